@@ -1,0 +1,61 @@
+# The targets of this project; `make help` lists them. Nothing outside this folder is changed, except that
+# `make test` installs the PostgreSQL server package when it is missing and may be installed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test bench prove docs lock
+
+BIN := .venv/bin
+STAMP := .venv/.ready
+BENCH ?= redeem
+SCHEDULES ?= 100000
+# PYTHON is found at set-up: python3.11 where there is one, else a newer python3. Name another with `make setup PYTHON=...`.
+PYTHON ?=
+
+help:
+	@echo 'make setup             the environment, .venv, with everything but servers'
+	@echo 'make demo              points for a prize on SQLite; ends by itself, KEEP=1 serves until Ctrl-C'
+	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
+	@echo 'make test              the gate, then every suite; installs PostgreSQL when it is missing'
+	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'
+	@echo 'make prove             $(SCHEDULES) simulated schedules'
+	@echo 'make docs              the documentation, into site/'
+
+setup: $(STAMP)
+
+# uv comes from pip at the version the lock names; after that uv installs exactly the lock, hashes checked.
+$(STAMP): requirements.txt pyproject.toml scripts/find_python.sh
+	@python="$$(sh scripts/find_python.sh $(PYTHON))"; \
+	if [ ! -x $(BIN)/python ] || ! $(BIN)/python -c '' 2>/dev/null; then "$$python" -m venv --clear .venv; fi
+	@want="$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"; \
+	[ "uv==$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = "$$want" ] \
+	  || $(BIN)/python -m pip --disable-pip-version-check install --quiet "$$want"
+	@export UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV="$$PWD/.venv"; \
+	$(BIN)/uv pip sync --quiet --require-hashes requirements.txt; \
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/tieout demo points $(if $(KEEP),--keep)
+
+check: setup
+	@$(BIN)/python scripts/gate.py check
+
+test: setup
+	@bash scripts/servers.sh
+	@$(BIN)/python scripts/gate.py test
+
+bench: setup
+	@$(BIN)/python -m bench.$(BENCH)
+
+prove: setup
+	@$(BIN)/python -m tests.simulation.prove --schedules $(SCHEDULES)
+
+docs: setup
+	@$(BIN)/zensical build --clean
+
+# After a change of dependencies in pyproject.toml: writes requirements.txt anew, with hashes and without any host.
+lock:
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --output-file requirements.txt
