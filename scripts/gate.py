@@ -1,0 +1,129 @@
+"""The gate: `gate.py check` runs the linters and the fast suites, `gate.py test` those and every other suite.
+
+A suite is a folder of tests/, run as a pytest of its own. Everything runs, whatever fails before it. At the end
+stand the seconds that each part took, and one line that counts tests and linters together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+LINTERS = {
+    "format": ["ruff", "format", "--check"],
+    "lint": ["ruff", "check"],
+    "types": ["mypy", "--strict", "src"],
+    "layers": ["lint-imports"],
+}
+FAST = ("tidy", "unit")
+SLOW = ("docs", "testing", "database", "process", "cli", "demo", "simulation")
+SUITE_SECONDS = 480
+"""Longest that one suite may take: far more than any needs, and less than the whole may take."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one part came to."""
+
+    name: str
+    passed: int
+    failed: int
+    seconds: float
+
+
+def main(what: str) -> int:
+    """Run the gate; return the exit status."""
+    suites = suites_of(what)
+    shares = [run_linter(name, command) for name, command in LINTERS.items()]
+    shares += [run_suite(name) for name in suites]
+    print("\nshares of the time:")
+    for share in shares:
+        verdict = f"{share.failed} failed" if share.failed else "ok"
+        print(f"  {share.name:<12}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
+    print(f"  {'all':<12}{sum(share.seconds for share in shares):7.1f} s\n")
+    failed = sum(share.failed for share in shares)
+    print(f"{sum(share.passed for share in shares)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def suites_of(what: str) -> list[str]:
+    """The folders of tests/ to run, in order: the fast ones first, and those that no list names last."""
+    there = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    if what == "check":
+        return [name for name in FAST if name in there]
+    named = [*FAST, *SLOW]
+    return [*(name for name in named if name in there), *sorted(there - set(named))]
+
+
+def run_linter(name: str, command: list[str]) -> Share:
+    """Run one linter over the whole tree."""
+    started = begin(name)
+    status = run([str(BIN / command[0]), *command[1:]])
+    return Share(name, int(status == 0), int(status != 0), time.monotonic() - started)
+
+
+def run_suite(name: str) -> Share:
+    """Run one folder of tests; a suite that ran no test has failed."""
+    started = begin(f"tests/{name}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report}", "--durations=3"]
+        status = run(command)
+        passed, failed = counts(report) if report.exists() else (0, 0)
+    if status != 0:
+        failed = max(failed, 1)
+    return Share(name, passed, failed, time.monotonic() - started)
+
+
+def begin(name: str) -> float:
+    """Print a heading; return when this part began."""
+    print(f"\n== {name}", flush=True)
+    return time.monotonic()
+
+
+def run(command: list[str]) -> int:
+    """Run a command in a process group of its own, so that nothing which it started outlives it."""
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        return process.wait(SUITE_SECONDS)
+    except subprocess.TimeoutExpired:
+        print(f"stopped: not done after {SUITE_SECONDS} s", flush=True)
+        return 1
+    finally:
+        end_group(process)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the group, the command itself included."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def counts(report: Path) -> tuple[int, int]:
+    """The tests that passed and failed; an error outside a test counts as a failure, a skipped test as neither."""
+    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - pytest has just written it
+    tests = failed = skipped = 0
+    for suite in suites:
+        tests += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return max(tests - failed - skipped, 0), failed
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["check"], ["test"]):
+        sys.exit("usage: gate.py check|test")
+    sys.exit(main(sys.argv[1]))
