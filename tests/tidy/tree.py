@@ -95,3 +95,8 @@ def dotted(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def classes(path: Path) -> list[ast.ClassDef]:
+    """Every class of a module."""
+    return [node for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef)]
