@@ -53,7 +53,7 @@ prove: setup
 	@$(BIN)/python -m tests.simulation.prove --schedules $(SCHEDULES)
 
 docs: setup
-	@$(BIN)/zensical build --clean
+	@$(BIN)/zensical build --clean --strict
 
 # After a change of dependencies in pyproject.toml: writes requirements.txt anew, with hashes and without any host.
 lock:
