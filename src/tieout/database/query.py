@@ -1,0 +1,252 @@
+"""Named SQL statements, compiled once to what a driver takes.
+
+A package keeps its statements in `sql/common.sql`; `sql/{dialect}.sql` overrides, by name, those that differ:
+
+    -- name: deduct
+    UPDATE account SET points = points - :cost, moved_at = {now} WHERE name = :user AND points >= :cost
+
+`:name` is a parameter and `{now}` a macro. Casts, literals, quoted identifiers and comments are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib import resources
+from operator import itemgetter
+from typing import Any
+
+from tieout.contracts import Statement
+from tieout.errors import StatementError
+
+AD_HOC_STATEMENTS = 1_000
+"""How many strings are kept compiled, for each dialect: far more than a service has, in about a megabyte."""
+
+_TOKEN = re.compile(
+    r"""
+      (?P<comment> --[^\n]* )
+    | (?P<verbatim>
+          /\*.*?\*/
+        | [eE]'(?:[^'\\]|\\.|'')*'
+        | '(?:[^']|'')*'
+        | "(?:[^"]|"")*"
+        | `(?:[^`]|``)*`
+        | (?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?P=tag)
+        | :: | :=
+        | \w+
+      )
+    | :(?P<param>[A-Za-z_]\w*)
+    | \{(?P<macro>\w+)\}
+    | (?P<mark>[?%])
+    | (?P<end>;)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_CONTROL = re.compile(r"\s*(?:begin|start|commit|end|rollback|abort|savepoint|release)\b", re.IGNORECASE)
+_NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one driver wants its statements.
+
+    `placeholder` is "numbered" (`$1`, a repeated name keeps its number), "?" or "%s" (each use is one more value).
+    """
+
+    name: str
+    placeholder: str
+    macros: Mapping[str, str] = field(default_factory=dict)
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "postgres": Dialect(
+        name="postgres",
+        placeholder="numbered",
+        macros={
+            "now": "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
+            "for_update": "FOR UPDATE",
+            "skip_locked": "FOR UPDATE SKIP LOCKED",
+        },
+    ),
+    "sqlite": Dialect(
+        name="sqlite",
+        placeholder="?",
+        macros={"now": "tieout_now()", "for_update": "", "skip_locked": ""},
+    ),
+}
+"""`{now}` is the server's time, in microseconds since 1970 UTC, the same throughout one statement."""
+
+
+class Compiled:
+    """A statement as its driver takes it; `params` are the names of its values, in the order they go."""
+
+    __slots__ = ("_count", "_pick", "dialect", "name", "params", "text")
+
+    def __init__(self, name: str, text: str, params: tuple[str, ...], dialect: str) -> None:
+        self.name = name
+        self.text = text
+        self.params = params
+        self.dialect = dialect
+        self._pick = _picker(params)
+        self._count = len(set(params))
+
+    def __repr__(self) -> str:
+        return f"<{self.dialect} statement {self.name}>"
+
+    def bind(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values in the driver's order; raise `StatementError` when a name is missing or one too many."""
+        try:
+            picked = self._pick(values)
+        except KeyError:
+            raise self._misnamed(values) from None
+        if len(values) != self._count:
+            raise self._misnamed(values)
+        return picked
+
+    def _misnamed(self, values: Mapping[str, Any]) -> StatementError:
+        missing = sorted(set(self.params) - set(values))
+        unknown = sorted(set(values) - set(self.params))
+        wrong = [f"missing: {', '.join(missing)}"] if missing else []
+        wrong += [f"unknown: {', '.join(unknown)}"] if unknown else []
+        return StatementError(f"wrong parameters for {self.name!r} ({'; '.join(wrong)})")
+
+
+def _picker(params: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if not params:
+        return lambda _: ()
+    if len(params) == 1:
+        only = params[0]
+        return lambda values: (values[only],)
+    return itemgetter(*params)
+
+
+class Statements:
+    """The statements of one package for one dialect, each an attribute under its name."""
+
+    def __init__(self, statements: Mapping[str, Compiled]) -> None:
+        self.__dict__.update(statements)
+
+    def __getattr__(self, name: str) -> Compiled:
+        raise AttributeError(f"no statement is named {name!r}")
+
+    def __iter__(self) -> Iterator[Compiled]:
+        return iter(self.__dict__.values())
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+
+@cache
+def load(package: str, dialect: str) -> Statements:
+    """The statements in `sql/common.sql` and `sql/{dialect}.sql` of a package, compiled once.
+
+    Raises `StatementError` for a malformed file, a name used twice in one file, and an unknown dialect.
+    """
+    texts: dict[str, str] = {}
+    for file in ("common.sql", f"{dialect}.sql"):
+        source = resources.files(package) / "sql" / file
+        if source.is_file():
+            texts |= _sections(source.read_text(encoding="utf-8"), f"{package}/sql/{file}")
+    if not texts:
+        raise StatementError(f"{package} has no statements for {dialect}")
+    return Statements({name: compile_statement(text, dialect, name) for name, text in texts.items()})
+
+
+def _sections(source: str, where: str) -> dict[str, str]:
+    head, *parts = _NAME_LINE.split(source)
+    if any(line.strip() and not line.startswith("--") for line in head.splitlines()):
+        raise StatementError(f"{where} must start with `-- name: x`")
+    sections: dict[str, str] = {}
+    for name, text in zip(parts[::2], parts[1::2], strict=True):
+        if not _NAME.fullmatch(name) or name in sections:
+            raise StatementError(f"{where}: {name!r} is not a name or is there twice")
+        sections[name] = text
+    return sections
+
+
+@lru_cache(maxsize=AD_HOC_STATEMENTS)
+def _ad_hoc(text: str, dialect: str) -> Compiled:
+    return compile_statement(text, dialect, " ".join(text.split())[:80])
+
+
+def compiled(sql: str | Statement, dialect: str) -> Compiled:
+    """The compiled form of what a transaction was given; strings are compiled once, the latest being kept."""
+    if isinstance(sql, Compiled):
+        return sql
+    if isinstance(sql, str):
+        return _ad_hoc(sql, dialect)
+    raise StatementError(f"a statement is a str or comes from `load`, and is not a {type(sql).__name__}")
+
+
+def compile_statement(text: str, dialect: str, name: str) -> Compiled:
+    """Compile one statement; raise `StatementError` for several in one, an unknown macro or a driver's own marks."""
+    if dialect not in DIALECTS:
+        raise StatementError(f"no dialect is named {dialect!r}")
+    compiler = _Compiler(DIALECTS[dialect], name)
+    body = compiler.translate(text)
+    if not body or _CONTROL.match(body):
+        raise StatementError(f"{name!r} must be one statement that neither begins nor ends a transaction")
+    return Compiled(name, body, tuple(compiler.params), dialect)
+
+
+class _Compiler:
+    def __init__(self, dialect: Dialect, name: str) -> None:
+        self.dialect = dialect
+        self.name = name
+        self.params: list[str] = []
+        self._ended = False
+
+    def translate(self, text: str) -> str:
+        parts: list[str] = []
+        position = 0
+        for token in _TOKEN.finditer(text):
+            parts.append(self._plain(text[position : token.start()]))
+            parts.append(self._token(token))
+            position = token.end()
+        parts.append(self._plain(text[position:]))
+        return "".join(parts).strip()
+
+    def _plain(self, text: str) -> str:
+        if self._ended and text.strip():
+            raise StatementError(f"{self.name!r} holds more than one statement")
+        return text
+
+    def _token(self, token: re.Match[str]) -> str:
+        if token["comment"] is not None:
+            return ""
+        if token["end"]:
+            self._ended = True
+            return ""
+        self._plain(token[0])
+        if token["param"]:
+            return self._param(token["param"])
+        if token["macro"]:
+            return self._macro(token["macro"])
+        if token["mark"]:
+            return self._mark(token["mark"])
+        return self._escaped(token[0])
+
+    def _param(self, name: str) -> str:
+        if self.dialect.placeholder == "numbered":
+            if name not in self.params:
+                self.params.append(name)
+            return f"${self.params.index(name) + 1}"
+        self.params.append(name)
+        return self.dialect.placeholder
+
+    def _macro(self, name: str) -> str:
+        if name not in self.dialect.macros:
+            raise StatementError(f"{self.name!r} uses an unknown macro {{{name}}}")
+        return self.dialect.macros[name]
+
+    def _mark(self, mark: str) -> str:
+        if mark == "?" and self.dialect.placeholder == "?":
+            raise StatementError(f"{self.name!r}: write parameters as :name, not as ?")
+        return self._escaped(mark)
+
+    def _escaped(self, text: str) -> str:
+        return text.replace("%", "%%") if self.dialect.placeholder == "%s" else text

@@ -1,0 +1,233 @@
+"""SQLite: for a service on one machine, for tests, and for trying tieout out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, NoReturn, TypeVar, cast
+
+from tieout.contracts import Param, Row, Statement, Transaction
+from tieout.database.sqlite_commit import Committer, Member
+from tieout.database.sqlite_errors import from_sqlite
+from tieout.database.sqlite_session import Hook, Session, SqliteTransaction, read
+from tieout.database.sqlite_threads import Desk, Job, Reader, Writer
+from tieout.errors import AppClosed, AppForked, AwaitInTransaction, ConfigError, TieoutError
+
+T = TypeVar("T")
+
+READERS = 4
+"""Threads that read side by side: more than the processors of a small machine, few enough to start at once."""
+
+BUSY_MS = 10_000
+"""How long a batch waits for another process that writes to the same file."""
+
+
+def microseconds() -> int:
+    """This machine's time, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class _Sqlite:
+    dialect = "sqlite"
+
+    def __init__(self, path: Path | None, clock: Callable[[], int] = microseconds, hook: Hook | None = None) -> None:
+        self._path = path
+        self._clock = clock
+        self._hook = hook
+        self._pid = 0
+        self._committer: Committer | None = None
+
+    @property
+    def commits(self) -> int:
+        """How many commits were made since it was opened: fewer than transactions, when some shared one."""
+        return self._committer.commits if self._committer else 0
+
+    def _session(self, *, reading: bool = False) -> Session:
+        try:
+            return Session(self._path, self._clock, busy_ms=BUSY_MS, reading=reading)
+        except sqlite3.Error as error:
+            raise _cannot_open(self._path, error) from error
+
+    def _refuse(self) -> NoReturn:
+        if not self._pid:
+            raise AppClosed("the database is not open")
+        raise AppForked("the database was opened before a fork: open it in this process")
+
+
+class SqliteDatabase(_Sqlite):
+    """One file, or a database in memory (path None), written by one thread in group commits.
+
+    Usable from any event loop of the process. `read` and `stream` of a file run beside the writer; those of a
+    database in memory wait their turn.
+    """
+
+    def __init__(self, path: Path | None, clock: Callable[[], int] = microseconds, hook: Hook | None = None) -> None:
+        super().__init__(path, clock, hook)
+        self._writes: SimpleQueue[list[Job] | None] = SimpleQueue()
+        self._reads: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads: list[Writer | Reader] = []
+        self._desk: Desk | None = None
+
+    async def open(self) -> None:
+        if self._pid == os.getpid():
+            return
+        self._writes, self._reads, self._desk = SimpleQueue(), SimpleQueue(), None
+        self._threads = await asyncio.to_thread(self._start)
+        self._pid = os.getpid()
+
+    def _start(self) -> list[Writer | Reader]:
+        session = self._session()
+        self._committer = Committer(session, self._hook)
+        threads: list[Writer | Reader] = [Writer(self._committer, session, self._writes)]
+        if self._path is not None:
+            threads += [Reader(self._session(reading=True), self._reads) for _ in range(READERS)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    async def close(self) -> None:
+        threads, self._threads = self._threads, []
+        if self._pid != os.getpid():
+            return
+        self._pid = 0
+        for thread in threads:
+            if isinstance(thread, Writer):
+                self._writes.put(None)
+            else:
+                self._reads.put(None)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return cast("T", await self._queued(work).future)
+
+    def _queued(self, work: Callable[[Transaction], Awaitable[Any]], *, reading: bool = False) -> Job:
+        if self._pid != os.getpid():
+            self._refuse()
+        loop = asyncio.get_running_loop()
+        desk = self._desk
+        if desk is None or desk.loop is not loop:
+            desk = self._desk = Desk(loop, self._writes)
+        job = Job(work, loop, reading=reading)
+        desk.leave(job)
+        return job
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        if self._path is None:
+            return cast("T", await self._queued(work, reading=True).future)
+        return cast("T", await self._ask(lambda session: read(session, work)))
+
+    async def _ask(self, work: Callable[[Session], Any]) -> Any:
+        if self._pid != os.getpid():
+            self._refuse()
+        job = Job(work, asyncio.get_running_loop())
+        self._reads.put(job)
+        return await job.future
+
+    async def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncIterator[Sequence[Row]]:
+        if self._path is None:
+            for rows in _slices(await self.read(lambda tx: tx.fetch(sql, **params)), batch):
+                yield rows
+            return
+        result = _Result(self._session, sql, params)
+        try:
+            while rows := await self._ask(lambda _: result.following(batch)):
+                yield rows
+        finally:
+            await self._ask(lambda _: result.close())
+
+
+class _Result:
+    """The rows of one statement, fetched bit by bit on a connection of their own: one snapshot throughout."""
+
+    def __init__(self, opening: Callable[[], Session], sql: str | Statement, params: dict[str, Param]) -> None:
+        self._opening = opening
+        self._sql = sql
+        self._params = params
+        self._session: Session | None = None
+        self._tx: SqliteTransaction | None = None
+        self._lock = Lock()  # a consumer that is cancelled closes it while rows may still be fetched
+
+    def following(self, batch: int) -> Sequence[Row]:
+        with self._lock:
+            if self._tx is None:
+                self._session = self._opening()
+                self._session.run("BEGIN")
+                self._tx = SqliteTransaction(self._session, reading=True)
+                self._tx.start(self._sql, self._params)
+            return self._tx.following(batch)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._session is not None:
+                self._session.close()
+
+
+def _slices(rows: Sequence[Row], batch: int) -> Iterator[Sequence[Row]]:
+    return (rows[start : start + batch] for start in range(0, len(rows), batch))
+
+
+def _cannot_open(path: Path | None, error: sqlite3.Error) -> TieoutError:
+    if path is not None and not path.parent.is_dir():
+        return ConfigError(f"the folder of the database does not exist: {path.parent}")
+    if path is not None and path.is_dir():
+        return ConfigError(f"the database is a folder: {path}")
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+        return ConfigError(f"not a SQLite database: {path}")
+    return from_sqlite(error, f"cannot open {path}")
+
+
+class InlineDatabase(_Sqlite):
+    """A database without threads: a transaction runs at once, in the caller, and nothing comes between.
+
+    For tests in virtual time: `hook` is told of each statement and commit, and may raise to play a crash.
+    """
+
+    def __init__(self, path: Path | None, clock: Callable[[], int] = microseconds, hook: Hook | None = None) -> None:
+        super().__init__(path, clock, hook)
+        self._open: Session | None = None
+        self._busy = False
+
+    async def open(self) -> None:
+        if self._open is None:
+            self._open = self._session()
+            self._committer = Committer(self._open, self._hook)
+            self._pid = os.getpid()
+
+    async def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        self._open, self._pid = None, 0
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        self._idle()
+        waiting = [Member(work)]
+        committer = cast("Committer", self._committer)
+        (member,) = committer.serve(lambda: waiting.pop() if waiting else None)
+        if member.error is not None:
+            raise member.error
+        return cast("T", member.value)
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return read(self._idle(), work, self._hook)
+
+    def _idle(self) -> Session:
+        if self._pid != os.getpid() or self._open is None:
+            self._refuse()
+        if self._open.connection.in_transaction:
+            raise AwaitInTransaction("a transaction was begun inside a transaction: use tx, or tx.savepoint")
+        return self._open
+
+    async def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncIterator[Sequence[Row]]:
+        for rows in _slices(await self.read(lambda tx: tx.fetch(sql, **params)), batch):
+            yield rows

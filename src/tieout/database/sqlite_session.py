@@ -1,0 +1,272 @@
+"""One SQLite connection: how it is opened, and the transaction that work is given on it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, NoReturn, TypeVar, cast
+from urllib.parse import quote
+
+from tieout.contracts import Param, Row, Statement, Transaction
+from tieout.database.query import Compiled, compiled
+from tieout.database.sqlite_errors import FAULTS, from_sqlite, missing_table
+from tieout.errors import AwaitInTransaction, ConfigError, DatabaseError, DatabaseReadOnly, StatementError
+
+T = TypeVar("T")
+
+Hook = Callable[[str], None]
+"""Told what comes next ("statement:NAME", "commit") and what has been done ("committed"); may raise."""
+
+CACHED_STATEMENTS = 512
+"""Prepared statements kept by each connection: all of tieout's and a service's own."""
+
+_BINDABLE = frozenset({NoneType, bool, int, str, bytes})
+_COMMIT_MODES = {"wal", "memory"}
+
+
+class Moment:
+    """The server's time: microseconds since 1970 UTC, the same throughout one statement."""
+
+    __slots__ = ("_clock", "value")
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self.value: int | None = None
+
+    def __call__(self) -> int:
+        if self.value is None:
+            self.value = self._clock()
+        return self.value
+
+
+class Session:
+    """An open connection with tieout's settings, and its clock. Used by one thread at a time."""
+
+    def __init__(self, path: Path | None, clock: Callable[[], int], *, busy_ms: int, reading: bool = False) -> None:
+        self.reading = reading
+        self.moment = Moment(clock)
+        self.connection = _connect(path)
+        try:
+            self._prepare(path, busy_ms, reading=reading)
+        except BaseException:
+            self.connection.close()
+            raise
+        self.cursor = self.connection.cursor()
+        self.run = self.cursor.execute
+
+    def _prepare(self, path: Path | None, busy_ms: int, *, reading: bool) -> None:
+        run = self.connection.execute
+        self.connection.row_factory = sqlite3.Row
+        # Deterministic is true within one statement, and lets a comparison with the time use an index.
+        self.connection.create_function("tieout_now", 0, self.moment, deterministic=True)
+        run(f"PRAGMA busy_timeout = {busy_ms}")
+        run("PRAGMA foreign_keys = ON")
+        run("PRAGMA temp_store = MEMORY")
+        run("PRAGMA synchronous = FULL")
+        if reading:
+            run("PRAGMA query_only = ON")
+            return
+        run("BEGIN IMMEDIATE")  # a file that cannot be written is refused now, not at the first transaction
+        run("ROLLBACK")
+        mode = run("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode not in _COMMIT_MODES:
+            raise ConfigError(
+                f"{path} cannot be kept in WAL mode, only in mode {mode!r}: is it on a network file system?"
+            )
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    target = ":memory:" if path is None else f"file:{quote(str(path))}?mode=rwc"
+    return sqlite3.connect(
+        target,
+        uri=path is not None,
+        isolation_level=None,  # we begin and end transactions ourselves
+        check_same_thread=False,  # a stream's batches are fetched by whichever reader is free
+        cached_statements=CACHED_STATEMENTS,
+    )
+
+
+class SqliteTransaction:
+    """The transaction that work is given. Nothing in it suspends, so one `send(None)` runs work to its end."""
+
+    __slots__ = ("_cursor", "_depth", "_execute", "_hook", "_moment", "_reading", "_session", "error")
+
+    dialect = "sqlite"
+
+    def __init__(self, session: Session, hook: Hook | None = None, *, reading: bool = False) -> None:
+        self._session = session
+        self._reading = reading
+        self._cursor = session.cursor
+        self._execute: Callable[..., sqlite3.Cursor] = session.run
+        self._moment = session.moment
+        self._hook = hook
+        self._depth = 0
+        self.error: DatabaseError | None = None
+
+    async def execute(self, sql: str | Statement, /, **params: Param) -> int:
+        try:
+            return self._count(sql, self._run(sql, params))
+        except FAULTS as error:
+            raise self._failed(sql, error) from error
+
+    async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
+        self._check()
+        many = self._cursor.executemany if self._execute is self._session.run else _ended
+        statement = compiled(sql, "sqlite")
+        if self._hook is not None:
+            self._hook(f"statement:{statement.name}")
+        self._moment.value = None
+        try:
+            many(statement.text, (_bound(statement, row) for row in rows))
+        except FAULTS as error:
+            raise self._failed(sql, error) from error
+
+    async def fetch(self, sql: str | Statement, /, **params: Param) -> Sequence[Row]:
+        try:
+            return self._run(sql, params).fetchall()
+        except FAULTS as error:
+            raise self._failed(sql, error) from error
+
+    async def fetch_one(self, sql: str | Statement, /, **params: Param) -> Row | None:
+        try:
+            rows = self._run(sql, params).fetchall()
+        except FAULTS as error:
+            raise self._failed(sql, error) from error
+        return rows[0] if rows else None
+
+    async def savepoint(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        self._check()
+        self._depth += 1
+        name = f"inner_{self._depth}"
+        self._execute(f"SAVEPOINT {name}")
+        try:
+            result = await work(self)
+            self._check()
+        except BaseException:
+            self._undo(name)
+            raise
+        else:
+            self._execute(f"RELEASE {name}")
+            return result
+        finally:
+            self._depth -= 1
+
+    def start(self, sql: str | Statement, params: Mapping[str, Param]) -> None:
+        """Begin a result that `following` fetches bit by bit."""
+        try:
+            self._run(sql, params)
+        except FAULTS as error:
+            raise self._failed(sql, error) from error
+
+    def following(self, most: int) -> Sequence[Row]:
+        try:
+            return self._cursor.fetchmany(most)
+        except FAULTS as error:
+            raise from_sqlite(error) from error
+
+    def end(self) -> None:
+        """Refuse every later statement: the transaction is over, and the next one belongs to somebody else."""
+        self._execute = _ended
+
+    def _undo(self, name: str) -> None:
+        # Some errors make SQLite end the whole transaction: then there is nothing to go back to.
+        if self._session.connection.in_transaction:
+            self._execute(f"ROLLBACK TO {name}")
+            self._execute(f"RELEASE {name}")
+            self.error = None
+
+    def _run(self, sql: str | Statement, params: Mapping[str, Param]) -> sqlite3.Cursor:
+        if self.error is not None:  # not through _check: this is the hot path
+            raise self.error
+        statement = sql if isinstance(sql, Compiled) else compiled(sql, "sqlite")
+        args = statement.bind(params)
+        if not _BINDABLE.issuperset(map(type, args)):
+            args = tuple(map(_bindable, args))
+        if self._hook is not None:
+            self._hook(f"statement:{statement.name}")
+        self._moment.value = None
+        return self._execute(statement.text, args)
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _count(self, sql: str | Statement, cursor: sqlite3.Cursor) -> int:
+        if cursor.description is not None:
+            return len(cursor.fetchall())
+        if cursor.rowcount >= 0:
+            return cursor.rowcount
+        if compiled(sql, "sqlite").text[:4].upper() != "WITH":
+            return 0
+        # The driver counts no rows for WITH … UPDATE.
+        return cast("int", self._execute("SELECT changes()").fetchone()[0])
+
+    def _failed(self, sql: str | Statement, error: Exception) -> DatabaseError:
+        statement = compiled(sql, "sqlite")
+        failure = missing_table(self._session.connection, statement) or from_sqlite(error, statement.name)
+        if self._reading and isinstance(failure, DatabaseReadOnly):
+            failure = StatementError(f"{statement.name} writes, inside a read")
+        self.error = failure
+        return failure
+
+
+def _ended(*_: Any) -> NoReturn:
+    raise StatementError("this transaction has ended: use tx only inside the work that it was given to")
+
+
+def _bound(statement: Compiled, values: Mapping[str, Param]) -> tuple[Any, ...]:
+    return tuple(map(_bindable, statement.bind(values)))
+
+
+def _bindable(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, str, bytes)):
+        return value
+    if isinstance(value, float):
+        if math.isnan(value):
+            raise StatementError("NaN cannot be stored: SQLite would make it NULL")
+        return value
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value)
+    raise StatementError(f"a {type(value).__name__} cannot be bound to a statement")
+
+
+def drive(work: Callable[[Any], Awaitable[T]], tx: Any) -> T:
+    """Run `work(tx)` to its end at once; raise `AwaitInTransaction` if it awaits anything but its transaction."""
+    steps = cast("Any", work(tx).__await__())
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    error = AwaitInTransaction("a transaction may await nothing but its tx: look things up before it begins")
+    try:
+        steps.throw(error)
+        steps.close()
+    except StopIteration:
+        pass
+    raise error
+
+
+def read(session: Session, work: Callable[[Transaction], Awaitable[T]], hook: Hook | None = None) -> T:
+    """Run `work` in a transaction that sees one snapshot and cannot write."""
+    if not session.reading:
+        session.run("PRAGMA query_only = ON")
+    tx = SqliteTransaction(session, hook, reading=True)
+    try:
+        session.run("BEGIN")
+        result = drive(work, tx)
+        if tx.error is not None:
+            raise tx.error
+        return result
+    finally:
+        tx.end()
+        if session.connection.in_transaction:
+            session.run("ROLLBACK")
+        if not session.reading:
+            session.run("PRAGMA query_only = OFF")

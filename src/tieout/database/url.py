@@ -1,0 +1,47 @@
+"""`connect`: the database that a URL names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tieout.contracts import Database
+from tieout.database.sqlite import InlineDatabase, SqliteDatabase, microseconds
+from tieout.database.sqlite_session import Hook
+from tieout.errors import ConfigError
+
+SCHEMES = "sqlite:///relative.db, sqlite:////absolute.db, sqlite://, postgresql://user@host:port/name"
+
+
+def connect(
+    url: str, *, inline: bool = False, clock: Callable[[], int] = microseconds, hook: Hook | None = None
+) -> Database:
+    """The database at `url`, not yet open; raise `ConfigError` when the URL is wrong or an extra is not installed.
+
+    `inline`, `clock` (microseconds since 1970) and `hook` are for tests on SQLite: no threads, other time, crashes.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        kind = InlineDatabase if inline else SqliteDatabase
+        return kind(sqlite_path(url), clock, hook)
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres(url)
+    raise ConfigError(f"a database URL is one of {SCHEMES}; not {scheme}:…")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file that a SQLite URL names; None for a database in memory."""
+    parts = urlsplit(url)
+    if not url.startswith("sqlite://") or parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(f"a SQLite URL is sqlite:///relative.db or sqlite:////absolute.db, without more: {url!r}")
+    path = unquote(parts.path)[1:]
+    return Path(path) if path not in {"", ":memory:"} else None
+
+
+def _postgres(url: str) -> Database:
+    try:
+        from tieout.database.postgres import PostgresDatabase
+    except ModuleNotFoundError as error:
+        raise ConfigError("PostgreSQL needs its driver: pip install tieout[postgres]") from error
+    return PostgresDatabase(url)
