@@ -19,9 +19,11 @@ fi
 echo "Installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update </dev/null
-# The tests start servers of their own, as needed: the package's default one is neither made nor started.
-if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-    mkdir -p /etc/postgresql-common
-    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+# The tests start servers of their own: the package is kept from making and starting one while it is installed.
+conf=/etc/postgresql-common/createcluster.conf
+if [ ! -e "$conf" ]; then
+    mkdir -p "${conf%/*}"
+    echo 'create_main_cluster = false' >"$conf"
+    trap 'if [ -e "$conf.ucf-dist" ]; then mv "$conf.ucf-dist" "$conf"; fi' EXIT
 fi
-apt-get -qq install --yes --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}" </dev/null
+apt-get -qq install --yes --no-install-recommends -o Dpkg::Options::=--force-confold "${missing[@]}" </dev/null >/dev/null
