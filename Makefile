@@ -47,6 +47,7 @@ test: setup
 	@$(BIN)/python scripts/gate.py test
 
 bench: setup
+	@bash scripts/servers.sh
 	@$(BIN)/python -m bench.$(BENCH)
 
 prove: setup

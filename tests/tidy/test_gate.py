@@ -1,0 +1,73 @@
+"""The gate runs everything, counts rightly, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from scripts import gate
+from tests.tidy import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TARGETS = ["setup", "demo", "check", "test", "bench", "prove", "docs"]
+
+
+def test_every_suite_is_run() -> None:
+    """`make test` runs each folder of tests, those that no list names included, the fast ones first."""
+    folders = {path.relative_to(tree.ROOT / "tests").parts[0] for path in (tree.ROOT / "tests").rglob("test_*.py")}
+    run = gate.suites_of("test")
+    assert set(run) == folders
+    assert run[: len(gate.suites_of("check"))] == gate.suites_of("check")
+
+
+def test_counts_are_those_of_the_report(tmp_path: Path) -> None:
+    """Failures and errors count as failed, skipped tests as neither passed nor failed."""
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="2" errors="1" skipped="1"/></testsuites>')
+    assert gate.counts(report) == (5, 3)
+
+
+def test_nothing_outlives_its_suite(tmp_path: Path) -> None:
+    """What a suite started and forgot is ended with it."""
+    file = tmp_path / "pid"
+    child = f"import subprocess; p = subprocess.Popen(['sleep', '60']); open({str(file)!r}, 'w').write(str(p.pid))"
+    assert gate.run([sys.executable, "-c", child]) == 0
+    deadline = time.monotonic() + 10
+    while running(int(file.read_text())):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def running(pid: int) -> bool:
+    """Whether this process is there and has not ended; one that nobody has waited for yet has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - a file that vanishes while it is read
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_missing_python_is_said() -> None:
+    """Without a fitting interpreter the set-up fails, and prints the line that installs one."""
+    command = ["sh", "scripts/find_python.sh", "no-such-python"]
+    result = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "apt-get install python3.11 python3.11-venv" in result.stderr
+
+
+def test_targets_are_the_known_ones() -> None:
+    """`make help` lists exactly the targets that a contributor needs, and each is there."""
+    makefile = (tree.ROOT / "Makefile").read_text()
+    assert re.findall(r"^\t@echo 'make (\w+)", makefile, re.MULTILINE) == TARGETS
+    assert [target for target in TARGETS if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+def test_ci_runs_the_same_gate() -> None:
+    """CI runs `make test` and nothing else."""
+    assert "\nmake test" in (tree.ROOT / ".ci" / "run").read_text()
