@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "src" / "tieout"
 CODE = ("src", "tests", "bench", "scripts", "examples")
-MADE = {".git", ".venv", "__pycache__", "build", "dist", "node_modules", "site"}
+MADE = {".cache", ".git", ".venv", "__pycache__", "build", "dist", "node_modules", "site"}
 """Folders that tools make; other dotted ones, where linters keep their caches, end in `_cache`."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
