@@ -1,0 +1,314 @@
+"""PostgreSQL through asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar, cast
+
+from tieout.contracts import Param, Row, Statement, Transaction
+from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
+from tieout.database.postgres_hosts import Hosts, Link, parse
+from tieout.database.postgres_pool import Pool
+from tieout.database.query import Compiled, compiled
+from tieout.errors import (
+    AppClosed,
+    AppForked,
+    CommitUnknown,
+    DatabaseError,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    StaleEpoch,
+    StatementError,
+    UsageError,
+)
+
+T = TypeVar("T")
+
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_READ = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+_STREAM = f"{_READ}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
+"""A stream waits for whoever consumes it, and no longer than this for one batch."""
+
+_BEGIN_ATTEMPTS = 3
+"""A pooled connection may have died unnoticed; the attempt after that opens a new one."""
+
+
+class PostgresTransaction:
+    """The transaction that work is given, on a connection that is its own until it ends."""
+
+    __slots__ = ("_began_with", "_connection", "_depth", "_fresh", "error")
+
+    dialect = "postgres"
+
+    def __init__(self, link: Link, began_with: str) -> None:
+        self._connection = link.connection
+        self._began_with = began_with
+        self._fresh = True
+        self._depth = 0
+        self.error: DatabaseError | None = None
+
+    async def execute(self, sql: str | Statement, /, **params: Param) -> int:
+        if self.error is not None:
+            raise self.error
+        statement = sql if isinstance(sql, Compiled) else compiled(sql, "postgres")
+        args = statement.bind(params)
+        try:
+            status = await self._connection.execute(statement.text, *args)
+        except BaseException as error:  # noqa: BLE001 - it is raised, translated
+            status = await self._again(error, "execute", statement, args)
+        self._fresh = False
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
+        self._check()
+        statement = compiled(sql, "postgres")
+        args = [statement.bind(row) for row in rows]
+        try:
+            await self._connection.executemany(statement.text, args)
+        except BaseException as error:  # noqa: BLE001 - it is raised, translated
+            await self._again(error, "executemany", statement, (args,))
+        self._fresh = False
+
+    async def fetch(self, sql: str | Statement, /, **params: Param) -> Sequence[Row]:
+        if self.error is not None:
+            raise self.error
+        statement = sql if isinstance(sql, Compiled) else compiled(sql, "postgres")
+        args = statement.bind(params)
+        try:
+            rows = await self._connection.fetch(statement.text, *args)
+        except BaseException as error:  # noqa: BLE001 - it is raised, translated
+            rows = await self._again(error, "fetch", statement, args)
+        self._fresh = False
+        return cast("Sequence[Row]", rows)
+
+    async def fetch_one(self, sql: str | Statement, /, **params: Param) -> Row | None:
+        if self.error is not None:
+            raise self.error
+        statement = sql if isinstance(sql, Compiled) else compiled(sql, "postgres")
+        args = statement.bind(params)
+        try:
+            row = await self._connection.fetchrow(statement.text, *args)
+        except BaseException as error:  # noqa: BLE001 - it is raised, translated
+            row = await self._again(error, "fetchrow", statement, args)
+        self._fresh = False
+        return cast("Row | None", row)
+
+    async def savepoint(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        self._check()
+        self._depth += 1
+        name = f"inner_{self._depth}"
+        try:
+            await self._control(f"SAVEPOINT {name}")
+            try:
+                result = await work(self)
+                self._check()
+            except Exception:
+                self.error = None
+                await self._control(f"ROLLBACK TO {name}; RELEASE {name}")
+                raise
+            await self._control(f"RELEASE {name}")
+            return result
+        finally:
+            self._depth -= 1
+
+    def check(self, link: Link) -> None:
+        """Raise unless every statement succeeded, on what is still the newest primary."""
+        self._check()
+        if link.is_stale():
+            raise StaleEpoch("a newer primary has been seen since this transaction began")
+
+    def end(self) -> None:
+        """Refuse every later statement: the connection belongs to somebody else now."""
+        self.error = StatementError("this transaction has ended: use tx only inside the work that it was given to")
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def _control(self, text: str) -> None:
+        try:
+            await self._connection.execute(text)
+        except Exception as error:
+            self.error = from_postgres(error, text)
+            raise self.error from error
+        self._fresh = False
+
+    async def _again(self, error: BaseException, method: str, statement: Compiled, args: Sequence[Any]) -> Any:
+        """Run a first statement again when only its prepared form was stale; raise anything else, translated."""
+        if not (self._fresh and is_stale_statement(error)):
+            self._failed(error, statement)
+        self._fresh = False
+        try:
+            await self._connection.execute("ROLLBACK")
+            await self._connection.reload_schema_state()
+            await self._connection.execute(self._began_with)
+            return await getattr(self._connection, method)(statement.text, *args)
+        except BaseException as again:  # noqa: BLE001 - it is raised, translated
+            self._failed(again, statement)
+
+    def _failed(self, error: BaseException, statement: Compiled) -> NoReturn:
+        if not isinstance(error, Exception):
+            # Cancelled in the middle of a statement: nobody knows whether it ran.
+            self.error = DatabaseUnavailable(f"{statement.name}: interrupted")
+            raise error
+        self.error = from_postgres(error, statement.name, statement.text)
+        if isinstance(self.error, DatabaseReadOnly) and self._began_with is not _WRITE:
+            self.error = StatementError(f"{statement.name} writes, inside a read")
+        if self._connection.is_closed():
+            self.error = DatabaseUnavailable(f"{statement.name}: the connection was lost: {error}", self.error.sqlstate)
+        raise self.error from error
+
+
+class PostgresDatabase:
+    """A PostgreSQL server, or the primary among several; the URL's options are those of `postgres_hosts.Settings`.
+
+    Used from the event loop that opened it. Transactions have a deadline, after which their connection is cut.
+    """
+
+    dialect = "postgres"
+
+    def __init__(self, url: str) -> None:
+        self._settings = parse(url)
+        self._hosts = Hosts(self._settings)
+        self._pool: Pool | None = None
+        self._pid = 0
+
+    async def open(self) -> None:
+        if self._pool is not None and self._pid == os.getpid():
+            return
+        pool = Pool(self._hosts.connect, self._settings.pool)
+        pool.release(await pool.acquire())
+        self._pool, self._pid = pool, os.getpid()
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            await pool.close()
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        pool = self._opened()
+        link = await self._begin(pool, _WRITE)
+        tx = PostgresTransaction(link, _WRITE)
+        try:
+            result = await work(tx)
+            tx.check(link)
+        except BaseException as error:
+            await _undo(pool, link, tx, error)
+            raise
+        tx.end()
+        try:
+            status = await link.connection.execute("COMMIT")
+        except BaseException as error:
+            raise _commit_failed(pool, link, error) from error
+        if link.doubt or status != "COMMIT":
+            raise _doubtful(pool, link, status)
+        pool.release(link)
+        return result
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        pool = self._opened()
+        link = await self._begin(pool, _READ)
+        tx = PostgresTransaction(link, _READ)
+        try:
+            result = await work(tx)
+            tx.check(link)
+        except BaseException as error:
+            await _undo(pool, link, tx, error)
+            raise
+        await _undo(pool, link, tx, None)
+        return result
+
+    async def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncIterator[Sequence[Row]]:
+        statement = compiled(sql, "postgres")
+        args = statement.bind(params)
+        pool = self._opened()
+        link = await self._begin(pool, _STREAM)
+        try:
+            cursor = await link.connection.cursor(statement.text, *args)
+            while rows := await cursor.fetch(batch):
+                link.deadline = float("inf")
+                yield rows
+                link.deadline = pool.loop.time() + self._settings.deadline
+        except Exception as error:
+            pool.discard(link)
+            raise from_postgres(error, statement.name, statement.text) from error
+        except BaseException:
+            pool.discard(link)
+            raise
+        await _undo(pool, link, PostgresTransaction(link, _STREAM), None)
+
+    def _opened(self) -> Pool:
+        pool = self._pool
+        if pool is None:
+            raise AppClosed("the database is not open")
+        if self._pid != os.getpid():
+            raise AppForked("the database was opened before a fork: open it in this process")
+        if pool.loop is not asyncio.get_running_loop():
+            raise UsageError("this database was opened in another event loop")
+        return pool
+
+    async def _begin(self, pool: Pool, text: str) -> Link:
+        """A link with a transaction begun on it; a connection that proves dead costs only another attempt."""
+        attempt = 0
+        while True:
+            link = await pool.acquire()
+            link.deadline = pool.loop.time() + self._settings.connect_timeout
+            attempt += 1
+            try:
+                await link.connection.execute(text)
+            except BaseException as error:
+                pool.discard(link)
+                if not isinstance(error, Exception):
+                    raise
+                failure = from_postgres(error, "begin")
+                if attempt == _BEGIN_ATTEMPTS:
+                    raise failure from error
+                # Whatever closed this one has probably closed the others.
+                pool.retire()
+            else:
+                link.deadline = pool.loop.time() + self._settings.deadline
+                return link
+
+
+async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseException | None) -> None:
+    """Roll back and give the link back; never await a connection that may not answer, or on behalf of the cancelled."""
+    failure = tx.error
+    tx.end()
+    if isinstance(failure, DatabaseReadOnly) or isinstance(error, StaleEpoch):
+        pool.discard(link)
+        pool.retire()
+        return
+    if (error is not None and not isinstance(error, Exception)) or link.connection.is_closed():
+        pool.discard(link)
+        return
+    try:
+        await link.connection.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
+        pool.discard(link)
+    except BaseException:
+        pool.discard(link)
+        raise
+    else:
+        pool.release(link)
+
+
+def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
+    if was_rolled_back(error):
+        pool.release(link)
+        return from_commit(error)
+    pool.discard(link)
+    return from_commit(error) if isinstance(error, Exception) else error
+
+
+def _doubtful(pool: Pool, link: Link, status: str) -> DatabaseError:
+    """The error for a COMMIT that the server answered, though not with a plain yes."""
+    doubt, link.doubt = link.doubt, ""
+    pool.release(link)
+    if status != "COMMIT":
+        return StatementError("a statement failed unnoticed, and the server has rolled back")
+    return CommitUnknown(f"committed here, and perhaps not on the standby: {doubt}")

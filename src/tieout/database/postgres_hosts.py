@@ -1,0 +1,206 @@
+"""Finding the primary: each host of the URL in turn, each with its own deadline, none older than one already seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import asyncpg
+
+from tieout.database.postgres_errors import from_postgres, is_wrong_address
+from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, DatabaseUnavailable, StaleEpoch, TieoutError
+
+log = logging.getLogger("tieout.database")
+
+CACHED_STATEMENTS = 500
+"""Prepared statements kept by each connection: all of tieout's and a service's own."""
+
+_CHECK = """
+SELECT pg_is_in_recovery() AS standby,
+       current_setting('transaction_read_only') = 'on' AS read_only,
+       system_identifier AS system,
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END AS wal_file
+  FROM pg_control_system()
+"""
+
+_CHECK_WITHOUT_EPOCH = "SELECT false AS standby, current_setting('transaction_read_only') = 'on' AS read_only"
+
+_NO_EPOCH = {"42883", "42501", "0A000", "42601"}
+"""What servers that only speak PostgreSQL's protocol answer to a question about its log."""
+
+_newest: dict[int, int] = {}
+"""The highest timeline seen in this process, for each system identifier."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a URL says: one DSN for each host, and our own options, whose times are in seconds."""
+
+    dsns: Sequence[str]
+    hosts: Sequence[str]
+    pool: int = 8
+    connect_timeout: float = 5.0
+    deadline: float = 30.0
+    statement_cache: int = CACHED_STATEMENTS
+
+
+_OPTIONS: Mapping[str, tuple[type[int | float], float, float]] = {
+    "pool": (int, 1, 1_000),
+    "connect_timeout": (float, 0.05, 600),
+    "deadline": (float, 0.05, 86_400),
+    "statement_cache": (int, 0, 100_000),
+}
+
+
+def parse(url: str) -> Settings:
+    """The settings in a URL; raise `ConfigError`, which never repeats the URL: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise ConfigError(f"this is not a PostgreSQL URL: {error}") from error
+    own = {name: _option(name, value) for name, value in query if name in _OPTIONS}
+    rest = urlencode(
+        [(name, value) for name, value in query if name not in _OPTIONS and name != "target_session_attrs"]
+    )
+    user, at, addresses = parts.netloc.rpartition("@")
+    hosts = [host.strip() for host in addresses.split(",")]
+    dsns = [f"postgresql://{user}{at}{host}{parts.path}{'?' if rest else ''}{rest}" for host in hosts]
+    return Settings(dsns=dsns, hosts=[host or "the default host" for host in hosts], **own)
+
+
+def _option(name: str, text: str) -> Any:
+    kind, least, most = _OPTIONS[name]
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ConfigError(f"?{name}= must be a number from {least} to {most}, and is not {text!r}")
+    return value
+
+
+class Link:
+    """A connection to a primary, and what its pool and its transactions note on it."""
+
+    __slots__ = ("connection", "deadline", "doubt", "generation", "retire_at", "system", "timeline")
+
+    def __init__(self, connection: Any, system: int, timeline: int) -> None:
+        self.connection = connection
+        self.system = system
+        self.timeline = timeline
+        self.doubt = ""
+        self.deadline = math.inf
+        self.retire_at = math.inf
+        self.generation = 0
+        connection.add_log_listener(self._listen)
+
+    def is_stale(self) -> bool:
+        """Whether this process has since seen a server that was promoted later."""
+        return _newest.get(self.system, 0) > self.timeline
+
+    def _listen(self, _: Any, message: Any) -> None:
+        # A cancelled wait for the standby is reported as success with this warning; the routine's name, unlike the
+        # warning's text, is in no language, and its code is that of all warnings.
+        if (message.server_source_function or "").startswith("SyncRep"):
+            self.doubt = str(message)
+
+
+class Hosts:
+    """Opens connections to whichever host is the primary."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._preferred = 0
+
+    async def connect(self) -> Link:
+        """A link to the primary; raise what says best why there is none."""
+        failures: list[TieoutError] = []
+        count = len(self._settings.dsns)
+        for index in [(self._preferred + step) % count for step in range(count)]:
+            try:
+                link = await self._connect_one(index)
+            except TieoutError as failure:
+                failures.append(failure)
+            else:
+                self._preferred = index
+                return link
+        raise _combined(failures)
+
+    async def _connect_one(self, index: int) -> Link:
+        host = self._settings.hosts[index]
+        connection = None
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout):
+                connection = await self._dial(index)
+                link = await _checked(connection, host)
+        except BaseException as error:
+            if connection is not None:
+                connection.terminate()
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailable(f"{host}: no answer in {self._settings.connect_timeout:g} s") from error
+            if isinstance(error, TieoutError) or not isinstance(error, Exception):
+                raise
+            raise _refusal(error, host) from error
+        return link
+
+    async def _dial(self, index: int) -> Any:
+        milliseconds = str(math.ceil(self._settings.deadline * 1_000))
+        return await asyncpg.connect(
+            self._settings.dsns[index],
+            timeout=None,
+            statement_cache_size=self._settings.statement_cache,
+            max_cached_statement_lifetime=0,
+            server_settings={
+                "application_name": "tieout",
+                "default_transaction_isolation": "read committed",
+                # What we have given up on must not hold its locks for longer than we waited.
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
+        )
+
+
+def _refusal(error: Exception, host: str) -> TieoutError:
+    return ConfigError(f"{host}: {error}") if is_wrong_address(error) else from_postgres(error, host)
+
+
+async def _checked(connection: Any, host: str) -> Link:
+    try:
+        row = await connection.fetchrow(_CHECK)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate not in _NO_EPOCH:
+            raise
+        log.warning("%s does not tell its epoch: an abandoned primary would not be noticed", host)
+        row = await connection.fetchrow(_CHECK_WITHOUT_EPOCH)
+    if row["standby"] or row["read_only"]:
+        raise DatabaseReadOnly(f"{host} is {'a standby' if row['standby'] else 'read-only'}", "25006")
+    if "system" not in row.keys():  # noqa: SIM118 - a Record's `in` looks at values
+        return Link(connection, 0, 0)
+    return _newest_only(Link(connection, row["system"], int(row["wal_file"][:8], 16)), host)
+
+
+def _newest_only(link: Link, host: str) -> Link:
+    """Note the link's epoch; raise `StaleEpoch` when a newer one has been seen."""
+    if link.is_stale():
+        raise StaleEpoch(
+            f"{host} is an abandoned primary: timeline {link.timeline}, {_newest[link.system]} has been seen"
+        )
+    _newest[link.system] = link.timeline
+    return link
+
+
+def _combined(failures: Sequence[TieoutError]) -> TieoutError:
+    """The failure that says most, with what every host said."""
+    message = "; ".join(str(failure) for failure in failures)
+    for kind in (StaleEpoch, DatabaseReadOnly, DatabaseUnavailable):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return kind(message, failure.sqlstate)
+    first = failures[0]
+    return type(first)(message, first.sqlstate) if isinstance(first, DatabaseError) else ConfigError(message)

@@ -1,0 +1,162 @@
+"""A small bounded pool of connections, last used first, and the clock that gives up on those that hang."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from tieout.database.postgres_hosts import Link
+from tieout.errors import AppClosed, DatabaseUnavailable
+
+WAIT_SECONDS = 10.0
+"""Longest wait for a free connection."""
+
+LIFETIME_SECONDS = 1_800.0
+"""Age at which a connection is replaced, so that memory and plans on the server do not grow for ever."""
+
+TICK_SECONDS = 0.25
+"""How often connections in use are compared with their deadlines."""
+
+CLOSE_SECONDS = 5.0
+"""How long closing waits for transactions that are running."""
+
+
+class Pool:
+    """At most `size` links. Whoever acquires one gives it back by `release`, or by `discard` when it is not clean."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Link]], size: int) -> None:
+        self._connect = connect
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Link] = []
+        self._links: set[Link] = set()
+        self._count = 0
+        self._waiters: deque[asyncio.Future[Link | None]] = deque()
+        self._generation = 0
+        self._ticking = False
+        self._closed = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    async def acquire(self) -> Link:
+        """A link that is open; raise `DatabaseUnavailable` when none comes free or none can be opened."""
+        if self._closed:
+            raise AppClosed("the database is not open")
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK_SECONDS, self._tick)
+        while True:
+            while self._idle:
+                link = self._idle.pop()
+                if self._is_good(link):
+                    return link
+                self._drop(link)
+            if self._count < self._size:
+                return await self._open()
+            given = await self._wait()
+            if given is not None:
+                return given
+
+    def release(self, link: Link) -> None:
+        """Take back a link whose transaction has ended."""
+        link.deadline = math.inf
+        if self._closed or not self._is_good(link):
+            self.discard(link)
+        elif not self._give(link):
+            self._idle.append(link)
+
+    def discard(self, link: Link) -> None:
+        """Take back a link that may not be used again; its server rolls back what was not committed."""
+        self._drop(link)
+        self._give(None)
+
+    def retire(self) -> None:
+        """Replace all links, those in use when they come back: the server behind them has changed."""
+        self._generation += 1
+        while self._idle:
+            self.discard(self._idle.pop())
+
+    async def close(self) -> None:
+        self._closed = True
+        ends = self._loop.time() + CLOSE_SECONDS
+        while len(self._links) > len(self._idle) and self._loop.time() < ends:  # noqa: ASYNC110 - an event would cost every release
+            await asyncio.sleep(0.01)
+        self._idle.clear()
+        for link in list(self._links):
+            self._drop(link)
+        for waiter in self._waiters:
+            waiter.cancel()
+
+    def _is_good(self, link: Link) -> bool:
+        if link.generation != self._generation or link.connection.is_closed() or link.is_stale():
+            return False
+        return self._loop.time() < link.retire_at
+
+    async def _open(self) -> Link:
+        self._count += 1
+        try:
+            link = await self._connect()
+        except BaseException:
+            self._count -= 1
+            self._give(None)
+            raise
+        link.generation = self._generation
+        link.retire_at = self._loop.time() + LIFETIME_SECONDS
+        self._links.add(link)
+        return link
+
+    def _drop(self, link: Link) -> None:
+        if link in self._links:
+            self._links.remove(link)
+            self._count -= 1
+            link.connection.terminate()
+
+    def _give(self, link: Link | None) -> bool:
+        """Wake the first who waits, with the link or, without, to try anew."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(link)
+                return True
+        return False
+
+    async def _wait(self) -> Link | None:
+        waiter: asyncio.Future[Link | None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        timer = self._loop.call_later(WAIT_SECONDS, _expire, waiter, self._size)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # Cancelled after it was served, before it ran: what it was given must not be lost.
+            if waiter.done() and not waiter.cancelled():
+                link = waiter.result()
+                if link is None:
+                    self._give(None)
+                else:
+                    self.release(link)
+            raise
+        finally:
+            timer.cancel()
+
+    def _tick(self) -> None:
+        """Cut connections past their deadline: whatever awaits them fails at once, and frees their slots."""
+        now = self._loop.time()
+        for link in self._links:
+            if link.deadline < now:
+                link.connection.terminate()
+        self._ticking = not self._closed and len(self._links) > len(self._idle)
+        if self._ticking:
+            self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def _expire(waiter: asyncio.Future[Link | None], size: int) -> None:
+    if not waiter.done():
+        waiter.set_exception(
+            DatabaseUnavailable(
+                f"none of the {size} connections came free in {WAIT_SECONDS:g} s: see ?pool= in the URL"
+            )
+        )
