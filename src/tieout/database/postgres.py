@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
@@ -38,11 +39,12 @@ _BEGIN_ATTEMPTS = 3
 class PostgresTransaction:
     """The transaction that work is given, on a connection that is its own until it ends."""
 
-    __slots__ = ("_began_with", "_connection", "_depth", "_fresh", "error")
+    __slots__ = ("_began_with", "_connection", "_depth", "_fresh", "_link", "error")
 
     dialect = "postgres"
 
     def __init__(self, link: Link, began_with: str) -> None:
+        self._link = link
         self._connection = link.connection
         self._began_with = began_with
         self._fresh = True
@@ -114,10 +116,15 @@ class PostgresTransaction:
         finally:
             self._depth -= 1
 
-    def check(self, link: Link) -> None:
+    async def be_patient(self) -> None:
+        """Lift the deadline of this transaction, here and at the server: for migrations."""
+        self._link.deadline = math.inf
+        await self._control("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def check(self) -> None:
         """Raise unless every statement succeeded, on what is still the newest primary."""
         self._check()
-        if link.is_stale():
+        if self._link.is_stale():
             raise StaleEpoch("a newer primary has been seen since this transaction began")
 
     def end(self) -> None:
@@ -194,7 +201,7 @@ class PostgresDatabase:
         tx = PostgresTransaction(link, _WRITE)
         try:
             result = await work(tx)
-            tx.check(link)
+            tx.check()
         except BaseException as error:
             await _undo(pool, link, tx, error)
             raise
@@ -214,7 +221,7 @@ class PostgresDatabase:
         tx = PostgresTransaction(link, _READ)
         try:
             result = await work(tx)
-            tx.check(link)
+            tx.check()
         except BaseException as error:
             await _undo(pool, link, tx, error)
             raise
@@ -231,7 +238,7 @@ class PostgresDatabase:
         try:
             cursor = await link.connection.cursor(statement.text, *args)
             while rows := await cursor.fetch(batch):
-                link.deadline = float("inf")
+                link.deadline = math.inf
                 yield rows
                 link.deadline = pool.loop.time() + self._settings.deadline
         except Exception as error:

@@ -11,6 +11,7 @@ A package keeps its statements in `sql/common.sql`; `sql/{dialect}.sql` override
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -45,6 +46,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CONTROL = re.compile(r"\s*(?:begin|start|commit|end|rollback|abort|savepoint|release)\b", re.IGNORECASE)
 _NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -191,6 +193,19 @@ def compile_statement(text: str, dialect: str, name: str) -> Compiled:
     if not body or _CONTROL.match(body):
         raise StatementError(f"{name!r} must be one statement that neither begins nor ends a transaction")
     return Compiled(name, body, tuple(compiler.params), dialect)
+
+
+def split(text: str, dialect: str) -> Iterator[str]:
+    """The statements in a text, without their semicolons; those in literals, bodies and comments do not count."""
+    ends = [token.start() for token in _TOKEN.finditer(text) if token["end"]]
+    start = 0
+    for end in [*ends, len(text)]:
+        if dialect == "sqlite" and end < len(text) and not sqlite3.complete_statement(text[start : end + 1]):
+            continue  # inside the body of a trigger
+        statement = text[start:end].strip()
+        start = end + 1
+        if _COMMENTS.sub("", statement).strip():
+            yield statement
 
 
 class _Compiler:

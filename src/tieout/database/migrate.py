@@ -1,0 +1,139 @@
+"""The schema as one numbered list of migrations, each applied whole or not at all, by one process at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from tieout.contracts import Database, Transaction
+from tieout.database.query import Compiled, split
+from tieout.errors import ConfigError, SchemaMismatch
+
+_FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.([a-z]+)\.sql")
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS tieout_migration (
+    number BIGINT PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    applied_at BIGINT NOT NULL
+)
+"""
+
+_LOCKS: Mapping[str, str] = {"postgres": "SELECT pg_advisory_xact_lock(7596567432169381749)"}
+"""How one process at a time is let in. SQLite needs nothing: a transaction there holds the write lock."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema, in one dialect."""
+
+    number: int
+    name: str
+    text: str = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        return blake2b(self.text.encode(), digest_size=16).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.number:04}_{self.name}"
+
+
+def migrations(dialect: str, folder: Traversable | None = None) -> Sequence[Migration]:
+    """The migrations for a dialect, numbered from 1 without gaps; raise `ConfigError` when the files are not so."""
+    folder = folder or resources.files("tieout.database") / "migrations"
+    files = {file.name: file for file in folder.iterdir()}
+    found = [
+        Migration(int(match[1]), match[2], files[name].read_text(encoding="utf-8"))
+        for name in sorted(files)
+        if (match := _FILE.fullmatch(name)) and match[3] == dialect
+    ]
+    if not found or [one.number for one in found] != list(range(1, len(found) + 1)):
+        raise ConfigError(f"the migrations for {dialect} are not numbered 1, 2, 3…: {', '.join(map(str, found))}")
+    return found
+
+
+async def plan(database: Database, folder: Traversable | None = None) -> Sequence[Migration]:
+    """What `migrate` would apply now; raise `SchemaMismatch` when what was applied is not what this version knows."""
+    known = migrations(database.dialect, folder)
+    return _pending(known, await database.read(_applied_if_any))
+
+
+async def check(database: Database, folder: Traversable | None = None) -> None:
+    """Raise `SchemaMismatch` unless the schema is exactly the one of this version."""
+    pending = await plan(database, folder)
+    if pending:
+        raise SchemaMismatch(f"the database lacks {', '.join(map(str, pending))}: run `tieout migrate`")
+
+
+async def migrate(
+    database: Database, progress: Callable[[str], None] | None = None, folder: Traversable | None = None
+) -> Sequence[Migration]:
+    """Apply what is missing, each migration in one transaction with its own record; return what was applied.
+
+    `progress` is told the name of each once it is committed. Several processes may do this at once.
+    """
+    known = migrations(database.dialect, folder)
+    done: list[Migration] = []
+    while (applied := await database.transact(partial(_apply_next, known))) is not None:
+        done.append(applied)
+        if progress:
+            progress(str(applied))
+    return done
+
+
+async def _apply_next(known: Sequence[Migration], tx: Transaction) -> Migration | None:
+    await _lock(tx)
+    await tx.execute(_TABLE)
+    pending = _pending(known, await _applied(tx))
+    if not pending:
+        return None
+    migration = pending[0]
+    for statement in split(migration.text, tx.dialect):
+        await tx.execute(Compiled(str(migration), statement, (), tx.dialect))
+    await tx.execute(
+        "INSERT INTO tieout_migration (number, name, digest, applied_at) VALUES (:number, :name, :digest, {now})",
+        number=migration.number,
+        name=migration.name,
+        digest=migration.digest,
+    )
+    return migration
+
+
+async def _lock(tx: Transaction) -> None:
+    # A driver with deadlines offers to lift them: a migration may take as long as it takes.
+    be_patient: Callable[[], Awaitable[None]] | None = getattr(tx, "be_patient", None)
+    if be_patient:
+        await be_patient()
+    if tx.dialect in _LOCKS:
+        await tx.fetch(_LOCKS[tx.dialect])
+
+
+async def _applied(tx: Transaction) -> Sequence[Any]:
+    return await tx.fetch("SELECT number, name, digest FROM tieout_migration ORDER BY number")
+
+
+async def _applied_if_any(tx: Transaction) -> Sequence[Any]:
+    try:
+        return await tx.savepoint(_applied)
+    except SchemaMismatch:
+        return ()
+
+
+def _pending(known: Sequence[Migration], applied: Sequence[Any]) -> Sequence[Migration]:
+    """The migrations still to apply; raise `SchemaMismatch` unless those applied are the first of those known."""
+    for number, (found, name, digest) in enumerate(applied, start=1):
+        if found != number:
+            raise SchemaMismatch(f"the database records migration {found} and not {number}: its records were changed")
+        if number > len(known):
+            raise SchemaMismatch(f"the database was migrated by newer code: {number:04}_{name} is unknown here")
+        if digest != known[number - 1].digest:
+            raise SchemaMismatch(f"{known[number - 1]} is not what was applied to this database as {number:04}_{name}")
+    return known[len(applied) :]
