@@ -1,0 +1,228 @@
+"""App: the object that users hold. Here, and only here, the parts are wired."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tieout.alarm.engine import Alarms
+from tieout.alarm.store import AlarmStore
+from tieout.config import duration, microseconds
+from tieout.contracts import Caller, Clock, Database
+from tieout.coordination.breaker import Breakers
+from tieout.database import connect
+from tieout.database.migrate import check, migrate
+from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess
+from tieout.eventloop import LoopCaller, LoopClock
+from tieout.process.engine import Engine
+from tieout.process.operating import Operating
+from tieout.process.outcomes import Reported
+from tieout.process.process import Process, type_of
+from tieout.process.process_type import ProcessType
+from tieout.process.record import Record, Source
+from tieout.process.retention import Retention
+from tieout.process.store import Filter, SqlProcessStore
+from tieout.process.view import ProcessView, view
+from tieout.process.world import World
+from tieout.worker import Limits, Worker
+
+C = TypeVar("C", bound=type[Process[Any]])
+
+POLL = 0.5
+"""Seconds between two looks at a process that somebody else may be finishing."""
+
+
+class App:
+    """Processes in one database: start them, report on them, read them.
+
+    url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database
+    deps        what handlers find as `self.deps`
+    sweep       False: only what this App starts is driven here; workers do the rest
+    migrate     True: bring the tables up to date when opened (default: for SQLite only)
+    retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
+    limits      how much is done at a time
+
+    Use it as `async with app:`; it may be opened again after it was closed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        deps: Any = None,
+        sweep: bool = True,
+        migrate: bool | None = None,
+        retention: float | str = "90d",
+        tombstones: float | str = "400d",
+        limits: Limits | None = None,
+        database: Database | None = None,
+        clock: Clock | None = None,
+        caller: Caller | None = None,
+        chance: Random | None = None,
+    ) -> None:
+        self.database = connect(url) if database is None else database
+        self.types: dict[str, ProcessType] = {}
+        self.limits = limits or Limits()
+        self._sweeps = sweep
+        self._migrates = self.database.dialect == "sqlite" if migrate is None else migrate
+        self._retention = microseconds(retention)
+        self._tombstones = microseconds(tombstones)
+        self._caller = caller or LoopCaller()
+        self.store = SqlProcessStore(self.database.dialect, clock or LoopClock())
+        alarms = AlarmStore(self.database.dialect)
+        self.engine = Engine(
+            World(
+                self.database,
+                self.store,
+                alarms,
+                self.store.clock,
+                chance or Random(),  # noqa: S311 - jitter is no secret
+                self._caller,
+                Breakers(),
+                deps,
+                self.types,
+            )
+        )
+        self.operate = Operating(self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms)
+        self.alarms = Alarms(self.database, alarms, self.operate.audit)
+        self.retention = Retention(self.engine.world, self.store)
+        self._worker: Worker | None = None
+        self._pid = 0
+        self._waiters: dict[bytes, set[asyncio.Future[Record]]] = {}
+
+    def register(self, cls: C) -> C:
+        """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
+        process_type = type_of(cls)
+        known = self.types.setdefault(process_type.name, process_type)
+        if known is not process_type:
+            raise DefinitionError(f"two process types are named {process_type.name!r}: {known.cls} and {cls}")
+        return cls
+
+    async def __aenter__(self) -> Self:
+        await self.database.open()
+        try:
+            await (migrate(self.database) if self._migrates else check(self.database))
+        except BaseException:
+            await self.database.close()
+            raise
+        self._pid = os.getpid()
+        self._worker = Worker(self.engine, self.limits, self._at_rest, self.keep_house)
+        if self._sweeps:
+            self._worker.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Drain: claim nothing more, let running work end, give the database back."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.drain()
+        if isinstance(self._caller, LoopCaller):
+            await self._caller.close()
+        await self.database.close()
+
+    @property
+    def worker(self) -> Worker:
+        """The running worker; raise `AppClosed` or `AppForked`."""
+        if self._worker is None:
+            raise AppClosed("this App is not open: use it inside `async with app:`")
+        if self._pid != os.getpid():
+            raise AppForked("this App was opened before a fork: open it in the child")
+        return self._worker
+
+    async def start(self, request: Process[Any], *, wait: float | str | None = None) -> ProcessView:
+        """Start a process, once: the same request again gets the process that there is.
+
+        Returns as soon as it is accepted, that is durably stored; with `wait`, once it is final or held, or after so
+        long. Raise `ParamsChanged` for the same key with other params, `KeyRetired`, what the start step raised, or a
+        `DatabaseError`: then repeat the same request.
+        """
+        worker = self.worker
+        record, replayed = await self.engine.start(request)
+        driven = None if replayed else worker.drive(record)
+        if wait is not None and record.status == "running":
+            record = await self._wait(record, duration(wait), driven)
+        return self._view(record, replayed=replayed)
+
+    async def report(self, call_key: str, outcome: Reported, *, source: Source = "push") -> str:
+        """Say what became of a call, from a callback or a message.
+
+        Returns what that did: "advanced", "kept", "duplicate", "conflict" or "waiting".
+        Raise `UnknownCall` when there is no such call yet (answer "retry later"), `InvalidParams` when the outcome does
+        not fit the call's type, or a `DatabaseError` (answer "retry later").
+        """
+        worker = self.worker
+        receipt = await self.engine.report(call_key, outcome, source)
+        if receipt.effect == "advanced" and worker.drive(receipt.record) is None:
+            self._at_rest(receipt.record)
+        return receipt.effect
+
+    async def get(self, process_id: str) -> ProcessView:
+        """The process with this id; raise `UnknownProcess`."""
+        return self._view(await self.engine.read(raw_id(process_id)))
+
+    async def wait(self, process_id: str, timeout: float | str = 30.0) -> ProcessView:
+        """The process once it is final or held, or as it is after `timeout`."""
+        record = await self.engine.read(raw_id(process_id))
+        return self._view(await self._wait(record, duration(timeout), None))
+
+    async def list(self, wanted: Filter | None = None) -> Sequence[ProcessView]:
+        """Processes, newest first; continue behind the last one with `Filter(before=..., before_id=...)`."""
+        page = await self.database.read(lambda tx: self.store.page(tx, wanted or Filter()))
+        return [self._view(record) for record in page]
+
+    async def migrate(self, progress: Callable[[str], None] | None = None) -> None:
+        """Bring the tables up to date; several nodes may do so at once."""
+        await self.database.open()
+        await migrate(self.database, progress)
+
+    async def keep_house(self) -> None:
+        """One round of retention: retire, purge, forget."""
+        await self.retention.retire(self._retention)
+        await self.retention.purge(self._tombstones)
+        await self.retention.forget_strays()
+
+    async def _wait(self, record: Record, timeout: float, driven: asyncio.Task[None] | None) -> Record:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        waiter: asyncio.Future[Record] = loop.create_future()
+        waiters = self._waiters.setdefault(record.id, set())
+        waiters.add(waiter)
+        try:
+            while record.status == "running" and (left := deadline - loop.time()) > 0:
+                await asyncio.wait((waiter,), timeout=left if driven and not driven.done() else min(left, POLL))
+                record = waiter.result() if waiter.done() else await self.engine.read(record.id)
+        finally:
+            waiters.discard(waiter)
+            if not waiters:
+                self._waiters.pop(record.id, None)
+        return record
+
+    def _at_rest(self, record: Record) -> None:
+        if record.status == "running":
+            return
+        for waiter in self._waiters.get(record.id, ()):
+            if not waiter.done():
+                waiter.set_result(record)
+
+    def _view(self, record: Record, *, replayed: bool = False) -> ProcessView:
+        return view(record, self.types.get(record.type), replayed=replayed)
+
+
+def raw_id(text: str) -> bytes:
+    """The 16 bytes of a process id; raise `UnknownProcess` for what cannot be one."""
+    try:
+        raw = bytes.fromhex(text)
+    except (ValueError, TypeError) as error:
+        raise UnknownProcess("a process id is 32 hex digits") from error
+    if len(raw) != 16:
+        raise UnknownProcess("a process id is 32 hex digits")
+    return raw

@@ -1,0 +1,9 @@
+-- name: add_audit
+INSERT INTO tieout_audit (at, actor, action, object, reason, detail)
+VALUES ({now}, :actor, :action, :object, :reason, :detail)
+
+-- name: audit_of
+SELECT seq, at, actor, action, object, reason, detail
+FROM tieout_audit
+WHERE object = :object
+ORDER BY seq

@@ -1,0 +1,42 @@
+"""Audit rows in the user's database, written in the transaction of what they tell of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tieout.contracts import Transaction
+from tieout.database.query import load
+from tieout.identity import encode_json
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """One act of a person; `at` is the server's time in microseconds, `detail` JSON."""
+
+    seq: int
+    at: int
+    actor: str
+    action: str
+    object: str
+    reason: str
+    detail: str
+
+
+class AuditStore:
+    """The audit over named SQL."""
+
+    def __init__(self, dialect: str) -> None:
+        self.sql = load("tieout.audit", dialect)
+
+    async def add(
+        self, tx: Transaction, *, actor: str, action: str, target: str, reason: str, detail: dict[str, Any]
+    ) -> None:
+        """Write one row."""
+        await tx.execute(
+            self.sql.add_audit, actor=actor, action=action, object=target, reason=reason, detail=encode_json(detail)
+        )
+
+    async def of(self, tx: Transaction, target: str) -> list[AuditRow]:
+        """What was done to one object, oldest first."""
+        return [AuditRow(*row) for row in await tx.fetch(self.sql.audit_of, object=target)]

@@ -1,0 +1,31 @@
+"""Values as people write them in settings and definitions."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from tieout.errors import ConfigError
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", re.ASCII)
+
+
+def duration(value: float | str) -> float:
+    """Seconds, from a number of seconds or from text such as "500ms", "30s", "15m", "24h", "7d".
+
+    Raise `ConfigError` unless it is finite and not negative.
+    """
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ConfigError(f"{value!r} is not a duration: write for instance 30s, 15m or 24h")
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"{value!r} is not a duration: give seconds, or text such as 30s")
+    return float(value)
+
+
+def microseconds(value: float | str) -> int:
+    """`duration` in whole microseconds, the unit of every stored time."""
+    return round(duration(value) * 1_000_000)

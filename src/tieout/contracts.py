@@ -1,0 +1,124 @@
+"""What the nouns ask of the world: a database, a transaction, a clock.
+
+Each contract has one conformance suite in `tieout.testing`, which every implementation passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Param: TypeAlias = bool | int | float | str | bytes | Sequence[str] | Sequence[int] | None
+"""What may be bound to a statement. Lists are for statements of tieout's own that unnest them."""
+
+
+class Row(Protocol):
+    """One row of a result: by position, by column name, or unpacked in column order."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> Iterable[str]: ...
+
+
+class Statement(Protocol):
+    """A named statement as one driver takes it: its text, and the order in which its parameters go."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def params(self) -> tuple[str, ...]: ...
+
+
+class Transaction(Protocol):
+    """An open transaction at READ COMMITTED or stricter, whose statements see the writes before them.
+
+    `sql` is a string with `:name` parameters, or a compiled statement. Errors are those of `tieout.errors`; after
+    one, only leaving the transaction is left to do, unless it came out of a `savepoint`.
+    """
+
+    @property
+    def dialect(self) -> str: ...
+
+    async def execute(self, sql: str | Statement, /, **params: Param) -> int:
+        """Run it; return the number of rows matched."""
+        ...
+
+    async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
+        """Run it once for each row of parameters, in as few exchanges as the driver can."""
+        ...
+
+    async def fetch(self, sql: str | Statement, /, **params: Param) -> Sequence[Row]:
+        """All rows of the result; a `RETURNING` counts."""
+        ...
+
+    async def fetch_one(self, sql: str | Statement, /, **params: Param) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def savepoint(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` inside a savepoint: when it raises, its writes alone are undone and the error goes on."""
+        ...
+
+
+class Database(Protocol):
+    """Transactions as functions, so that a driver may run them where and with whom it likes."""
+
+    @property
+    def dialect(self) -> str: ...
+
+    async def open(self) -> None:
+        """Connect, check the server, and raise a `DatabaseError` or `ConfigError` that says what is wrong."""
+        ...
+
+    async def close(self) -> None:
+        """Let running transactions end, within the driver's own limit, and give everything back."""
+        ...
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and return its result once that is durably committed.
+
+        When `work` raises, all is rolled back and the error goes on. `CommitUnknown` means that it may have been
+        committed. `work` may await nothing but its transaction (`AwaitInTransaction` where that can be told).
+        """
+        ...
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one read-only transaction, which sees all that was acknowledged before it began."""
+        ...
+
+    def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
+        """The result in batches of at most `batch` rows, from one consistent snapshot, in bounded memory."""
+        ...
+
+
+class Clock(Protocol):
+    """Time on this machine: for waiting and for durations only. Moments come from the database server."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Caller(Protocol):
+    """Runs a user's call and query handlers under a time-out."""
+
+    async def attempt(
+        self,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        timeout: float,
+        late: Callable[[Any], Awaitable[None]],
+    ) -> Any:
+        """Call `method`, which may be `def` or `async def`, and return what it returns, or raise what it raises.
+
+        Raise `TimeoutError` after `timeout` seconds; `method` then runs on, and what it returns later goes to `late`.
+        """
+        ...

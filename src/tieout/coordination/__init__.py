@@ -1,0 +1,1 @@
+"""What keeps workers out of each other's way, and away from downstreams that are down."""

@@ -1,0 +1,78 @@
+"""Circuit breakers: which lanes may be worked on now, and how much of each.
+
+A breaker counts failures in a row. It opens after `threshold` of them, lets one try through when its pause is over, and
+then doubles what it lets through with every round of successes. Time is an argument, so nothing here waits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+THRESHOLD = 20
+"""Failures in a row that open a breaker."""
+
+FIRST_PAUSE = 1.0
+"""Seconds that a breaker stays open the first time; doubled on each failed trial."""
+
+LONGEST_PAUSE = 30.0
+"""Longest pause, in seconds: how late a worker may notice that a downstream is back."""
+
+
+class Breaker(msgspec.Struct):
+    """The breaker of one lane."""
+
+    failures: int = 0
+    pause: float = 0.0
+    open_until: float = 0.0
+    allowance: int = 0
+
+    def share(self, now: float, full: int) -> int:
+        """How many processes of the lane may be worked on now: none, a growing trial, or `full`."""
+        if self.pause == 0.0:
+            return full
+        return 0 if now < self.open_until else min(self.allowance, full)
+
+    def succeeded(self) -> None:
+        """The downstream answered, whatever it said."""
+        self.failures = 0
+        if self.pause:
+            self.allowance *= 2
+            if self.allowance > THRESHOLD:
+                self.pause = 0.0
+
+    def failed(self, now: float) -> None:
+        """The downstream did not answer, or made no sense."""
+        self.failures += 1
+        on_trial = self.pause > 0.0 and now >= self.open_until
+        if on_trial or (self.pause == 0.0 and self.failures >= THRESHOLD):
+            self.pause = min(max(FIRST_PAUSE, 2 * self.pause), LONGEST_PAUSE)
+            self.open_until = now + self.pause
+            self.allowance = 1
+
+
+class Breakers:
+    """One breaker for each lane, known to this worker alone: every worker finds out for itself."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, Breaker] = {}
+
+    def share(self, lane: str, now: float, full: int) -> int:
+        """How many processes of `lane` may be worked on now."""
+        breaker = self._lanes.get(lane)
+        return full if breaker is None else breaker.share(now, full)
+
+    def is_open(self, lane: str, now: float) -> bool:
+        """Whether nothing may be sent to `lane` now."""
+        return self.share(lane, now, 1) == 0
+
+    def record(self, lane: str, now: float, *, answered: bool) -> None:
+        """Count one answer or failure of `lane`."""
+        breaker = self._lanes.get(lane)
+        if breaker is None:
+            if answered:
+                return
+            breaker = self._lanes.setdefault(lane, Breaker())
+        if answered:
+            breaker.succeeded()
+        else:
+            breaker.failed(now)

@@ -1,0 +1,135 @@
+"""Keys, ids, strict and canonical JSON, fingerprints: pure functions of their arguments."""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import blake2b
+from typing import Any, NoReturn
+
+import msgspec
+
+from tieout.errors import InvalidJson, InvalidKey, InvalidParams, UnknownCall
+
+KEY_BYTES = 255
+"""Longest request key or owner, in bytes of UTF-8: what every database can index."""
+
+JSON_DEPTH = 64
+"""Deepest nesting of JSON that is read: far above real payloads, far below the interpreter's recursion limit."""
+
+JSON_DIGITS = 40
+"""Longest integer that is read from JSON, in digits."""
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+def key_bytes(key: str, what: str = "request key") -> bytes:
+    """The bytes that identify `key`; raise `InvalidKey` unless it is 1 to 255 bytes of UTF-8."""
+    if not isinstance(key, str):
+        raise InvalidKey(f"the {what} must be a str, not {type(key).__name__}")
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"the {what} is not valid Unicode") from error
+    if not 1 <= len(encoded) <= KEY_BYTES:
+        raise InvalidKey(f"the {what} must be 1 to {KEY_BYTES} bytes of UTF-8, not {len(encoded)}")
+    return encoded
+
+
+def process_id(type_name: str, owner: bytes, key: bytes) -> bytes:
+    """The 16 bytes that identify a process: BLAKE2b-128 of the three parts, each behind its length."""
+    name = type_name.encode()
+    parts = b"".join((len(part).to_bytes(4, "big") + part) for part in (name, owner, key))
+    return blake2b(parts, digest_size=16, person=b"tieout.process").digest()
+
+
+def fingerprint(*parts: str) -> bytes:
+    """16 bytes that stand for these strings, in this order."""
+    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    return blake2b(framed, digest_size=16, person=b"tieout.finger").digest()
+
+
+def call_key(process: bytes, n: int) -> str:
+    """The idempotency key that the downstream is given for entry `n` of a process: `id:n`."""
+    return f"{process.hex()}:{n}"
+
+
+def parse_call_key(text: str) -> tuple[bytes, int]:
+    """The process id and entry that `call_key` joined; raise `UnknownCall` for anything else."""
+    head, colon, tail = text.partition(":")
+    if not (colon and len(head) == 32 and len(tail) <= 9 and tail.isascii() and tail.isdigit()):
+        raise UnknownCall("this is not a call key of tieout")
+    try:
+        return bytes.fromhex(head), int(tail)
+    except ValueError as error:
+        raise UnknownCall("this is not a call key of tieout") from error
+
+
+def encode_json(value: Any) -> str:
+    """Compact JSON of plain values; raise `InvalidParams` for what JSON cannot hold, NaN and infinity included."""
+    try:
+        _refuse_non_finite(value, JSON_DEPTH)
+        return _encoder.encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
+        raise InvalidParams(f"this cannot be stored as JSON: {error}") from error
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling for equal values: sorted keys, and 1.0 written as 1."""
+    plain = msgspec.to_builtins(value, str_keys=True, builtin_types=())
+    return json.dumps(_whole_floats(plain), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """16 hex digits that equal values share, whatever their spelling in JSON."""
+    return blake2b(canonical_json(value).encode(), digest_size=8).hexdigest()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Plain values from strict JSON; raise `InvalidJson` for NaN, duplicate keys, deep nesting or huge integers."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant, parse_int=_short_int)
+        _refuse_non_finite(value, JSON_DEPTH)
+    except RecursionError as error:
+        raise InvalidJson(f"nested deeper than {JSON_DEPTH}") from error
+    except ValueError as error:
+        raise InvalidJson(str(error)) from error
+    return value
+
+
+def _refuse_non_finite(value: Any, depth: int) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("NaN and infinity are not numbers that can be compared")
+    elif isinstance(value, (dict, list, tuple)):
+        if depth == 0:
+            raise ValueError(f"nested deeper than {JSON_DEPTH}")
+        for item in value.values() if isinstance(value, dict) else value:
+            _refuse_non_finite(item, depth - 1)
+
+
+def _whole_floats(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_floats(item) for item in value]
+    return value
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return unique
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _short_int(text: str) -> int:
+    if len(text) > JSON_DIGITS:
+        raise ValueError(f"an integer has more than {JSON_DIGITS} digits")
+    return int(text)

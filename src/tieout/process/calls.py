@@ -1,0 +1,129 @@
+"""Calls to downstreams: what is sent, what is asked, and what an answer, or none, is taken for."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tieout.alarm.rules import NewAlarm
+from tieout.contracts import Transaction
+from tieout.errors import InvalidParams, NotSent
+from tieout.process.gate import Gate, LostError, Report
+from tieout.process.landing import with_entry
+from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
+from tieout.process.process_type import CallType
+from tieout.process.record import By, Entry, Record, Source
+from tieout.process.world import World, log
+
+RAW_LENGTH = 2_000
+"""Characters kept of an answer that makes no sense."""
+
+_NEVER_CONNECTED = frozenset({"ClientConnectorError", "ClientConnectorDNSError", "ConnectError", "NewConnectionError"})
+"""What HTTP clients (aiohttp, httpx, urllib3) call their error when no connection was made."""
+
+
+class Calls:
+    """Sends and queries the open call of a process that the caller holds."""
+
+    def __init__(self, world: World, gate: Gate) -> None:
+        self.world = world
+        self.gate = gate
+
+    async def send(self, record: Record, entry: Entry, call: CallType, source: Source) -> Reported:
+        """Send the call with its stored arguments and return what came of it; never raises an `Exception`."""
+        return await self._attempt(record, entry, call, call.method, source, "call")
+
+    async def query(self, record: Record, entry: Entry, call: CallType, source: Source) -> Reported:
+        """Ask the downstream what became of the call; never raises an `Exception`."""
+        if call.query is None:
+            return Unknown("there is no query")
+        return await self._attempt(record, entry, call, call.query, source, "query")
+
+    async def mark_sent(self, record: Record, entry: Entry, call: CallType) -> tuple[Record, Entry] | None:
+        """Commit that the call is being sent, and a new lease; None when the process is no longer ours."""
+        marked = msgspec.structs.replace(entry, sent=self.world.server_time(record))
+        after = with_entry(record, marked)
+
+        async def work(tx: Transaction) -> None:
+            if not await self.world.store.save(tx, after, call.rules.first_due):
+                raise LostError
+
+        asked_at = self.world.clock.monotonic()
+        try:
+            await self.world.transact(work)
+        except LostError:
+            return None
+        after.fence += 1
+        after.due = record.server_time(asked_at) + call.rules.first_due
+        return after, marked
+
+    def has_lease(self, record: Record, call: CallType) -> bool:
+        """Whether a try that begins now would end before somebody else may take the process over."""
+        return record.due is not None and self.world.server_time(record) + call.rules.timeout <= record.due
+
+    async def _attempt(
+        self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
+    ) -> Reported:
+        timeout = call.rules.timeout / 1e6
+        sending = Sending(record.call_key(entry), timeout, record.attempts + 1)
+
+        async def late(answer: Any) -> None:
+            outcome = await self.outcome_of(record, entry, call, answer)
+            if isinstance(outcome, (Succeeded, Failed)):
+                await self.gate.report(Report(record.id, entry.n, outcome, source, by))
+
+        try:
+            process = self.world.revive(self.world.types[record.type], record)
+            args = call.arguments(entry.args)
+            answer = await self.world.caller.attempt(method, (process, sending), args, timeout, late)
+        except TimeoutError:
+            outcome: Reported = Unknown("timed out")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, the call may have been done
+            outcome = _outcome_of_error(error)
+            if isinstance(outcome, Unknown):
+                log.info("process %s: %s raised", record.id.hex(), call.name, exc_info=error)
+        else:
+            outcome = await self.outcome_of(record, entry, call, answer)
+        self._tell_breaker(call, outcome)
+        return outcome
+
+    async def outcome_of(self, record: Record, entry: Entry, call: CallType, answer: Any) -> Reported:
+        """What an answer is taken for; one that fits no type is unknown, kept, and told to a person."""
+        try:
+            return normalised(call, answer)
+        except InvalidParams as error:
+            raw = repr(answer)[:RAW_LENGTH]
+            log.warning("process %s: %s answered what it cannot mean: %s", record.id.hex(), call.name, error)
+            summary = f"{record.type}.{entry.step} answered what does not fit its type: {error}"[:500]
+            alarm = NewAlarm("unfit-answer", record.call_key(entry), summary, record.id, ({"raw": raw},))
+            await self.world.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))
+            return Unknown(str(error)[:RAW_LENGTH], raw)
+
+    def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
+        answered = not isinstance(outcome, (Unknown, NotSentYet))
+        self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+
+
+def normalised(call: CallType, answer: Any) -> Reported:
+    """An outcome with its value as plain JSON values, checked against the call's type; raise `InvalidParams`."""
+    match answer:
+        case Succeeded(value):
+            return Succeeded(call.answer.plain(value))
+        case Failed(code, detail) if isinstance(code, str) and isinstance(detail, str):
+            return Failed(code[:RAW_LENGTH], detail[:RAW_LENGTH])
+        case Unknown(reason, raw):
+            return Unknown(str(reason)[:RAW_LENGTH], str(raw)[:RAW_LENGTH])
+        case Pending() | NotFound() | NotSentYet():
+            return answer
+    raise InvalidParams(f"{type(answer).__name__} is not an outcome: return Succeeded, Failed, Pending or Unknown")
+
+
+def _outcome_of_error(error: Exception) -> Reported:
+    never_left = isinstance(error, (NotSent, ConnectionRefusedError, socket.gaierror))
+    reason = f"{type(error).__name__}: {error}"[:RAW_LENGTH]
+    if never_left or any(cls.__name__ in _NEVER_CONNECTED for cls in type(error).__mro__):
+        return NotSentYet(reason)
+    return Unknown(reason)

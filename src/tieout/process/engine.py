@@ -1,0 +1,51 @@
+"""The engine of processes: one object that starts them, judges reports, works on what is due, and obeys operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tieout.errors import UnknownProcess
+from tieout.identity import parse_call_key
+from tieout.process.calls import Calls, normalised
+from tieout.process.driving import Driving, FollowUp
+from tieout.process.gate import Gate, Receipt, Report
+from tieout.process.landing import call_of
+from tieout.process.outcomes import Reported
+from tieout.process.process import Process
+from tieout.process.record import By, Record, Source
+from tieout.process.starting import Started, Starting
+from tieout.process.world import World
+
+__all__ = ["Engine", "FollowUp", "Receipt", "Started"]
+
+
+class Engine:
+    """Wires the parts of the engine over one `World`; has no loop, thread or task of its own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.starting = Starting(world)
+        self.gate = Gate(world)
+        self.calls = Calls(world, self.gate)
+        self.driving = Driving(world, self.gate, self.calls)
+
+    async def start(self, request: Process[Any]) -> Started:
+        """Start a process, or find the one that the same request started before."""
+        return await self.starting.start(request)
+
+    async def report(self, key: str, outcome: Reported, source: Source, by: By = "message", actor: str = "") -> Receipt:
+        """Judge what somebody says became of a call; raise `UnknownCall` when there is none with this key yet."""
+        process, n = parse_call_key(key)
+        record = await self.world.transact(lambda tx: self.world.store.read(tx, process))
+        entry = record.entry(n) if record is not None else None
+        if record is not None and entry is not None:
+            call = call_of(self.world.type_of(record), entry)
+            outcome = normalised(call, outcome) if call is not None else outcome
+        return await self.gate.report(Report(process, n, outcome, source, by, actor), record)
+
+    async def read(self, process: bytes) -> Record:
+        """The process with this id; raise `UnknownProcess`."""
+        record = await self.world.database.read(lambda tx: self.world.store.read(tx, process))
+        if record is None:
+            raise UnknownProcess(f"there is no process {process.hex()}")
+        return record

@@ -1,0 +1,221 @@
+"""What a person may do with a process; each act is audited, with its reason, in the transaction of its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from tieout.alarm.rules import NewAlarm
+from tieout.alarm.store import Alarm, AlarmStore
+from tieout.audit.store import AuditStore
+from tieout.contracts import Transaction
+from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
+from tieout.identity import call_key, digest
+from tieout.process.calls import Calls, normalised
+from tieout.process.driving import Driving, FollowUp
+from tieout.process.gate import JUDGEMENTS, Gate, LostError
+from tieout.process.landing import call_of, with_entry
+from tieout.process.outcomes import Failed, Succeeded
+from tieout.process.record import Entry, FinalClaim, Record
+from tieout.process.rules import claim_of, differing
+from tieout.process.world import World
+
+T = TypeVar("T")
+
+Choice = Literal["succeeded", "failed"]
+
+
+class Act(msgspec.Struct, frozen=True):
+    """Who does something, and why: both are needed, both are kept."""
+
+    actor: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.actor.strip() or not self.reason.strip():
+            raise NotAllowed("say who you are (actor) and why (reason): both are kept in the audit")
+
+
+class Operating:
+    """The operator's commands."""
+
+    def __init__(self, world: World, gate: Gate, calls: Calls, driving: Driving, alarms: AlarmStore) -> None:
+        self.world = world
+        self.gate = gate
+        self.calls = calls
+        self.driving = driving
+        self.alarms = alarms
+        self.audit = AuditStore(world.database.dialect)
+
+    async def retry(self, process: bytes, act: Act) -> Record:
+        """Make it due now: a worker takes it over within a second."""
+
+        async def work(tx: Transaction) -> Record:
+            record = await self._read(tx, process)
+            _require(record, "running", "retried")
+            await self.world.store.hasten(tx, process)
+            await self._note(tx, act, "retry", record)
+            return record
+
+        return await self.world.transact(work)
+
+    async def query(self, process: bytes, act: Act) -> Record | FollowUp:
+        """Ask the downstream now, whatever is due when, and go on if the answer moves the process."""
+
+        async def work(tx: Transaction) -> Record:
+            record = await self._read(tx, process)
+            await self._note(tx, act, "query", record)
+            return record
+
+        record = await self.world.transact(work)
+        entry = record.calls[-1] if record.calls else None
+        call = call_of(self.world.type_of(record), entry) if entry else None
+        if entry is None or call is None or call.query is None:
+            raise NotAllowed(f"{record.type} has nothing to query at {record.state!r}")
+        outcome = await self.calls.query(record, entry, call, "operator")
+        return await self.driving.reported(record, entry, outcome, "operator", "query")
+
+    async def hold(self, process: bytes, act: Act) -> Record:
+        """Stop it: a held process sends and runs nothing; reports are still judged, and applied when it resumes."""
+
+        async def change(tx: Transaction, record: Record) -> Record:
+            _require(record, "running", "held")
+            held = msgspec.structs.replace(record, status="held", note=f"operator: {act.reason}"[:500], lane=None)
+            await self._save(tx, held, None, act, "hold")
+            return held
+
+        return await self._change(process, change)
+
+    async def resume(self, process: bytes, act: Act) -> Record:
+        """Let a held process go on: it is due now, and a claim that was kept is applied."""
+
+        async def change(tx: Transaction, record: Record) -> Record:
+            _require(record, "held", "resumed")
+            running = self._running(record)
+            await self._save(tx, running, 0, act, "resume")
+            return running
+
+        return await self._change(process, change)
+
+    async def settle(
+        self, process: bytes, n: int, choice: Choice, act: Act, value: Any = None, code: str = ""
+    ) -> Record:
+        """Decide call `n` of a held process and let it go on, or record how the conflict about a final one was resolved.
+
+        Where a claim says otherwise, a second person has to ask for the same: until then `ApprovalNeeded` is raised
+        and the wish is kept. A final state is never changed, nor a claim that the process has already followed.
+        """
+        record = await self.world.transact(lambda tx: self._read(tx, process))
+        entry = record.entry(n)
+        if entry is None:
+            raise NotAllowed(f"process {process.hex()} has no call {n}")
+        claim = self._chosen_claim(record, entry, choice, act, value, code)
+        wish = {"process": process.hex(), "n": n, "choice": choice, "value": digest([value, code])}
+
+        async def change(tx: Transaction, record: Record) -> Record | ApprovalNeeded:
+            entry = record.entry(n)
+            if entry is None or record.status not in ("held", "final"):
+                raise NotAllowed(f"only a held or a final process can be settled, not a {record.status} one")
+            alarm = await self._open_conflict(tx, record, entry)
+            if alarm is not None and await self._first_wish(tx, alarm, wish, act, record):
+                return ApprovalNeeded(f"recorded: a second person has to settle call {n} as {choice} too")
+            after = record if entry.closed else with_entry(record, msgspec.structs.replace(entry, final=claim))
+            detail = {**wish, "effect": "recorded" if entry.closed else "followed"}
+            if record.status == "held":
+                after = self._running(after)
+            await self._save(tx, after, 0 if after.status == "running" else None, act, "settle", detail)
+            if alarm is not None:
+                follows = entry.final is not None and not differing(entry.final, claim)
+                resolution = "followed-first" if follows else "followed-other"
+                await self.alarms.resolve(tx, alarm.id, resolution, act.reason, act.actor)
+            return after
+
+        settled = await self._change(process, change)
+        if isinstance(settled, ApprovalNeeded):
+            raise settled
+        return settled
+
+    def _running(self, record: Record) -> Record:
+        entry = record.open_entry
+        call = call_of(self.world.type_of(record), entry) if entry else None
+        if call is None:
+            raise NotAllowed(f"this code has no call {record.state!r} of {record.type}: deploy it first")
+        return msgspec.structs.replace(record, status="running", note=None, lane=call.lane, attempts=0, errors=0)
+
+    def _chosen_claim(
+        self, record: Record, entry: Entry, choice: Choice, act: Act, value: Any, code: str
+    ) -> FinalClaim:
+        """The operator's claim; with no value given, the kept first claim of the same kind is followed."""
+        if entry.final is not None and entry.final.kind == choice and value is None and not code:
+            return entry.final
+        call = call_of(self.world.type_of(record), entry)
+        if call is None:
+            raise NotAllowed(f"this code has no call {entry.step!r} of {record.type}")
+        outcome = Failed(code or "settled", act.reason) if choice == "failed" else normalised(call, Succeeded(value))
+        at = self.world.server_time(record)
+        claim = claim_of(outcome, "operator", "operator", at, call.rules, entry)  # type: ignore[arg-type]
+        return msgspec.structs.replace(claim, mismatch=())
+
+    async def _open_conflict(self, tx: Transaction, record: Record, entry: Entry) -> Alarm | None:
+        """The unresolved conflict about the call: whatever is chosen then, a piece of its evidence says otherwise."""
+        fingerprint = NewAlarm("conflict", call_key(record.id, entry.n), "").id
+        alarm = await self.alarms.read(tx, fingerprint)
+        if alarm is None or alarm.state == "resolved":
+            return None
+        return alarm
+
+    async def _first_wish(self, tx: Transaction, alarm: Alarm, wish: dict[str, Any], act: Act, record: Record) -> bool:
+        """Record what a first person asks for; False when somebody else has asked for the same before."""
+        before = msgspec.json.decode(alarm.wish) if alarm.wish else {}
+        if before.get("wish") == wish and before.get("actor") != act.actor:
+            return False
+        text = msgspec.json.encode({"wish": wish, "actor": act.actor, "reason": act.reason}).decode()
+        await self.alarms.record_wish(tx, alarm.id, text)
+        await self._note(tx, act, "settle-wish", record, wish)
+        return True
+
+    async def _change(self, process: bytes, change: Callable[[Transaction, Record], Awaitable[T]]) -> T:
+        async def work(tx: Transaction) -> T:
+            record = await self._read(tx, process)
+            self.world.type_of(record)
+            return await change(tx, record)
+
+        for _ in range(JUDGEMENTS):
+            try:
+                return await self.world.transact(work)
+            except LostError:
+                continue
+        raise Overloaded(f"process {process.hex()} changes faster than it can be commanded")
+
+    async def _read(self, tx: Transaction, process: bytes) -> Record:
+        record = await self.world.store.read(tx, process)
+        if record is None:
+            raise UnknownProcess(f"there is no process {process.hex()}")
+        return record
+
+    async def _save(
+        self,
+        tx: Transaction,
+        record: Record,
+        due_in: int | None,
+        act: Act,
+        action: str,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        if not await self.world.store.save(tx, record, due_in):
+            raise LostError
+        record.fence += 1
+        await self._note(tx, act, action, record, detail)
+
+    async def _note(
+        self, tx: Transaction, act: Act, action: str, record: Record, detail: dict[str, Any] | None = None
+    ) -> None:
+        told = {"state": record.state, "status": record.status, **(detail or {})}
+        await self.audit.add(tx, actor=act.actor, action=action, target=record.id.hex(), reason=act.reason, detail=told)
+
+
+def _require(record: Record, status: str, done: str) -> None:
+    if record.status != status:
+        raise NotAllowed(f"only a {status} process can be {done}; {record.id.hex()} is {record.status}")

@@ -1,0 +1,350 @@
+"""A process type as the engine uses it: compiled once from the class, with a codec for everything that is stored."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tieout.config import microseconds
+from tieout.errors import ConfigError, DefinitionError, InvalidParams, ReturnedWrongStep
+from tieout.identity import encode_json, key_bytes, process_id
+from tieout.process.define import Call, CallOptions, Final, Handler, Next, StartStep, Volatile, snapshot
+from tieout.process.outcomes import Succeeded
+from tieout.process.rules import CallRules
+
+NAME_LENGTH = 63
+"""Longest name of a type, step, final or lane: what every database and metric label takes."""
+
+
+class TypeOptions(NamedTuple):
+    """The class arguments of a process type, as written."""
+
+    name: str | None
+    key: str | None
+    owner: str | None
+    version: int
+    deadline: float | str | None
+
+
+class Identity(NamedTuple):
+    """What makes a process itself; `id` is the hash of the other two and the type's name."""
+
+    id: bytes
+    owner: bytes
+    key: bytes
+
+
+class Codec:
+    """One type to and from stored JSON."""
+
+    def __init__(self, kind: Any, what: str) -> None:
+        self.kind = kind
+        self.what = what
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def plain(self, value: Any) -> Any:
+        """`value` as plain JSON values, checked against the type; raise `InvalidParams`."""
+        try:
+            plain = msgspec.to_builtins(value, str_keys=True)
+            msgspec.convert(plain, self.kind)
+        except (msgspec.ValidationError, TypeError, ValueError, UnicodeError) as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+        return plain
+
+    def typed(self, plain: Any) -> Any:
+        """The typed value of plain JSON values."""
+        try:
+            return msgspec.convert(plain, self.kind)
+        except (msgspec.ValidationError, UnicodeError) as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+
+    def encode(self, value: Any) -> str:
+        """Stored JSON of `value`, checked against the type; raise `InvalidParams`."""
+        return encode_json(self.plain(value))
+
+    def decode(self, text: str | bytes | msgspec.Raw) -> Any:
+        """The typed value of stored JSON."""
+        try:
+            return self._decoder.decode(text)
+        except msgspec.DecodeError as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+
+
+class CallType:
+    """A compiled call step."""
+
+    def __init__(self, type_name: str, call: Call[..., Any], hints: dict[str, Any]) -> None:
+        if call.on_succeeded is None or call.on_failed is None:
+            raise DefinitionError(f"call {call.name!r} needs both @{call.name}.succeeded and @{call.name}.failed")
+        self.name = call.name
+        self.method = call.method
+        self.query = call.query_method
+        self.on_succeeded = call.on_succeeded
+        self.on_failed = call.on_failed
+        where = f"{type_name}.{call.name}"
+        parameters = _argument_types(call.method, hints, where)
+        if call.query_method is not None and _argument_names(call.query_method) != tuple(parameters):
+            raise DefinitionError(f"{where}: the query must take the same arguments as the call")
+        struct = msgspec.defstruct(f"{call.name}_args", list(parameters.items()), kw_only=True)
+        self.args = Codec(struct, f"arguments of {where}")
+        self.answer = Codec(_answer_type(hints, where), f"answer of {where}")
+        self.rules = _call_rules(where, call.options, has_query=call.query_method is not None)
+        self.lane = call.options.lane or where
+        _check_echo(where, self.rules, tuple(parameters))
+        _check_name(self.lane, "lane")
+
+    def handler(self, kind: str) -> Handler:
+        """The transaction step that a final outcome of this kind runs."""
+        return self.on_succeeded if kind == "succeeded" else self.on_failed
+
+    def arguments(self, stored: msgspec.Raw) -> dict[str, Any]:
+        """The typed arguments that were stored when the call was opened, by name."""
+        struct = self.args.decode(stored)
+        return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+class ProcessType:
+    """A compiled process type: its states, codecs and limits."""
+
+    def __init__(self, cls: type[Any], options: TypeOptions) -> None:
+        hints = _type_hints(cls)
+        self.cls = cls
+        self.name = options.name or ""
+        _check_name(self.name, "process type name")
+        self.version = _positive(options.version, f"version of {self.name}")
+        self.deadline = None if options.deadline is None else _micros(options.deadline, f"deadline of {self.name}")
+        self.params = _params_codec(cls, hints, self.name)
+        self.params_reader = _params_reader(cls, self.params.kind, self.name)
+        self.volatile = frozenset(name for name, hint in hints.items() if _is_volatile(hint))
+        _forget_defaults(cls, self.volatile)
+        self.key_field = self._scope_field(options.key, "key", required=True)
+        self.owner_field = self._scope_field(options.owner, "owner", required=False)
+        self.snapshots = {item.name: item for item in _members(cls, snapshot)}
+        self.snapshot_codecs = {
+            name: Codec(_returned(item.method, self.name), f"snapshot {self.name}.{name}")
+            for name, item in self.snapshots.items()
+        }
+        self.finals = {name: _final_codec(cls, name) for name, _ in _named(cls, Final)}
+        self.calls = {
+            item.name: CallType(self.name, item, _method_hints(item.method, self.name)) for item in _members(cls, Call)
+        }
+        self.start = _start_handler(cls, self.name)
+        _check_states(self)
+
+    def check_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """All fields with their values, defaults filled in; raise `InvalidParams` for what does not fit."""
+        checked = self.params.typed(params)
+        return {name: getattr(checked, name) for name in checked.__struct_fields__}
+
+    def identify(self, params: Mapping[str, Any]) -> Identity:
+        """The identity of a request with these params; raise `InvalidKey`."""
+        key = key_bytes(params[cast("str", self.key_field)])
+        owner = b"" if self.owner_field is None else key_bytes(params[self.owner_field], "owner")
+        return Identity(process_id(self.name, owner, key), owner, key)
+
+    def stored_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The plain values of every param that is not volatile, defaults included."""
+        kept = {name: params[name] for name in self.params.kind.__struct_fields__ if name not in self.volatile}
+        return cast("dict[str, Any]", msgspec.to_builtins(kept, str_keys=True))
+
+    def read_params(self, text: str) -> dict[str, Any]:
+        """The typed params of a stored process; those that it never stored are left out."""
+        stored = self.params_reader.decode(text)
+        return {
+            name: value for name in stored.__struct_fields__ if (value := getattr(stored, name)) is not msgspec.UNSET
+        }
+
+    def read_snapshots(self, text: str) -> dict[str, Any]:
+        """The typed values of a stored process's look-ups."""
+        codecs = self.snapshot_codecs
+        return {name: codecs[name].typed(value) for name, value in msgspec.json.decode(text).items() if name in codecs}
+
+    def check_next(self, handler: Handler, moved: Any) -> Next:
+        """What a transaction step returned, when its `to=` allows it; raise `ReturnedWrongStep`."""
+        if not isinstance(moved, Next) or moved.state not in handler.to:
+            said = moved.state if isinstance(moved, Next) else repr(moved)
+            allowed = ", ".join(handler.to)
+            raise ReturnedWrongStep(f"{self.name}.{handler.method.__name__} moved to {said}; its to= allows: {allowed}")
+        return moved
+
+    def handlers(self) -> Iterator[tuple[str, str, Handler]]:
+        """Every (state, outcome, transaction step) of the machine."""
+        yield "", "start", self.start
+        for name, call in self.calls.items():
+            yield name, "succeeded", call.on_succeeded
+            yield name, "failed", call.on_failed
+
+    def _scope_field(self, field: str | None, role: str, *, required: bool) -> str | None:
+        if field is None and not required:
+            return None
+        known = {info.name: info for info in msgspec.structs.fields(self.params.kind)}
+        if field not in known or _base_type(known[field].type) is not str:
+            raise DefinitionError(f"{self.name}: {role}= must name a param of type str, not {field!r}")
+        if field in self.volatile or not known[field].required:
+            raise DefinitionError(f"{self.name}: the {role} field {field!r} can be neither volatile nor optional")
+        return field
+
+
+def compile_type(cls: type[Any], options: TypeOptions) -> ProcessType:
+    """Check a class and compile it; raise `DefinitionError` that names what is wrong."""
+    try:
+        return ProcessType(cls, options)
+    except (ConfigError, TypeError) as error:
+        raise DefinitionError(f"{cls.__name__}: {error}") from error
+
+
+def _named(cls: type[Any], kind: type) -> Iterator[tuple[str, Any]]:
+    seen: set[str] = set()
+    for owner in cls.__mro__:
+        for name, value in vars(owner).items():
+            if name not in seen and isinstance(value, kind):
+                yield name, value
+            seen.add(name)
+
+
+def _members(cls: type[Any], kind: type) -> list[Any]:
+    return [value for _, value in _named(cls, kind)]
+
+
+def _type_hints(cls: type[Any]) -> dict[str, Any]:
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise DefinitionError(f"{cls.__name__}: {error}; define the types of params at module level") from error
+    return {name: hint for name, hint in hints.items() if not name.startswith("tieout_")}
+
+
+def _method_hints(method: Callable[..., Any], where: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(method)
+    except NameError as error:
+        name = f"{where}.{method.__name__}"
+        raise DefinitionError(f"{name}: {error}; types in annotations must be importable at module level") from error
+
+
+def _returned(method: Callable[..., Awaitable[Any]], where: str) -> Any:
+    return _method_hints(method, where).get("return", Any)
+
+
+def _params_codec(cls: type[Any], hints: dict[str, Any], name: str) -> Codec:
+    fields: list[Any] = []
+    for field, hint in hints.items():
+        default = getattr(cls, field, msgspec.NODEFAULT)
+        fields.append((field, hint) if default is msgspec.NODEFAULT else (field, hint, default))
+    struct = msgspec.defstruct(f"{cls.__name__}Params", fields, kw_only=True, forbid_unknown_fields=True)
+    return Codec(struct, f"params of {name}")
+
+
+def _params_reader(cls: type[Any], params: Any, name: str) -> Codec:
+    fields = [(info.name, info.type | msgspec.UnsetType, msgspec.UNSET) for info in msgspec.structs.fields(params)]
+    return Codec(msgspec.defstruct(f"Stored{cls.__name__}", fields, kw_only=True), f"stored params of {name}")
+
+
+def _is_volatile(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and any(isinstance(mark, Volatile) for mark in get_args(hint)[1:])
+
+
+def _forget_defaults(cls: type[Any], volatile: frozenset[str]) -> None:
+    """Reading a volatile param after the start step must fail, not find the class's default."""
+    for name in volatile & vars(cls).keys():
+        delattr(cls, name)
+
+
+def _base_type(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _final_codec(cls: type[Any], name: str) -> Codec:
+    declared = getattr(getattr(cls, name), "__orig_class__", None)
+    return Codec(get_args(declared)[0] if declared else Any, f"result of {name}")
+
+
+def _argument_names(method: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(method).parameters)[2:]
+
+
+def _argument_types(method: Callable[..., Any], hints: dict[str, Any], where: str) -> dict[str, Any]:
+    parameters = list(inspect.signature(method).parameters.values())
+    if len(parameters) < 2 or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
+        raise DefinitionError(f"{where} must take (self, send, ...) and named arguments only")
+    return {p.name: hints.get(p.name, Any) for p in parameters[2:]}
+
+
+def _answer_type(hints: dict[str, Any], where: str) -> Any:
+    for part in get_args(hints.get("return")):
+        if get_origin(part) is Succeeded:
+            return get_args(part)[0]
+    raise DefinitionError(f"{where} must be annotated to return tieout.Answer[...], the type of its success")
+
+
+def _call_rules(where: str, options: CallOptions, *, has_query: bool) -> CallRules:
+    timeout = _micros(options.timeout, f"{where}: timeout")
+    query_after = _micros(options.query_after, f"{where}: query_after")
+    settle = timeout + 2 * query_after if options.settle is None else _micros(options.settle, f"{where}: settle")
+    return CallRules(
+        timeout=timeout,
+        query_after=query_after,
+        settle=settle,
+        key_valid=None if options.key_valid is None else _micros(options.key_valid, f"{where}: key_valid"),
+        retry_cap=max(query_after, _micros(options.retry_cap, f"{where}: retry_cap")),
+        identity=options.identity,
+        echo=tuple(options.echo.items()),
+        idempotent=options.idempotent,
+        has_query=has_query,
+    )
+
+
+def _check_echo(where: str, rules: CallRules, arguments: tuple[str, ...]) -> None:
+    unknown = [argument for _, argument in rules.echo if argument not in arguments]
+    if unknown:
+        raise DefinitionError(f"{where}: echo= names arguments that the call does not take: {', '.join(unknown)}")
+
+
+def _start_handler(cls: type[Any], name: str) -> Handler:
+    starts = [value.handler for _, value in _named(cls, StartStep)]
+    if len(starts) != 1:
+        raise DefinitionError(f"{name} needs exactly one @tieout.start step, not {len(starts)}")
+    return cast("Handler", starts[0])
+
+
+def _check_states(process_type: ProcessType) -> None:
+    name, states = process_type.name, {*process_type.calls, *process_type.finals}
+    for state in states:
+        _check_name(state, "state")
+    if not process_type.finals:
+        raise DefinitionError(f"{name} has no final state: declare one with tieout.Final[...]()")
+    reached: set[str] = set()
+    for state, _, handler in process_type.handlers():
+        unknown = set(handler.to) - states
+        if unknown or not handler.to:
+            raise DefinitionError(f"{name}.{handler.method.__name__}: to= names no state of {name}: {sorted(unknown)}")
+        if not inspect.iscoroutinefunction(handler.method):
+            raise DefinitionError(f"{name}.{handler.method.__name__} must be async: this App runs on an event loop")
+        reached.update(set(handler.to) - {state})
+    if states - reached:
+        raise DefinitionError(f"{name}: no step leads to {', '.join(sorted(states - reached))}")
+
+
+def _check_name(name: str, what: str) -> None:
+    if not (
+        0 < len(name) <= NAME_LENGTH
+        and name.isascii()
+        and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
+    ):
+        raise DefinitionError(f"the {what} must be 1 to {NAME_LENGTH} ASCII letters, digits, '_', '-', '.': {name!r}")
+
+
+def _micros(value: float | str, what: str) -> int:
+    try:
+        return microseconds(value)
+    except ConfigError as error:
+        raise DefinitionError(f"{what}: {error}") from error
+
+
+def _positive(value: int, what: str) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise DefinitionError(f"the {what} must be a whole number from 1")
+    return value

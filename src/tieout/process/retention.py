@@ -1,0 +1,78 @@
+"""Retention: final processes shrink to tombstones, which still refuse their keys and judge late reports."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tieout.contracts import Transaction
+from tieout.process.record import Entry, Record
+from tieout.process.store import SqlProcessStore
+from tieout.process.world import World
+
+BATCH = 200
+"""Rows of one transaction: short enough that nobody waits for it."""
+
+STRAYS_KEPT = 86_400_000_000
+"""Microseconds for which reports of unknown calls are kept: a day."""
+
+
+class Retention:
+    """Shrinks and purges, a batch at a time."""
+
+    def __init__(self, world: World, store: SqlProcessStore) -> None:
+        self.world = world
+        self.store = store
+
+    async def retire(self, age: int) -> int:
+        """Turn final processes that are unchanged for `age` microseconds into tombstones; how many.
+
+        A tombstone keeps id, owner, key, state and the finals' digests, in the same row: the unique id goes on
+        refusing the key without a second look-up. It is idempotent and may be cancelled between batches.
+        """
+        retired, since = 0, 0
+        while True:
+            batch = await self.world.database.read(lambda tx, since=since: self.store.to_retire(tx, age, since, BATCH))  # type: ignore[misc]
+            retired += await self.world.transact(lambda tx, batch=batch: self._shrink(tx, batch))  # type: ignore[misc]
+            if len(batch) < BATCH:
+                return retired
+            since = batch[-1].created
+
+    async def purge(self, age: int) -> int:
+        """Forget tombstones that are unchanged for `age` microseconds; how many. Their keys are free again."""
+        purged = 0
+        while True:
+            batch = await self.world.transact(lambda tx: self.store.purge_tombstones(tx, age, BATCH))
+            purged += batch
+            if batch < BATCH:
+                return purged
+
+    async def forget_strays(self) -> int:
+        """Forget reports of unknown calls that nothing has come to claim within a day; how many."""
+        return await self.world.transact(lambda tx: self.store.forget_strays(tx, STRAYS_KEPT))
+
+    async def _shrink(self, tx: Transaction, batch: list[Record]) -> int:
+        shrunk = 0
+        for record in batch:
+            shrunk += await self.store.save(tx, tombstone(record), None)
+        return shrunk
+
+
+def tombstone(record: Record) -> Record:
+    """The row without what only a living process needs."""
+    return msgspec.structs.replace(
+        record,
+        status="retired",
+        params="{}",
+        snapshots="{}",
+        calls=[_digests(entry) for entry in record.calls],
+        trail=[],
+        result=None,
+        note=None,
+    )
+
+
+def _digests(entry: Entry) -> Entry:
+    final = entry.final
+    if final is not None:
+        final = msgspec.structs.replace(final, value=None, detail="")
+    return Entry(entry.n, entry.step, msgspec.Raw(b"{}"), final=final, closed=entry.closed)

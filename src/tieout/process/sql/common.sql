@@ -1,0 +1,97 @@
+-- name: insert_process
+INSERT INTO tieout_process (
+    id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
+    result, note, attempts, errors, duplicates, deadline, created, changed
+)
+VALUES (
+    :id, :type, :owner, :request_key, :version, :state, :status, 1, {now} + :due_in, :lane, :params, :snapshots, :calls,
+    '[]', :result, NULL, 0, 0, 0, {now} + :deadline_in, {now}, {now}
+)
+ON CONFLICT DO NOTHING
+RETURNING created
+
+-- name: read_process
+SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
+    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+FROM tieout_process
+WHERE id = :id
+
+-- name: save_process
+UPDATE tieout_process
+SET state = :state, status = :status, fence = :fence + 1, due = {now} + :due_in, lane = :lane, params = :params,
+    snapshots = :snapshots, calls = :calls, trail = :trail, result = :result, note = :note, attempts = :attempts,
+    errors = :errors, changed = {now}
+WHERE id = :id AND fence = :fence
+
+-- name: postpone_process
+UPDATE tieout_process
+SET due = {now} + :due_in, note = :note
+WHERE id = :id AND fence = :fence AND status = 'running'
+
+-- name: count_duplicate
+UPDATE tieout_process
+SET duplicates = duplicates + 1
+WHERE id = :id
+
+-- name: hasten_process
+UPDATE tieout_process
+SET due = {now}
+WHERE id = :id AND status = 'running' AND due > {now}
+
+-- name: list_processes
+SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
+    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+FROM tieout_process
+WHERE created >= :since
+    AND (created < :before OR (created = :before AND id < :before_id))
+    AND (:type = '' OR type = :type)
+    AND (:state = '' OR state = :state)
+    AND (:status = '' OR status = :status)
+ORDER BY created DESC, id DESC
+LIMIT :limit
+
+-- name: count_processes
+SELECT type, state, status, count(*) AS processes
+FROM tieout_process
+GROUP BY type, state, status
+ORDER BY type, state, status
+
+-- name: stored_states
+SELECT type, state, status, max(version) AS version, count(*) AS processes, min(id) AS sample
+FROM tieout_process
+WHERE status IN ('running', 'held')
+GROUP BY type, state, status
+ORDER BY type, state, status
+
+-- name: finals_to_retire
+SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
+    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+FROM tieout_process
+WHERE created < {now} - :age AND changed < {now} - :age AND status = 'final' AND created >= :since
+ORDER BY created
+LIMIT :limit
+
+-- name: purge_tombstones
+DELETE FROM tieout_process
+WHERE id IN (
+    SELECT id FROM tieout_process
+    WHERE created < {now} - :age AND changed < {now} - :age AND status = 'retired'
+    ORDER BY created
+    LIMIT :limit
+)
+
+-- name: keep_stray
+INSERT INTO tieout_stray (call_key, digest, at, body)
+SELECT :call_key, :digest, {now}, :body
+WHERE (SELECT count(*) FROM tieout_stray) < :limit
+ON CONFLICT DO NOTHING
+
+-- name: strays_of
+SELECT call_key, digest, at, body
+FROM tieout_stray
+WHERE call_key = :call_key
+ORDER BY at
+
+-- name: forget_strays
+DELETE FROM tieout_stray
+WHERE at < {now} - :age

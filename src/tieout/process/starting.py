@@ -1,0 +1,171 @@
+"""Start: the process row and the start step's business writes commit together, or a process is there already."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tieout.contracts import Transaction
+from tieout.errors import DatabaseError, InvalidKey, KeyRetired, ParamsChanged
+from tieout.identity import encode_json
+from tieout.process.landing import first_calls, land
+from tieout.process.process import Process
+from tieout.process.process_type import Identity, ProcessType
+from tieout.process.record import Record, encode_calls
+from tieout.process.rules import changed_params
+from tieout.process.store import NewProcess
+from tieout.process.world import World, log
+
+LEFT_ALONE = 2_000_000
+"""Microseconds: a repeated request does not bring forward what is due within this time anyway."""
+
+
+class Started(NamedTuple):
+    """A process, and whether it was there already."""
+
+    record: Record
+    replayed: bool
+
+
+class AlreadyThereError(Exception):
+    """The id exists: what the start step wrote has to be rolled back."""
+
+
+class Starting:
+    """The first transaction of a process, and what a repeated request gets instead."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def start(self, request: Process[Any]) -> Started:
+        """Start it, or find the process that the same request started before.
+
+        Raise `ParamsChanged`, `KeyRetired`, what the start step raised, or a `DatabaseError` after several tries.
+        Whatever a repeated request's own attempt raised, the process that is there decides what it gets.
+        """
+        process_type = self.world.registered(request)
+        params = process_type.stored_params(request.__dict__)
+        while True:
+            try:
+                return Started(await self._start_new(process_type, request, params), replayed=False)
+            except DatabaseError as error:
+                if error.retryable:
+                    raise
+                raised: Exception = error
+            except Exception as error:  # noqa: BLE001 - goes on below, unless the request is a repetition
+                raised = error
+            found = await self._existing(request, params)
+            if found is not None:
+                return Started(found, replayed=True)
+            if not isinstance(raised, AlreadyThereError):
+                raise raised
+
+    async def _start_new(self, process_type: ProcessType, request: Process[Any], params: dict[str, Any]) -> Record:
+        world = self.world
+        request.__dict__["bound_deps"] = world.deps
+        encoded = encode_json(params)
+        snapshots = await self._look_up(process_type, request)
+
+        async def work(tx: Transaction) -> Record:
+            moved = process_type.check_next(process_type.start, await process_type.start.method(request, tx))
+            landing = land(process_type, moved)
+            calls = first_calls(landing)
+            identity: Identity = request.__dict__["identity"]
+            process = NewProcess(
+                identity.id,
+                process_type.name,
+                identity.owner,
+                identity.key,
+                process_type.version,
+                landing.state,
+                landing.status,
+                landing.due_in,
+                landing.lane,
+                encoded,
+                snapshots,
+                encode_calls(calls),
+                landing.result,
+                process_type.deadline if landing.status == "running" else None,
+            )
+            asked_at = world.clock.monotonic()
+            created = await world.store.insert(tx, process)
+            if created is None:
+                raise AlreadyThereError
+            return _first_record(process, calls, created, asked_at)
+
+        return await world.transact(work)
+
+    async def _look_up(self, process_type: ProcessType, request: Process[Any]) -> str:
+        looked_up: dict[str, Any] = {}
+        plain: dict[str, Any] = {}
+        request.__dict__["looked_up"] = looked_up
+        for name, item in process_type.snapshots.items():
+            codec = process_type.snapshot_codecs[name]
+            plain[name] = codec.plain(await item.method(request))
+            looked_up[name] = codec.typed(plain[name])
+        return encode_json(plain)
+
+    async def _existing(self, request: Process[Any], params: dict[str, Any]) -> Record | None:
+        world, identity = self.world, request.__dict__["identity"]
+
+        async def work(tx: Transaction) -> Record | None:
+            record = await world.store.read(tx, identity.id)
+            if record is not None and _wants_nudge(record):
+                await world.store.hasten(tx, identity.id)
+            return record
+
+        record = await world.transact(work)
+        if record is not None:
+            _check_same(record, identity, params)
+        return record
+
+
+def _check_same(record: Record, identity: Identity, params: dict[str, Any]) -> None:
+    if (record.owner, record.request_key) != (identity.owner, identity.key):
+        raise InvalidKey(f"the id of this key, {record.id.hex()}, is taken by another key: use a new one")
+    if record.status == "retired":
+        raise KeyRetired(f"process {record.id.hex()} has ended long ago and only its tombstone is kept")
+    fields = changed_params(msgspec.json.decode(record.params), params)
+    if fields:
+        log.warning("process %s: refused a repetition that changes %s", record.id.hex(), ", ".join(fields))
+        raise ParamsChanged(record.id.hex(), fields)
+
+
+def _wants_nudge(record: Record) -> bool:
+    """Whether the sweep has had it, so that nobody is at work on it, and would leave it for a while yet."""
+    return (
+        record.status == "running"
+        and record.attempts > 0
+        and record.due is not None
+        and record.due > record.now + LEFT_ALONE
+    )
+
+
+def _first_record(process: NewProcess, calls: list[Any], created: int, asked_at: float) -> Record:
+    return Record(
+        process.id,
+        process.type,
+        process.owner,
+        process.request_key,
+        process.version,
+        process.state,
+        "final" if process.due_in is None else "running",
+        1,
+        None if process.due_in is None else created + process.due_in,
+        process.lane,
+        process.params,
+        process.snapshots,
+        calls,
+        [],
+        process.result,
+        None,
+        0,
+        0,
+        0,
+        None if process.deadline_in is None else created + process.deadline_in,
+        created,
+        created,
+        created,
+        asked_at,
+    )

@@ -1,0 +1,272 @@
+"""Processes in the user's database: one typed function for each statement.
+
+`ProcessStore` is the contract; `SqlProcessStore` keeps it over named SQL, the simulation over a model, and one
+conformance suite holds both to it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from tieout.contracts import Clock, Row, Transaction
+from tieout.database.query import load
+from tieout.process.record import Record, decode_calls, decode_trail, encode_calls, encode_trail
+
+_CALLS = Record.__struct_fields__.index("calls")
+_TRAIL = Record.__struct_fields__.index("trail")
+
+LAST = 1 << 62
+"""Later than every time: where a newest-first listing begins."""
+
+
+class NewProcess(msgspec.Struct, frozen=True):
+    """A row to insert; `due_in` and `deadline_in` are microseconds from the server's now."""
+
+    id: bytes
+    type: str
+    owner: bytes
+    request_key: bytes
+    version: int
+    state: str
+    status: str
+    due_in: int | None
+    lane: str | None
+    params: str
+    snapshots: str
+    calls: str
+    result: str | None
+    deadline_in: int | None
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which processes to list; empty means any. `before` and `before_id` continue a newest-first listing."""
+
+    type: str = ""
+    state: str = ""
+    status: str = ""
+    since: int = 0
+    before: int = LAST
+    before_id: bytes = b""
+    limit: int = 50
+
+
+class StateCount(msgspec.Struct, frozen=True):
+    """How many processes of a type stand at a state."""
+
+    type: str
+    state: str
+    status: str
+    processes: int
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """A state that stored processes stand at, the newest version of them, and the id of one."""
+
+    type: str
+    state: str
+    status: str
+    version: int
+    processes: int
+    sample: bytes
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """How many processes of a lane are overdue, and since when (the server's microseconds)."""
+
+    lane: str
+    processes: int
+    oldest: int
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """A report that belonged to no call when it came."""
+
+    call_key: str
+    digest: str
+    at: int
+    body: str
+
+
+class ProcessStore(Protocol):
+    """What the engine's ways on ask of the store: each function is one statement of the given transaction."""
+
+    async def insert(self, tx: Transaction, process: NewProcess) -> int | None:
+        """Insert it with fence 1; the server's time, or None when the id exists (then nothing was written)."""
+        ...
+
+    async def read(self, tx: Transaction, process: bytes) -> Record | None:
+        """The row as committed before this statement, or changed by this transaction; None when there is none."""
+        ...
+
+    async def save(self, tx: Transaction, record: Record, due_in: int | None) -> bool:
+        """Write what may change of it and raise the fence; False when the row's fence is not the record's."""
+        ...
+
+    async def postpone(self, tx: Transaction, process: bytes, fence: int, due_in: int, note: str) -> bool:
+        """Set when a running process is due; False when its fence is another or it does not run."""
+        ...
+
+    async def hasten(self, tx: Transaction, process: bytes) -> bool:
+        """Make a running process due now; False when it does not run or is due already."""
+        ...
+
+    async def count_duplicate(self, tx: Transaction, process: bytes) -> None:
+        """Count one more report of a final that was known."""
+        ...
+
+    async def claim(
+        self, tx: Transaction, lanes: list[str], types: dict[str, int], share: int, lease: int, low: int
+    ) -> list[Record]:
+        """Due processes of these types, at most `share` of each lane, made due only after `lease` microseconds.
+
+        Their fences and attempts are raised. `types` gives the newest version that this code understands; rows of
+        newer versions, rows due before `low` and, where the server can tell, rows locked by others are passed over.
+        """
+        ...
+
+    async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
+        """Keep a report of an unknown call, unless `limit` of them are kept already."""
+        ...
+
+
+class SqlProcessStore:
+    """Processes over named SQL."""
+
+    def __init__(self, dialect: str, clock: Clock) -> None:
+        self.sql = load("tieout.process", dialect)
+        self.clock = clock
+
+    async def insert(self, tx: Transaction, process: NewProcess) -> int | None:
+        """Insert it with fence 1; the server's time, or None when the id exists (then nothing was written)."""
+        row = await tx.fetch_one(
+            self.sql.insert_process,
+            id=process.id,
+            type=process.type,
+            owner=process.owner,
+            request_key=process.request_key,
+            version=process.version,
+            state=process.state,
+            status=process.status,
+            due_in=process.due_in,
+            lane=process.lane,
+            params=process.params,
+            snapshots=process.snapshots,
+            calls=process.calls,
+            result=process.result,
+            deadline_in=process.deadline_in,
+        )
+        return None if row is None else int(row[0])
+
+    async def read(self, tx: Transaction, process: bytes) -> Record | None:
+        """The row as committed before this statement, or changed by this transaction; None when there is none."""
+        asked_at = self.clock.monotonic()
+        row = await tx.fetch_one(self.sql.read_process, id=process)
+        return None if row is None else self._record(row, asked_at)
+
+    async def save(self, tx: Transaction, record: Record, due_in: int | None) -> bool:
+        """Write what may change of it and raise the fence; False when the row's fence is not the record's."""
+        matched = await tx.execute(
+            self.sql.save_process,
+            id=record.id,
+            fence=record.fence,
+            state=record.state,
+            status=record.status,
+            due_in=due_in,
+            lane=record.lane,
+            params=record.params,
+            snapshots=record.snapshots,
+            calls=encode_calls(record.calls),
+            trail=encode_trail(record.trail),
+            result=record.result,
+            note=record.note,
+            attempts=record.attempts,
+            errors=record.errors,
+        )
+        return matched == 1
+
+    async def postpone(self, tx: Transaction, process: bytes, fence: int, due_in: int, note: str) -> bool:
+        """Set when a running process is due; False when its fence is another or it does not run."""
+        matched = await tx.execute(self.sql.postpone_process, id=process, fence=fence, due_in=due_in, note=note)
+        return matched == 1
+
+    async def hasten(self, tx: Transaction, process: bytes) -> bool:
+        """Make a running process due now; False when it does not run or is due already."""
+        return await tx.execute(self.sql.hasten_process, id=process) == 1
+
+    async def count_duplicate(self, tx: Transaction, process: bytes) -> None:
+        """Count one more report of a final that was known."""
+        await tx.execute(self.sql.count_duplicate, id=process)
+
+    async def claim(
+        self, tx: Transaction, lanes: list[str], types: dict[str, int], share: int, lease: int, low: int
+    ) -> list[Record]:
+        """Due processes of these types, at most `share` of each lane, made due only after `lease` microseconds."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(
+            self.sql.claim_processes,
+            lanes=lanes,
+            types=list(types),
+            versions=list(types.values()),
+            share=share,
+            lease=lease,
+            low=low,
+        )
+        return [self._record(row, asked_at) for row in rows]
+
+    async def overdue(self, tx: Transaction, types: list[str], age: int) -> list[Overdue]:
+        """Lanes with processes that have been due for longer than `age` microseconds."""
+        return [Overdue(*row) for row in await tx.fetch(self.sql.lanes_overdue, types=types, age=age)]
+
+    async def page(self, tx: Transaction, wanted: Filter) -> list[Record]:
+        """Processes, newest first."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(
+            self.sql.list_processes,
+            type=wanted.type,
+            state=wanted.state,
+            status=wanted.status,
+            since=wanted.since,
+            before=wanted.before,
+            before_id=wanted.before_id,
+            limit=wanted.limit,
+        )
+        return [self._record(row, asked_at) for row in rows]
+
+    async def counts(self, tx: Transaction) -> list[StateCount]:
+        """How many processes stand where; reads the whole table."""
+        return [StateCount(*row) for row in await tx.fetch(self.sql.count_processes)]
+
+    async def stored_states(self, tx: Transaction) -> list[StoredState]:
+        """The states at which processes that are not final stand."""
+        return [StoredState(*row) for row in await tx.fetch(self.sql.stored_states)]
+
+    async def to_retire(self, tx: Transaction, age: int, since: int, limit: int) -> list[Record]:
+        """Final processes unchanged for `age` microseconds and created at or after `since`, oldest first."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(self.sql.finals_to_retire, age=age, since=since, limit=limit)
+        return [self._record(row, asked_at) for row in rows]
+
+    async def purge_tombstones(self, tx: Transaction, age: int, limit: int) -> int:
+        """Forget tombstones unchanged for `age` microseconds; how many."""
+        return await tx.execute(self.sql.purge_tombstones, age=age, limit=limit)
+
+    async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
+        """Keep a report of an unknown call, unless `limit` of them are kept already."""
+        await tx.execute(self.sql.keep_stray, call_key=call_key, digest=digest, body=body, limit=limit)
+
+    async def strays(self, tx: Transaction, call_key: str) -> list[Stray]:
+        """The reports kept for a call that was unknown when they came, oldest first."""
+        return [Stray(*row) for row in await tx.fetch(self.sql.strays_of, call_key=call_key)]
+
+    async def forget_strays(self, tx: Transaction, age: int) -> int:
+        """Forget reports of unknown calls older than `age` microseconds; how many."""
+        return await tx.execute(self.sql.forget_strays, age=age)
+
+    def _record(self, row: Row, asked_at: float) -> Record:
+        values = list(row)
+        values[_CALLS] = decode_calls(values[_CALLS])
+        values[_TRAIL] = decode_trail(values[_TRAIL])
+        values.append(asked_at)
+        return Record(*values)

@@ -1,0 +1,102 @@
+"""A process as people and callers see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tieout.errors import InvalidParams
+from tieout.process.process_type import ProcessType
+from tieout.process.record import FinalClaim, Record, Transition
+
+
+class CallView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call: its number and key, the step and arguments, and the first final claim."""
+
+    n: int
+    key: str
+    step: str
+    args: Any
+    closed: bool
+    final: FinalClaim | None = None
+
+
+class ProcessView(msgspec.Struct, frozen=True):
+    """A process as it stood when it was read. Times are the database server's, microseconds since the epoch.
+
+    `result` is the final's typed value, None before; `replayed` is True when the request had been started before.
+    """
+
+    id: str
+    type: str
+    owner: str
+    key: str
+    state: str
+    status: str
+    result: Any
+    replayed: bool
+    note: str | None
+    params: dict[str, Any]
+    snapshots: dict[str, Any]
+    calls: list[CallView]
+    trail: list[Transition]
+    attempts: int
+    errors: int
+    duplicates: int
+    version: int
+    fence: int
+    due: int | None
+    lane: str | None
+    created: int
+    changed: int
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has reached a final state, which never changes."""
+        return self.status in ("final", "retired")
+
+
+def view(record: Record, process_type: ProcessType | None = None, *, replayed: bool = False) -> ProcessView:
+    """The view of a row; without its type, or when the result no longer fits it, `result` is plain JSON values."""
+    return ProcessView(
+        id=record.id.hex(),
+        type=record.type,
+        owner=record.owner.decode(errors="replace"),
+        key=record.request_key.decode(errors="replace"),
+        state=record.state,
+        status=record.status,
+        result=_result(record, process_type),
+        replayed=replayed,
+        note=record.note,
+        params=msgspec.json.decode(record.params),
+        snapshots=msgspec.json.decode(record.snapshots),
+        calls=[
+            CallView(
+                entry.n, record.call_key(entry), entry.step, msgspec.json.decode(entry.args), entry.closed, entry.final
+            )
+            for entry in record.calls
+        ],
+        trail=record.trail,
+        attempts=record.attempts,
+        errors=record.errors,
+        duplicates=record.duplicates,
+        version=record.version,
+        fence=record.fence,
+        due=record.due,
+        lane=record.lane,
+        created=record.created,
+        changed=record.changed,
+    )
+
+
+def _result(record: Record, process_type: ProcessType | None) -> Any:
+    if record.result is None:
+        return None
+    codec = process_type.finals.get(record.state) if process_type else None
+    if codec is not None:
+        try:
+            return codec.decode(record.result)
+        except InvalidParams:
+            pass
+    return msgspec.json.decode(record.result)

@@ -1,0 +1,158 @@
+"""The loops: drive what was just started, claim and run what is due, keep house; start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from tieout.errors import DatabaseError
+from tieout.process.driving import FollowUp
+from tieout.process.engine import Engine
+from tieout.process.record import Record
+
+log = logging.getLogger("tieout.worker")
+
+FOLLOW_UPS = 10_000
+"""Processes that wait in this worker's memory for their query; beyond that the sweep asks."""
+
+HOUSEKEEPING_EVERY = 3_600.0
+"""Seconds between two rounds of retention."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two claims while the database cannot be reached."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much one worker does at a time. `sweep_every` and `drain` are in seconds."""
+
+    in_flight: int = 256
+    batch: int = 100
+    sweep_every: float = 1.0
+    drain: float = 30.0
+
+
+class Worker:
+    """Runs an engine's processes on the event loop, within limits."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        at_rest: Callable[[Record], None],
+        housekeeping: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.draining = False
+        self._at_rest = at_rest
+        self._housekeeping = housekeeping
+        self._running: set[asyncio.Task[Any]] = set()
+        self._waiting: set[asyncio.TimerHandle] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._freed = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """Processes that it is at work on now."""
+        return len(self._running)
+
+    def start(self) -> None:
+        """Begin to sweep and to keep house."""
+        self._loops = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._keep_house_forever())]
+
+    def drive(self, record: Record) -> asyncio.Task[None] | None:
+        """Go on with a process that was just written by us; None when that is left to the sweep."""
+        if self.draining or len(self._running) >= self.limits.in_flight or record.status != "running":
+            return None
+        return self._spawn(self.engine.driving.at_once(record))
+
+    async def drain(self) -> None:
+        """Claim nothing more, let running work end for a while, and cancel the rest: the sweep finds it again."""
+        self.draining = True
+        for loop in self._loops:
+            loop.cancel()
+        for handle in self._waiting:
+            handle.cancel()
+        self._waiting.clear()
+        if self._running:
+            log.info("draining: %d processes in flight", len(self._running))
+            await asyncio.wait(set(self._running), timeout=self.limits.drain)
+        for task in set(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, *self._loops, return_exceptions=True)
+
+    async def sweep(self) -> int:
+        """Claim what is due, as far as there is room, and begin to work on it; how many were claimed."""
+        room = min(self.limits.batch, self.limits.in_flight - len(self._running))
+        if room <= 0:
+            return 0
+        claimed = await self.engine.driving.claim(room)
+        for record in claimed:
+            self._spawn(self.engine.driving.take_over(record))
+        return len(claimed)
+
+    def _spawn(self, work: Coroutine[Any, Any, Record | FollowUp]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(work))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._freed.set()
+
+    async def _run(self, work: Coroutine[Any, Any, Record | FollowUp]) -> None:
+        try:
+            came_to = await work
+        except DatabaseError as error:
+            log.warning("a process is left to the sweep: %s", error)
+        except Exception:
+            log.exception("a process is left to the sweep")
+        else:
+            if isinstance(came_to, FollowUp):
+                self._follow_up_later(came_to)
+            else:
+                self._at_rest(came_to)
+
+    def _follow_up_later(self, follow_up: FollowUp) -> None:
+        if self.draining or len(self._waiting) >= FOLLOW_UPS:
+            return
+
+        def begin() -> None:
+            self._waiting.discard(handle)
+            if len(self._running) < self.limits.in_flight:
+                self._spawn(self.engine.driving.follow_up(follow_up.record))
+
+        handle = asyncio.get_running_loop().call_later(follow_up.wait, begin)
+        self._waiting.add(handle)
+
+    async def _sweep_forever(self) -> None:
+        pause = self.limits.sweep_every
+        while True:
+            try:
+                claimed = await self.sweep()
+            except Exception as error:  # noqa: BLE001 - the loop outlives whatever the database does
+                pause = min(2 * pause, LONGEST_PAUSE)
+                log.warning("the sweep could not claim, next try in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                continue
+            pause = self.limits.sweep_every
+            await self._wait_for_room() if claimed else await asyncio.sleep(pause)
+
+    async def _wait_for_room(self) -> None:
+        while len(self._running) >= self.limits.in_flight:
+            self._freed.clear()
+            await self._freed.wait()
+        await asyncio.sleep(0)
+
+    async def _keep_house_forever(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_EVERY * (0.5 + self.engine.world.chance.random() / 2))
+            try:
+                await self._housekeeping()
+            except Exception:
+                log.exception("housekeeping failed; next round in an hour")
