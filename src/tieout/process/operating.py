@@ -102,7 +102,7 @@ class Operating:
     async def settle(
         self, process: bytes, n: int, choice: Choice, act: Act, value: Any = None, code: str = ""
     ) -> Record:
-        """Decide call `n` of a held process and let it go on, or record how the conflict about a final one was resolved.
+        """Decide call `n` of a held process and let it go on, or record how a conflict about a final one was resolved.
 
         Where a claim says otherwise, a second person has to ask for the same: until then `ApprovalNeeded` is raised
         and the wish is kept. A final state is never changed, nor a claim that the process has already followed.
