@@ -1,0 +1,55 @@
+"""Points for a prize: two services that share no transaction, one of which lies, and both of which are killed.
+
+`run` is the whole demo; `tieout demo points` is its command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from tieout import ConfigError
+from tieout.demo.points.services import ServiceFailed
+
+DEFAULT_SECONDS = 30.0
+DEFAULT_RATE = 150.0
+DEFAULT_USERS = 200
+
+
+def run(
+    *,
+    db: str = "sqlite",
+    seconds: float = DEFAULT_SECONDS,
+    rate: float = DEFAULT_RATE,
+    seed: int = 1,
+    users: int = DEFAULT_USERS,
+    json: bool = False,
+    keep: bool = False,
+) -> int:
+    """Run the demo and print its result; return the exit status, 0 only when both sides agree.
+
+    db       "sqlite" (files in a temporary folder), or a `postgresql://` URL where it may create two databases.
+    seconds  how long users come and faults strike, 5 to 86,400; the draining after that is bounded too.
+    rate     redemptions started per second, 1 to 2,000.
+    users    accounts that are shared out among them, 2 to 100,000; every tenth has few points.
+    json     print the figures as the last line of standard output, and everything else on standard error.
+    keep     keep what was made, and serve without faults until Ctrl-C.
+    """
+    for name, value, low, high in (
+        ("seconds", seconds, 5, 86_400),
+        ("rate", rate, 1, 2_000),
+        ("users", users, 2, 100_000),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(f"--{name} is {low} to {high}, not {value}")
+    try:
+        from tieout.demo.points.director import Options, direct
+    except ImportError as error:
+        raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo]'") from error
+    try:
+        return asyncio.run(direct(Options(db, seconds, rate, seed, users, json, keep)))
+    except ServiceFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,174 @@
+"""The points mall: its routes over HTTP, and tieout inside its lifespan.
+
+    POST /redeem {request_id, user, sku, quantity}   200 final, 202 running or held; the same request again: the same
+    GET  /redeem/{id}                                where it stands
+    POST /callbacks/prize                            what the prize service calls back
+
+Errors are `{"code": …, "detail": …}`: 400 bad request, 409 the key was used with other params, 422 refused, 404
+unknown, 503 try again later. Run it as `python -m tieout.demo.points.mall --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+from aiohttp import ClientSession, TCPConnector, web
+
+import tieout
+from tieout import App, ProcessView, Transaction
+from tieout.demo.points.redeem import CATALOGUE, PrizeClient, Redeem, Shop, outcome, parse_claim
+
+WAIT_SECONDS = 1.0
+"""How long a request waits for its final result before it is told that it is running."""
+
+BODY_BYTES = 16 * 1024
+OUTGOING_CONNECTIONS = 100
+MANY_POINTS = 100_000_000
+FEW_POINTS = 500
+POOR_EVERY = 10
+"""Every tenth user has few points."""
+
+TABLES = (
+    "CREATE TABLE account (name VARCHAR(40) PRIMARY KEY, granted BIGINT NOT NULL, points BIGINT NOT NULL)",
+    # No unique key: if a step ever ran twice, the auditor must be able to see it.
+    """CREATE TABLE points_change (
+        id VARCHAR(32) NOT NULL, account VARCHAR(40) NOT NULL, delta BIGINT NOT NULL, reason VARCHAR(10) NOT NULL
+    )""",
+    "CREATE TABLE catalogue (sku VARCHAR(40) PRIMARY KEY, price BIGINT NOT NULL)",
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /redeem`."""
+
+    request_id: str
+    user: str
+    sku: str
+    quantity: int
+
+
+def user_name(number: int) -> str:
+    """The name of a user's account."""
+    return f"user-{number:05d}"
+
+
+def is_poor(number: int) -> bool:
+    """Whether this user has so few points that most of its requests are refused."""
+    return number % POOR_EVERY == 0
+
+
+async def open_accounts(db: str, users: int) -> None:
+    """Create the mall's tables and tieout's, and grant the users their points."""
+
+    async def work(tx: Transaction) -> None:
+        for table in TABLES:
+            await tx.execute(table)
+        sql = "INSERT INTO account (name, granted, points) VALUES (:name, :points, :points)"
+        points = (FEW_POINTS if is_poor(n) else MANY_POINTS for n in range(users))
+        await tx.execute_many(sql, [{"name": user_name(n), "points": few} for n, few in enumerate(points)])
+        for sku, price in CATALOGUE.items():
+            await tx.execute("INSERT INTO catalogue (sku, price) VALUES (:sku, :price)", sku=sku, price=price)
+
+    async with App(db, sweep=False, migrate=True) as app:
+        await app.database.transact(work)
+
+
+class Routes:
+    """The mall over HTTP."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def redeem(self, request: web.Request) -> web.Response:
+        order = msgspec.convert(parse_claim(await request.read()), Order)
+        process = Redeem(request_id=order.request_id, user=order.user, sku=order.sku, quantity=order.quantity)
+        return _told(await self._app.start(process, wait=WAIT_SECONDS))
+
+    async def show(self, request: web.Request) -> web.Response:
+        return _told(await self._app.get(request.match_info["id"]))
+
+    async def callback(self, request: web.Request) -> web.Response:
+        told = parse_claim(await request.read())
+        if not isinstance(told.get("key"), str):
+            return _error(400, "bad-callback", "not a JSON object with a key")
+        await self._app.report(told["key"], outcome(told), source="push")
+        return web.json_response({})
+
+
+def _told(view: ProcessView) -> web.Response:
+    body = {"id": view.id, "state": view.state, "status": view.status, "result": view.result, "replayed": view.replayed}
+    status = 200 if view.status == "final" else 202
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def _error(status: int, code: str, detail: object) -> web.Response:
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return web.json_response({"code": code, "detail": str(detail)}, status=status, headers=headers)
+
+
+@web.middleware
+async def errors_as_codes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error of tieout as a status and its stable code."""
+    try:
+        return await handler(request)
+    except msgspec.ValidationError as error:
+        return _error(400, "invalid-params", error)
+    except (tieout.InvalidKey, tieout.InvalidParams) as error:
+        return _error(400, error.code, error)
+    except (tieout.ParamsChanged, tieout.KeyRetired) as error:
+        return _error(409, error.code, error)
+    except tieout.Refused as error:
+        return _error(422, error.code, error)
+    except tieout.UnknownProcess as error:
+        return _error(404, error.code, error)
+    except tieout.TieoutError as error:  # whatever else there is, the same request again is the way on
+        return _error(503, error.code, error)
+
+
+async def application(db: str, prizes: str, *, tied: bool) -> web.Application:
+    """The mall, ready to be served; when `tied`, it dies as soon as whoever holds its standard input is gone."""
+    if tied:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
+    http = ClientSession(connector=TCPConnector(limit=OUTGOING_CONNECTIONS))
+    app = App(db, deps=Shop(CATALOGUE, PrizeClient(http, prizes)))
+    app.register(Redeem)
+    routes = Routes(app)
+    service = web.Application(client_max_size=BODY_BYTES, middlewares=[errors_as_codes])
+    service.add_routes([web.post("/redeem", routes.redeem), web.get("/redeem/{id}", routes.show)])
+    service.add_routes([web.post("/callbacks/prize", routes.callback)])
+
+    async def lifespan(_: web.Application) -> AsyncIterator[None]:
+        async with http, app:
+            yield
+
+    service.cleanup_ctx.append(lifespan)
+    return service
+
+
+def main() -> None:
+    """Serve until SIGTERM, or only open the accounts."""
+    parser = argparse.ArgumentParser(description="A mall that exchanges points for prizes.")
+    parser.add_argument("--db", required=True, help="sqlite:///… or postgresql://…")
+    parser.add_argument("--open-accounts", type=int, metavar="USERS", help="make the tables and accounts, and end")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--prizes", default="http://127.0.0.1:8081", help="the URL of the prize service")
+    parser.add_argument("--tied", action="store_true", help="end when standard input ends")
+    said = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    if said.open_accounts is not None:
+        asyncio.run(open_accounts(said.db, said.open_accounts))
+        return
+    service = application(said.db, said.prizes, tied=said.tied)
+    web.run_app(service, host="127.0.0.1", port=said.port, print=None, access_log=None, reuse_address=True)
+
+
+if __name__ == "__main__":
+    main()
