@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
@@ -80,11 +80,11 @@ class PostgresTransaction:
         statement = sql if isinstance(sql, Compiled) else compiled(sql, "postgres")
         args = statement.bind(params)
         try:
-            rows = await self._connection.fetch(statement.text, *args)
+            rows: Sequence[Row] = await self._connection.fetch(statement.text, *args)
         except BaseException as error:  # noqa: BLE001 - it is raised, translated
             rows = await self._again(error, "fetch", statement, args)
         self._fresh = False
-        return cast("Sequence[Row]", rows)
+        return rows
 
     async def fetch_one(self, sql: str | Statement, /, **params: Param) -> Row | None:
         if self.error is not None:
@@ -92,11 +92,11 @@ class PostgresTransaction:
         statement = sql if isinstance(sql, Compiled) else compiled(sql, "postgres")
         args = statement.bind(params)
         try:
-            row = await self._connection.fetchrow(statement.text, *args)
+            row: Row | None = await self._connection.fetchrow(statement.text, *args)
         except BaseException as error:  # noqa: BLE001 - it is raised, translated
             row = await self._again(error, "fetchrow", statement, args)
         self._fresh = False
-        return cast("Row | None", row)
+        return row
 
     async def savepoint(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         self._check()

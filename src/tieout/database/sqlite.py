@@ -105,7 +105,8 @@ class SqliteDatabase(_Sqlite):
             await asyncio.to_thread(thread.join)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        return cast("T", await self._queued(work).future)
+        result: T = await self._queued(work).future
+        return result
 
     def _queued(self, work: Callable[[Transaction], Awaitable[Any]], *, reading: bool = False) -> Job:
         if self._pid != os.getpid():
@@ -120,8 +121,10 @@ class SqliteDatabase(_Sqlite):
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         if self._path is None:
-            return cast("T", await self._queued(work, reading=True).future)
-        return cast("T", await self._ask(lambda session: read(session, work)))
+            result: T = await self._queued(work, reading=True).future
+        else:
+            result = await self._ask(lambda session: read(session, work))
+        return result
 
     async def _ask(self, work: Callable[[Session], Any]) -> Any:
         if self._pid != os.getpid():

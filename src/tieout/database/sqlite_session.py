@@ -7,8 +7,8 @@ import math
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import NoneType
-from typing import Any, NoReturn, TypeVar, cast
+from types import CoroutineType, NoneType
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from tieout.contracts import Param, Row, Statement, Transaction
@@ -206,7 +206,8 @@ class SqliteTransaction:
         if compiled(sql, "sqlite").text[:4].upper() != "WITH":
             return 0
         # The driver counts no rows for WITH … UPDATE.
-        return cast("int", self._execute("SELECT changes()").fetchone()[0])
+        changed: int = self._execute("SELECT changes()").fetchone()[0]
+        return changed
 
     def _failed(self, sql: str | Statement, error: Exception) -> DatabaseError:
         statement = compiled(sql, "sqlite")
@@ -237,13 +238,15 @@ def _bindable(value: Any) -> Any:
     raise StatementError(f"a {type(value).__name__} cannot be bound to a statement")
 
 
-def drive(work: Callable[[Any], Awaitable[T]], tx: Any) -> T:
+def drive(work: Callable[[Any], Awaitable[T]], tx: SqliteTransaction) -> T:
     """Run `work(tx)` to its end at once; raise `AwaitInTransaction` if it awaits anything but its transaction."""
-    steps = cast("Any", work(tx).__await__())
+    running: Any = work(tx)
+    steps = running if type(running) is CoroutineType else running.__await__()
     try:
         steps.send(None)
     except StopIteration as end:
-        return cast("T", end.value)
+        result: T = end.value
+        return result
     error = AwaitInTransaction("a transaction may await nothing but its tx: look things up before it begins")
     try:
         steps.throw(error)
