@@ -1,0 +1,1 @@
+"""Benchmarks: ours, the floor and peers, side by side in one run."""

@@ -1,0 +1,121 @@
+"""The redemption on tieout: `python -m bench.redeem_ours URL IN_FLIGHT REDEMPTIONS [count]`. Prints one JSON line.
+
+With `count`, on SQLite, statements and transactions are counted; that costs time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+import tieout
+from tieout import Answer, Failed, Next, Sending, Succeeded, Transaction
+from tieout.database import connect
+
+USERS = 1_000
+
+DEDUCT = "UPDATE account SET points = points - :points WHERE name = :name AND points >= :points"
+CHANGE = "INSERT INTO points_change (id, name, points) VALUES (:id, :name, :points)"
+
+
+class Prize(msgspec.Struct, frozen=True):
+    """What the prize service answers."""
+
+    code: str
+
+
+class Redeem(tieout.Process[None], name="redeem", key="request_id", owner="user"):
+    """Deduct and write the change; issue the prize in process; finish."""
+
+    request_id: str
+    user: str
+    sku: str
+    quantity: int
+
+    completed = tieout.Final[Prize]()
+    refunded = tieout.Final[str]()
+
+    @tieout.start(to="issue")
+    async def deduct(self, tx: Transaction) -> Next:
+        """The business writes."""
+        if await tx.execute(DEDUCT, points=self.quantity, name=self.user) != 1:
+            raise tieout.Refused("not enough points")
+        await tx.execute(CHANGE, id=self.id, name=self.user, points=self.quantity)
+        return self.issue.next(sku=self.sku, quantity=self.quantity)
+
+    @tieout.call(timeout=2, identity=["code"])
+    async def issue(self, send: Sending, sku: str, quantity: int) -> Answer[Prize]:
+        """The call, in process."""
+        del sku, quantity
+        return Succeeded(Prize(send.key[:12]))
+
+    @issue.succeeded(to="completed")
+    async def complete(self, tx: Transaction, prize: Prize) -> Next:
+        """The end."""
+        del tx
+        return self.completed(prize)
+
+    @issue.failed(to="refunded")
+    async def refund(self, tx: Transaction, why: Failed) -> Next:
+        """Never reached here."""
+        del tx
+        return self.refunded(why.code)
+
+
+class Counting:
+    """A database that counts the transactions that it is given to write."""
+
+    def __init__(self, database: tieout.Database) -> None:
+        self.database = database
+        self.transactions = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+    async def transact(self, work: Any) -> Any:
+        """Count it and run it."""
+        self.transactions += 1
+        return await self.database.transact(work)
+
+
+async def run(url: str, in_flight: int, redemptions: int, *, count: bool = False) -> dict[str, Any]:
+    """Redeem so often, so many at a time."""
+    counted: Counter[str] = Counter()
+    database = Counting(connect(url, hook=lambda what: counted.update([what.partition(":")[0]]))) if count else None
+    app = tieout.App(url, sweep=False, database=database)
+    app.register(Redeem)
+    left = iter(range(redemptions))
+
+    async def client() -> None:
+        for number in left:
+            request = Redeem(request_id=uuid4().hex, user=f"user{number % USERS}", sku="mug", quantity=2)
+            process = await app.start(request, wait=30)
+            if process.state != "completed":
+                raise SystemExit(f"a redemption ended as {process.state}")
+
+    async with app:
+        counted.clear()
+        opened = database.transactions if database else 0
+        commits = getattr(app.database, "commits", 0)
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(client() for _ in range(in_flight)))
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        commits = getattr(app.database, "commits", 0) - commits
+        if database is not None:
+            database.transactions -= opened
+    result = {"rate": redemptions / seconds, "cpu": cpu / seconds, "commits": commits}
+    if database is not None:
+        result["statements"] = counted["statement"] / redemptions
+        result["transactions"] = database.transactions / redemptions
+    return result
+
+
+if __name__ == "__main__":
+    result = asyncio.run(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), count="count" in sys.argv[4:]))
+    print(msgspec.json.encode(result).decode())
