@@ -17,8 +17,9 @@ from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess
-from tieout.eventloop import LoopCaller, LoopClock
+from tieout.eventloop import LoopCaller, LoopClock, settled
 from tieout.process.engine import Engine
+from tieout.process.inspecting import Inspection, inspect
 from tieout.process.operating import Operating
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
@@ -46,7 +47,8 @@ class App:
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
 
-    Use it as `async with app:`; it may be opened again after it was closed.
+    Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates` and `limits` may be
+    changed before it is opened.
     """
 
     def __init__(
@@ -67,8 +69,8 @@ class App:
         self.database = connect(url) if database is None else database
         self.types: dict[str, ProcessType] = {}
         self.limits = limits or Limits()
-        self._sweeps = sweep
-        self._migrates = self.database.dialect == "sqlite" if migrate is None else migrate
+        self.sweeps = sweep
+        self.migrates = self.database.dialect == "sqlite" if migrate is None else migrate
         self._retention = microseconds(retention)
         self._tombstones = microseconds(tombstones)
         self._caller = caller or LoopCaller()
@@ -105,13 +107,13 @@ class App:
     async def __aenter__(self) -> Self:
         await self.database.open()
         try:
-            await (migrate(self.database) if self._migrates else check(self.database))
+            await (migrate(self.database) if self.migrates else check(self.database))
         except BaseException:
             await self.database.close()
             raise
         self._pid = os.getpid()
         self._worker = Worker(self.engine, self.limits, self._at_rest, self.keep_house)
-        if self._sweeps:
+        if self.sweeps:
             self._worker.start()
         return self
 
@@ -174,6 +176,10 @@ class App:
         record = await self.engine.read(raw_id(process_id))
         return self._view(await self._wait(record, duration(timeout), None))
 
+    async def inspect(self, process_id: str) -> Inspection:
+        """The process's row, with its alarms and their evidence, what persons did, and reports that came too early."""
+        return await inspect(self.database, self.store, self.alarms.store, self.operate.audit, raw_id(process_id))
+
     async def list(self, wanted: Filter | None = None) -> Sequence[ProcessView]:
         """Processes, newest first; continue behind the last one with `Filter(before=..., before_id=...)`."""
         page = await self.database.read(lambda tx: self.store.page(tx, wanted or Filter()))
@@ -198,7 +204,7 @@ class App:
         waiters.add(waiter)
         try:
             while record.status == "running" and (left := deadline - loop.time()) > 0:
-                await asyncio.wait((waiter,), timeout=left if driven and not driven.done() else min(left, POLL))
+                await settled(waiter, left if driven and not driven.done() else min(left, POLL))
                 record = waiter.result() if waiter.done() else await self.engine.read(record.id)
         finally:
             waiters.discard(waiter)

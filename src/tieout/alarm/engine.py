@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tieout.alarm.rules import RESOLUTIONS
-from tieout.alarm.store import Alarm, AlarmStore, Evidence
+from tieout.alarm.store import LAST, Alarm, AlarmStore, Evidence
 from tieout.audit.store import AuditStore
 from tieout.contracts import Database, Transaction
 from tieout.errors import NotAllowed, UnknownAlarm
@@ -26,9 +26,13 @@ class Alarms:
         self.store = store
         self.audit = audit
 
-    async def list(self, *, kind: str = "", state: str = "", limit: int = 50) -> list[Alarm]:
-        """Alarms by last occurrence, newest first."""
-        return await self.database.read(lambda tx: self.store.page(tx, kind=kind, state=state, limit=limit))
+    async def list(
+        self, *, kind: str = "", state: str = "", before: int = LAST, before_id: bytes = b"", limit: int = 50
+    ) -> list[Alarm]:
+        """Alarms by last occurrence, newest first, from behind (`before`, `before_id`)."""
+        return await self.database.read(
+            lambda tx: self.store.page(tx, kind=kind, state=state, before=before, before_id=before_id, limit=limit)
+        )
 
     async def show(self, alarm: bytes) -> AlarmDetail:
         """One alarm with its evidence; raise `UnknownAlarm`."""

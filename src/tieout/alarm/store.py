@@ -38,6 +38,15 @@ class Alarm(msgspec.Struct, frozen=True):
     resolved_at: int | None
 
 
+class AlarmCount(msgspec.Struct, frozen=True):
+    """How many alarms of a kind are in a state, and when the first of them came (the server's microseconds)."""
+
+    kind: str
+    state: AlarmState
+    alarms: int
+    oldest: int
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """One piece of evidence: JSON, when it first came, and how often."""
 
@@ -109,6 +118,10 @@ class AlarmStore:
     async def of_process(self, tx: Transaction, process: bytes) -> list[Alarm]:
         """The alarms about one process, oldest first."""
         return _alarms(await tx.fetch(self.sql.alarms_of, process=process))
+
+    async def counts(self, tx: Transaction) -> list[AlarmCount]:
+        """How many alarms are not resolved, by kind and state."""
+        return [AlarmCount(*row) for row in await tx.fetch(self.sql.count_alarms)]
 
     async def acknowledge(self, tx: Transaction, alarm: bytes) -> bool:
         """Mark an open alarm as seen; False when it was not open."""

@@ -53,6 +53,18 @@ def dot(process_type: ProcessType) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
+def text(process_type: ProcessType) -> str:
+    """The machine as lines of text, one for each move."""
+    moves = [(state or "(start)", outcome, to) for state, outcome, to in edges(process_type)]
+    left, middle = (max(len(move[column]) for move in moves) for column in (0, 1))
+    lines = [f"{process_type.name} version {process_type.version}"]
+    lines += [
+        f"  {state:<{left}}  {outcome:<{middle}}  ->  {to}{' (final)' if to in process_type.finals else ''}"
+        for state, outcome, to in moves
+    ]
+    return "\n".join(lines) + "\n"
+
+
 async def check(database: Database, store: SqlProcessStore, types: dict[str, ProcessType]) -> list[Problem]:
     """Decode every process that is not final with this code, and return those that it could not carry on."""
     problems: list[Problem] = []

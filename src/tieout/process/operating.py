@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ from tieout.process.calls import Calls, normalised
 from tieout.process.driving import Driving, FollowUp
 from tieout.process.gate import JUDGEMENTS, Gate, LostError
 from tieout.process.landing import call_of, with_entry
-from tieout.process.outcomes import Failed, Succeeded
+from tieout.process.outcomes import Failed, Reported, Succeeded
 from tieout.process.record import Entry, FinalClaim, Record
 from tieout.process.rules import claim_of, differing
 from tieout.process.world import World
@@ -36,6 +36,13 @@ class Act(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.actor.strip() or not self.reason.strip():
             raise NotAllowed("say who you are (actor) and why (reason): both are kept in the audit")
+
+
+class Asked(NamedTuple):
+    """What the downstream answered, and where the process then came to rest or is left to the sweep."""
+
+    outcome: Reported
+    process: Record | FollowUp
 
 
 class Operating:
@@ -61,7 +68,7 @@ class Operating:
 
         return await self.world.transact(work)
 
-    async def query(self, process: bytes, act: Act) -> Record | FollowUp:
+    async def query(self, process: bytes, act: Act) -> Asked:
         """Ask the downstream now, whatever is due when, and go on if the answer moves the process."""
 
         async def work(tx: Transaction) -> Record:
@@ -75,7 +82,7 @@ class Operating:
         if entry is None or call is None or call.query is None:
             raise NotAllowed(f"{record.type} has nothing to query at {record.state!r}")
         outcome = await self.calls.query(record, entry, call, "operator")
-        return await self.driving.reported(record, entry, outcome, "operator", "query")
+        return Asked(outcome, await self.driving.reported(record, entry, outcome, "operator", "query"))
 
     async def hold(self, process: bytes, act: Act) -> Record:
         """Stop it: a held process sends and runs nothing; reports are still judged, and applied when it resumes."""
@@ -138,8 +145,8 @@ class Operating:
         return settled
 
     def _running(self, record: Record) -> Record:
-        entry = record.open_entry
-        call = call_of(self.world.type_of(record), entry) if entry else None
+        process_type, entry = self.world.type_of(record), record.open_entry
+        call = call_of(process_type, entry) if entry else None
         if call is None:
             raise NotAllowed(f"this code has no call {record.state!r} of {record.type}: deploy it first")
         return msgspec.structs.replace(record, status="running", note=None, lane=call.lane, attempts=0, errors=0)
@@ -178,9 +185,7 @@ class Operating:
 
     async def _change(self, process: bytes, change: Callable[[Transaction, Record], Awaitable[T]]) -> T:
         async def work(tx: Transaction) -> T:
-            record = await self._read(tx, process)
-            self.world.type_of(record)
-            return await change(tx, record)
+            return await change(tx, await self._read(tx, process))
 
         for _ in range(JUDGEMENTS):
             try:

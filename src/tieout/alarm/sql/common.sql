@@ -39,6 +39,13 @@ FROM tieout_alarm
 WHERE process = :process
 ORDER BY first_at, id
 
+-- name: count_alarms
+SELECT kind, state, count(*) AS alarms, min(first_at) AS oldest
+FROM tieout_alarm
+WHERE state <> 'resolved'
+GROUP BY kind, state
+ORDER BY kind, state
+
 -- name: acknowledge_alarm
 UPDATE tieout_alarm
 SET state = 'acknowledged'
