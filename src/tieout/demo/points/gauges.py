@@ -39,11 +39,12 @@ class Gauges:
 
     async def statuses(self) -> dict[str, int]:
         """How many processes are running, held and final."""
-        return {row["status"]: row["n"] for row in await rows(self._places.mall_db, STATUSES)}
+        found = {row["status"]: row["n"] for row in await rows(self._places.mall_db, STATUSES)}
+        return {status: found.get(status, 0) for status in ("final", "running", "held")}
 
     async def at_rest(self) -> bool:
         """Whether nothing will happen any more: asked in this order, since a process at its end has made its calls."""
-        if (await self.statuses()).get("running", 0):
+        if (await self.statuses())["running"]:
             return False
         return not (await rows(self._places.prizes_db, WAITING))[0]["n"]
 
@@ -51,8 +52,10 @@ class Gauges:
         for row in await rows(self._places.mall_db, MOVED.format(since=self._since)):
             self._since = row["changed"]
             trail = json.loads(row["trail"])
-            moved_by = f"{trail[-1]['source']} ({trail[-1]['by']})" if trail else "its request"
+            if not trail:
+                continue
             if row["status"] == "final":
                 self._finished[bytes(row["id"])] = trail[-1]["source"]
+            moved_by = f"{trail[-1]['source']} ({trail[-1]['by']})"
             recent = Recent(bytes(row["request_key"]).decode(), row["state"], row["status"], moved_by)
             self._recent = [*self._recent, recent][-RECENT_SHOWN:]

@@ -5,7 +5,7 @@
     POST /callbacks/prize                            what the prize service calls back
 
 Errors are `{"code": …, "detail": …}`: 400 bad request, 409 the key was used with other params, 422 refused, 404
-unknown, 503 try again later. Run it as `python -m tieout.demo.points.mall --help`.
+unknown, 413 too large, 503 try again later. Run it as `python -m tieout.demo.points.mall --help`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated
 
 import msgspec
 from aiohttp import ClientSession, TCPConnector, web
 
 import tieout
-from tieout import App, ProcessView, Transaction
+from tieout import App, ProcessView, Transaction, Unknown
 from tieout.demo.points.redeem import CATALOGUE, PrizeClient, Redeem, Shop, outcome, parse_claim
 
 WAIT_SECONDS = 1.0
@@ -50,9 +51,9 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /redeem`."""
 
     request_id: str
-    user: str
+    user: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")]
     sku: str
-    quantity: int
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=100)]
 
 
 def user_name(number: int) -> str:
@@ -97,9 +98,10 @@ class Routes:
 
     async def callback(self, request: web.Request) -> web.Response:
         told = parse_claim(await request.read())
-        if not isinstance(told.get("key"), str):
-            return _error(400, "bad-callback", "not a JSON object with a key")
-        await self._app.report(told["key"], outcome(told), source="push")
+        claim = outcome(told)
+        if not isinstance(told.get("key"), str) or isinstance(claim, Unknown):
+            return _error(400, "bad-callback", "not a JSON object with a key and what became of it")
+        await self._app.report(told["key"], claim, source="push")
         return web.json_response({})
 
 
@@ -119,6 +121,8 @@ async def errors_as_codes(request: web.Request, handler: Handler) -> web.StreamR
     """Every error of tieout as a status and its stable code."""
     try:
         return await handler(request)
+    except web.HTTPRequestEntityTooLarge as error:
+        return _error(413, "too-large", error.text)
     except msgspec.ValidationError as error:
         return _error(400, "invalid-params", error)
     except (tieout.InvalidKey, tieout.InvalidParams) as error:
@@ -129,7 +133,9 @@ async def errors_as_codes(request: web.Request, handler: Handler) -> web.StreamR
         return _error(422, error.code, error)
     except tieout.UnknownProcess as error:
         return _error(404, error.code, error)
-    except tieout.TieoutError as error:  # whatever else there is, the same request again is the way on
+    except tieout.DatabaseError as error:
+        return _error(503 if error.retryable else 500, error.code, error)
+    except tieout.RequestError as error:  # overloaded, newer code elsewhere, a call not known yet: later
         return _error(503, error.code, error)
 
 

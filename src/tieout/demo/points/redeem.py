@@ -58,7 +58,7 @@ class Redeem(tieout.Process[Shop], name="redeem", key="request_id", owner="user"
     async def price(self) -> int:
         """Points for one, as of the request: a later change of the catalogue does not touch it."""
         price = self.deps.catalogue.get(self.sku)
-        if price is None or not 1 <= self.quantity <= 100:
+        if price is None:
             raise tieout.Refused("no such prize")
         return price
 

@@ -1,0 +1,136 @@
+"""The demo's two services, run for a test as the director runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+
+from tests.servers.postgres import FAST, Postgres
+from tieout.demo.points import prize_service
+from tieout.demo.points.services import Service, free_ports
+
+FOLDER = Path(prize_service.__file__).parent.parent
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until it is true; fail after 20 seconds."""
+    for _ in range(400):
+        if true():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it never came true")
+
+
+class Caller:
+    """A service over HTTP."""
+
+    def __init__(self, service: Service, http: ClientSession) -> None:
+        self.service = service
+        self.http = http
+
+    async def post(self, path: str, body: object) -> tuple[int, str]:
+        async with self.http.post(self.service.url + path, json=body) as answer:
+            return answer.status, await answer.text()
+
+    async def send(self, path: str, body: bytes) -> tuple[int, dict[str, object]]:
+        """Post raw bytes."""
+        async with self.http.post(self.service.url + path, data=body) as answer:
+            return answer.status, await answer.json()
+
+    async def get(self, path: str) -> tuple[int, dict[str, object]]:
+        async with self.http.get(self.service.url + path) as answer:
+            return answer.status, await answer.json()
+
+
+class Shop(Caller):
+    """A running prize service."""
+
+    def __init__(self, service: Service, http: ClientSession, log: Path) -> None:
+        super().__init__(service, http)
+        self.log = log
+
+    async def issue(self, key: str, **planned: str) -> tuple[int, dict[str, object]]:
+        """Order two mugs under a key, after saying what is to go wrong with it."""
+        if planned:
+            assert (await self.post("/plan", {"key": key, **planned}))[0] == 200
+        status, text = await self.post("/prizes", {"key": key, "sku": "mug", "quantity": 2})
+        return status, json.loads(text)
+
+    def logged(self) -> list[str]:
+        return [json.loads(line)["key"] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    async def until_logged(self, key: str) -> None:
+        await until(lambda: key in self.logged())
+
+
+class Listener:
+    """Takes calls back; acknowledges them while `status` is 200."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.status = 200
+        self.told: list[dict[str, object]] = []
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.told.append(await request.json())
+        return web.Response(status=self.status)
+
+    async def until(self, count: int) -> list[dict[str, object]]:
+        """The first calls back, once there are so many."""
+        await until(lambda: len(self.told) >= count)
+        return self.told[:count]
+
+
+@pytest.fixture
+async def http():
+    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+        yield session
+
+
+@pytest.fixture
+async def listener():
+    made = Listener(free_ports(1)[0])
+    app = web.Application()
+    app.add_routes([web.post("/callback", made.take)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", made.port).start()
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def shop(tmp_path, http, listener):
+    port, log = free_ports(1)[0], tmp_path / "conflicts.jsonl"
+    arguments = ["-m", "prize_service", "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
+    arguments += ["--callback", f"http://127.0.0.1:{listener.port}/callback", "--conflict-log", str(log)]
+    service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER)
+    await service.start()
+    yield Shop(service, http, log)
+    await service.stop()
+
+
+@pytest.fixture
+async def mall(tmp_path, shop, http):
+    port, program = free_ports(1)[0], ["-m", "tieout.demo.points.mall", "--db", f"sqlite:///{tmp_path}/mall.db"]
+    arguments = [*program, "--port", str(port), "--prizes", shop.service.url, "--tied"]
+    service = Service("mall", arguments, port, tmp_path / "mall.log")
+    await service.run_once([*program, "--open-accounts", "20"])
+    await service.start()
+    yield Caller(service, http)
+    await service.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres(**FAST)
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()

@@ -1,0 +1,134 @@
+"""The mall answers every request, however bad, with the status and the stable code that say what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.demo.conftest import Caller
+
+ORDER = {"request_id": "r1", "user": "user-00001", "sku": "mug", "quantity": 2}
+
+
+async def redeem(mall: Caller, **changed: object) -> tuple[int, dict[str, object]]:
+    status, text = await mall.post("/redeem", ORDER | changed)
+    return status, json.loads(text)
+
+
+async def final(mall: Caller, process: str) -> dict[str, object]:
+    """The process once it is final."""
+    for _ in range(200):
+        status, told = await mall.get(f"/redeem/{process}")
+        if status == 200:
+            return told
+        await asyncio.sleep(0.1)
+    pytest.fail("it never came to an end")
+
+
+async def test_a_request_and_its_repetition(mall):
+    """The first gets its prize, the repetition gets the same, and so does a look by id."""
+    status, first = await redeem(mall)
+    assert (status, first["state"], first["status"], first["replayed"]) == (200, "completed", "final", False)
+    assert first["result"]["sku"] == "mug" and first["result"]["quantity"] == 2
+    assert await redeem(mall) == (200, {**first, "replayed": True})
+    assert await mall.get(f"/redeem/{first['id']}") == (200, first)
+
+
+async def test_the_same_key_with_other_params(mall):
+    """A repetition that changes something is refused, naming what; another user's same key is another request."""
+    _, first = await redeem(mall)
+    status, told = await redeem(mall, quantity=3)
+    assert (status, told["code"]) == (409, "params-changed") and "quantity" in told["detail"]
+    status, other = await redeem(mall, user="user-00002")
+    assert status == 200 and other["id"] != first["id"]
+
+
+async def test_refused_and_nothing_is_kept(mall):
+    """Too few points, an unknown prize or user: 422, and the same key may be used again."""
+    for changed in ({"user": "user-00010", "sku": "bicycle"}, {"sku": "castle"}, {"user": "nobody"}):
+        status, told = await redeem(mall, **changed)
+        assert (status, told["code"]) == (422, "refused"), changed
+    assert (await redeem(mall))[0] == 200
+
+
+async def test_bodies_that_are_no_order(mall):
+    """What is not one JSON object with exactly the fields of an order is answered 400, or 413 when it is huge."""
+    order = b'{"request_id": "r1", "user": "user-00001", "sku": "mug", "quantity": %s}'
+    wrong = [b"", b"null", b"[]", b"{", b"\xff\xfe", b'{"request_id": "r1"}', b"[" * 10_000]
+    wrong += [order % value for value in (b"NaN", b'1, "quantity": 2', b'1, "price": 1', b"1e400", b"9" * 5_000)]
+    for body in wrong:
+        status, told = await mall.send("/redeem", body)
+        assert (status, told["code"]) == (400, "invalid-params"), body[:80]
+    assert (await mall.send("/redeem", b" " * 100_000))[0] == 413
+
+
+async def test_fields_that_make_no_sense(mall):
+    """Wrong types, impossible quantities, and keys that no database could keep are answered 400 with their code."""
+    for changed in ({"quantity": "2"}, {"quantity": 0}, {"quantity": 101}, {"quantity": True}, {"quantity": 1.5}):
+        status, told = await redeem(mall, **changed)
+        assert (status, told["code"]) == (400, "invalid-params"), changed
+    for changed in ({"user": ""}, {"user": "User 1"}, {"user": "a\x00"}, {"user": "a\n"}, {"sku": None}):
+        status, told = await redeem(mall, **changed)
+        assert (status, told["code"]) == (400, "invalid-params"), changed
+    for key in ("", "k" * 256, "\u00e9" * 128):
+        status, told = await redeem(mall, request_id=key)
+        assert (status, told["code"]) == (400, "invalid-key"), key
+
+
+async def test_keys_are_bytes(mall):
+    """Keys that differ in case, accents, blanks or a NUL are different requests."""
+    keys = ["r", "R", "r ", " r", "r\x00", "\u00e9", "e\u0301", "k" * 255]
+    answers = [await redeem(mall, request_id=key) for key in keys]
+    assert [status for status, _ in answers] == [200] * len(keys)
+    assert len({told["id"] for _, told in answers}) == len(keys)
+
+
+async def test_looking_for_nothing(mall):
+    """An id that no process has, or that is none, is answered 404."""
+    for process in ("0" * 32, "xyz", "%00"):
+        status, told = await mall.get(f"/redeem/{process}")
+        assert (status, told["code"]) == (404, "unknown-process"), process
+
+
+async def test_calls_back_for_unknown_calls(mall):
+    """A call back that comes too early, or is forged, is to be repeated later and settles nothing."""
+    _, first = await redeem(mall)
+    for key in (f"{'0' * 32}:1", f"{first['id']}:2", f"{first['id']}:x", "?"):
+        status, text = await mall.post("/callbacks/prize", {"key": key, "status": "FAILED", "reason": "forged"})
+        assert (status, json.loads(text)["code"]) == (503, "unknown-call"), key
+    assert await mall.get(f"/redeem/{first['id']}") == (200, first)
+
+
+async def test_calls_back_that_make_no_sense(mall):
+    """A call back without a key, or with a status that nobody knows, is answered 400 and settles nothing."""
+    _, first = await redeem(mall)
+    key = f"{first['id']}:1"
+    for body in ({}, [], {"key": 1, "status": "PENDING"}, {"key": key}, {"key": key, "status": "ALMOST"}):
+        status, text = await mall.post("/callbacks/prize", body)
+        assert (status, json.loads(text)["code"]) == (400, "bad-callback"), body
+    twice = b'{"key": "%s", "status": "SUCCEEDED", "status": "FAILED", "reason": "x"}' % key.encode()
+    assert (await mall.send("/callbacks/prize", twice))[0] == 400
+    assert await mall.get(f"/redeem/{first['id']}") == (200, first)
+
+
+async def test_a_call_back_repeated_after_the_end(mall):
+    """The same final again is acknowledged and changes nothing."""
+    _, first = await redeem(mall)
+    told = {"key": f"{first['id']}:1", "status": "SUCCEEDED", **first["result"]}
+    for _ in range(2):
+        assert (await mall.post("/callbacks/prize", told))[0] == 200
+    assert await mall.get(f"/redeem/{first['id']}") == (200, first)
+
+
+async def test_accepted_while_the_prize_service_is_away(mall, shop):
+    """A request is accepted without the prize service, survives the mall's own death, and ends when both are back."""
+    await shop.service.stop()
+    status, told = await redeem(mall)
+    assert (status, told["status"]) == (202, "running")
+    await mall.service.kill()
+    await shop.service.start()
+    await mall.service.start()
+    assert (await final(mall, told["id"]))["state"] == "completed"
+    assert (await shop.get("/status"))[1]["prizes"] == 1
