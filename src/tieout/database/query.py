@@ -47,7 +47,7 @@ _TOKEN = re.compile(
 )
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_CONTROL = re.compile(r"\s*(?:begin|start|commit|end|rollback|abort|savepoint|release)\b", re.IGNORECASE)
+_CONTROL = re.compile(r"\s*(?:$|(?:begin|start|commit|end|rollback|abort|savepoint|release)\b)", re.IGNORECASE)
 _NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -190,7 +190,7 @@ def compile_statement(text: str, dialect: str, name: str) -> Compiled:
         raise StatementError(f"no dialect is named {dialect!r}")
     compiler = _Compiler(DIALECTS[dialect], name)
     body = compiler.translate(text)
-    if not body or _CONTROL.match(body):
+    if _CONTROL.match(_COMMENTS.sub("", body)):
         raise StatementError(f"{name!r} must be one statement that neither begins nor ends a transaction")
     return Compiled(name, body, tuple(compiler.params), dialect)
 

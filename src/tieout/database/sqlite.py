@@ -7,25 +7,28 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, NoReturn, TypeVar, cast
 
 from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.sqlite_commit import Committer, Member
-from tieout.database.sqlite_errors import from_sqlite
+from tieout.database.sqlite_files import cannot_open, warn_if_remote
 from tieout.database.sqlite_session import Hook, Session, SqliteTransaction, read
-from tieout.database.sqlite_threads import Desk, Job, Reader, Writer
-from tieout.errors import AppClosed, AppForked, AwaitInTransaction, ConfigError, TieoutError
+from tieout.database.sqlite_threads import Desk, Job, Mailbox, Reader, Writer
+from tieout.errors import AppClosed, AppForked, AwaitInTransaction, DatabaseUnavailable
 
 T = TypeVar("T")
 
 READERS = 4
 """Threads that read side by side: more than the processors of a small machine, few enough to start at once."""
 
-BUSY_MS = 10_000
-"""How long a batch waits for another process that writes to the same file."""
+STREAMS = 16
+"""Streams open at a time: each holds a connection, and keeps the log from being emptied."""
+
+
+_forked: list[object] = []
 
 
 def microseconds() -> int:
@@ -37,7 +40,7 @@ class _Sqlite:
     dialect = "sqlite"
 
     def __init__(self, path: Path | None, clock: Callable[[], int] = microseconds, hook: Hook | None = None) -> None:
-        self._path = path
+        self._path = None if path is None else path.absolute()
         self._clock = clock
         self._hook = hook
         self._pid = 0
@@ -50,9 +53,9 @@ class _Sqlite:
 
     def _session(self, *, reading: bool = False) -> Session:
         try:
-            return Session(self._path, self._clock, busy_ms=BUSY_MS, reading=reading)
+            return Session(self._path, self._clock, reading=reading)
         except sqlite3.Error as error:
-            raise _cannot_open(self._path, error) from error
+            raise cannot_open(self._path, error) from error
 
     def _refuse(self) -> NoReturn:
         if not self._pid:
@@ -69,38 +72,40 @@ class SqliteDatabase(_Sqlite):
 
     def __init__(self, path: Path | None, clock: Callable[[], int] = microseconds, hook: Hook | None = None) -> None:
         super().__init__(path, clock, hook)
-        self._writes: SimpleQueue[list[Job] | None] = SimpleQueue()
-        self._reads: SimpleQueue[Job | None] = SimpleQueue()
-        self._threads: list[Writer | Reader] = []
+        self._writes = Mailbox()
+        self._reads = Mailbox()
+        self._threads: list[Thread] = []
         self._desk: Desk | None = None
+        self._streams = 0
 
     async def open(self) -> None:
         if self._pid == os.getpid():
             return
-        self._writes, self._reads, self._desk = SimpleQueue(), SimpleQueue(), None
+        # Connections that came through a fork may not even be closed here: they are the parent's.
+        if self._pid:
+            _forked.append((self._threads, self._committer))
+        self._writes, self._reads, self._desk, self._streams = Mailbox(), Mailbox(), None, 0
         self._threads = await asyncio.to_thread(self._start)
         self._pid = os.getpid()
 
-    def _start(self) -> list[Writer | Reader]:
+    def _start(self) -> list[Thread]:
         session = self._session()
         self._committer = Committer(session, self._hook)
-        threads: list[Writer | Reader] = [Writer(self._committer, session, self._writes)]
+        threads: list[Thread] = [Writer(session, self._committer, self._writes)]
         if self._path is not None:
+            warn_if_remote(self._path)
             threads += [Reader(self._session(reading=True), self._reads) for _ in range(READERS)]
         for thread in threads:
             thread.start()
         return threads
 
     async def close(self) -> None:
-        threads, self._threads = self._threads, []
         if self._pid != os.getpid():
             return
         self._pid = 0
-        for thread in threads:
-            if isinstance(thread, Writer):
-                self._writes.put(None)
-            else:
-                self._reads.put(None)
+        threads, self._threads = self._threads, []
+        self._writes.close(1)
+        self._reads.close(len(threads) - 1)
         for thread in threads:
             await asyncio.to_thread(thread.join)
 
@@ -130,7 +135,7 @@ class SqliteDatabase(_Sqlite):
         if self._pid != os.getpid():
             self._refuse()
         job = Job(work, asyncio.get_running_loop())
-        self._reads.put(job)
+        self._reads.put([job])
         return await job.future
 
     async def stream(
@@ -140,11 +145,15 @@ class SqliteDatabase(_Sqlite):
             for rows in _slices(await self.read(lambda tx: tx.fetch(sql, **params)), batch):
                 yield rows
             return
-        result = _Result(self._session, sql, params)
+        if self._streams == STREAMS:
+            raise DatabaseUnavailable(f"{STREAMS} streams are open already")
+        self._streams += 1
+        result = _Result(partial(self._session, reading=True), sql, params)
         try:
             while rows := await self._ask(lambda _: result.following(batch)):
                 yield rows
         finally:
+            self._streams -= 1
             await self._ask(lambda _: result.close())
 
 
@@ -176,16 +185,6 @@ class _Result:
 
 def _slices(rows: Sequence[Row], batch: int) -> Iterator[Sequence[Row]]:
     return (rows[start : start + batch] for start in range(0, len(rows), batch))
-
-
-def _cannot_open(path: Path | None, error: sqlite3.Error) -> TieoutError:
-    if path is not None and not path.parent.is_dir():
-        return ConfigError(f"the folder of the database does not exist: {path.parent}")
-    if path is not None and path.is_dir():
-        return ConfigError(f"the database is a folder: {path}")
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
-        return ConfigError(f"not a SQLite database: {path}")
-    return from_sqlite(error, f"cannot open {path}")
 
 
 class InlineDatabase(_Sqlite):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextvars
 import sqlite3
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from tieout.database.sqlite_errors import from_sqlite
 from tieout.database.sqlite_session import Hook, Session, SqliteTransaction, drive
@@ -49,6 +49,9 @@ class Member:
         tx.end()
 
 
+M = TypeVar("M", bound=Member)
+
+
 class Committer:
     """Commits batches on a session that it alone uses."""
 
@@ -60,7 +63,7 @@ class Committer:
         self._alone = 0
         self._broken: str = ""
 
-    def serve(self, following: Callable[[], Member | None]) -> list[Member]:
+    def serve(self, following: Callable[[], M | None]) -> list[M]:
         """Run the members that `following` gives until it has none or the batch is full, and commit them.
 
         Returns the members, each with its value, then durable, or its error.
@@ -69,8 +72,8 @@ class Committer:
             self._begin()
         except (sqlite3.Error, DatabaseError) as error:
             return self._refused(following, error)
-        members: list[Member] = []
-        done: list[Member] = []
+        members: list[M] = []
+        done: list[M] = []
         most = self._size()
         ends = time.monotonic() + BATCH_SECONDS
         while len(members) < most and time.monotonic() < ends and (member := following()) is not None:
@@ -86,7 +89,7 @@ class Committer:
     def _begin(self) -> None:
         if self._broken:
             raise DatabaseUnavailable(self._broken)
-        self._run("BEGIN IMMEDIATE")
+        self._session.begin()
 
     def _size(self) -> int:
         if not self._alone:
@@ -94,8 +97,8 @@ class Committer:
         self._alone -= 1
         return 1
 
-    def _refused(self, following: Callable[[], Member | None], error: Exception) -> list[Member]:
-        members: list[Member] = []
+    def _refused(self, following: Callable[[], M | None], error: Exception) -> list[M]:
+        members: list[M] = []
         while (member := following()) is not None:
             member.error = from_sqlite(error, "begin") if isinstance(error, sqlite3.Error) else error
             members.append(member)
@@ -130,7 +133,7 @@ class Committer:
         except sqlite3.Error:
             self._roll_back()
 
-    def _commit(self, done: list[Member]) -> None:
+    def _commit(self, done: Sequence[Member]) -> None:
         try:
             if done and self._hook:
                 self._hook("commit")
@@ -144,7 +147,7 @@ class Committer:
             self._roll_back()
             _fail(done, error)
 
-    def _commit_failed(self, done: list[Member], error: sqlite3.Error) -> None:
+    def _commit_failed(self, done: Sequence[Member], error: sqlite3.Error) -> None:
         self._roll_back()
         code = error.sqlite_errorcode & 0xFF
         if code not in _CERTAIN:
@@ -167,7 +170,7 @@ class Committer:
             self._broken = f"the database file failed: {error}; open it again"
 
 
-def _fail(members: list[Member], error: BaseException | None) -> None:
+def _fail(members: Sequence[Member], error: BaseException | None) -> None:
     """Give the error to members that had succeeded; a member's own error says nothing about the others."""
     for member in members:
         if isinstance(error, DatabaseError):

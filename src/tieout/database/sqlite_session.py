@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import CoroutineType, NoneType
@@ -23,6 +24,12 @@ Hook = Callable[[str], None]
 
 CACHED_STATEMENTS = 512
 """Prepared statements kept by each connection: all of tieout's and a service's own."""
+
+BUSY_SECONDS = 10.0
+"""How long a batch waits for another process that writes to the same file."""
+
+BUSY_STEP_SECONDS = 0.001
+"""How often it asks meanwhile."""
 
 _BINDABLE = frozenset({NoneType, bool, int, str, bytes})
 _COMMIT_MODES = {"wal", "memory"}
@@ -46,24 +53,24 @@ class Moment:
 class Session:
     """An open connection with tieout's settings, and its clock. Used by one thread at a time."""
 
-    def __init__(self, path: Path | None, clock: Callable[[], int], *, busy_ms: int, reading: bool = False) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], int], *, reading: bool = False) -> None:
         self.reading = reading
         self.moment = Moment(clock)
         self.connection = _connect(path)
         try:
-            self._prepare(path, busy_ms, reading=reading)
+            self._prepare(path, reading=reading)
         except BaseException:
             self.connection.close()
             raise
         self.cursor = self.connection.cursor()
         self.run = self.cursor.execute
 
-    def _prepare(self, path: Path | None, busy_ms: int, *, reading: bool) -> None:
+    def _prepare(self, path: Path | None, *, reading: bool) -> None:
         run = self.connection.execute
         self.connection.row_factory = sqlite3.Row
         # Deterministic is true within one statement, and lets a comparison with the time use an index.
         self.connection.create_function("tieout_now", 0, self.moment, deterministic=True)
-        run(f"PRAGMA busy_timeout = {busy_ms}")
+        run(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA temp_store = MEMORY")
         run("PRAGMA synchronous = FULL")
@@ -77,6 +84,23 @@ class Session:
             raise ConfigError(
                 f"{path} cannot be kept in WAL mode, only in mode {mode!r}: is it on a network file system?"
             )
+        run("PRAGMA busy_timeout = 0")  # from now on `begin` waits itself
+
+    def begin(self) -> None:
+        """Begin to write, waiting for another process that does.
+
+        Our own waiting asks often and evenly: SQLite's asks ever more seldom, and starves beside a busy process.
+        """
+        ends = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self.run("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                    raise
+                time.sleep(BUSY_STEP_SECONDS)
+            else:
+                return
 
     def close(self) -> None:
         self.connection.close()

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, NoReturn
 
 from tieout.database.sqlite_commit import Committer, Member
 from tieout.database.sqlite_session import Session
-from tieout.errors import AwaitInTransaction
+from tieout.errors import AppClosed, AwaitInTransaction
+
+YIELD_EVERY_SECONDS = 0.1
+"""Under a load that never ends, how often another process is let at the file."""
+
+YIELD_SECONDS = 0.002
+"""For how long: twice what that process waits before it asks again."""
 
 
 class Job(Member):
@@ -29,33 +36,53 @@ class Job(Member):
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(self) -> None:
-        if self.future.done():  # the caller was cancelled while it waited
-            return
-        if self.error is None:
-            self.future.set_result(self.value)
-        else:
-            self.future.set_exception(self.error)
+
+class Mailbox:
+    """A queue of jobs that takes nothing more once it is closed, so that nobody waits for what nobody serves."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._closed = False
+        self.get = self._queue.get
+        self.get_nowait = self._queue.get_nowait
+
+    def put(self, jobs: list[Job]) -> None:
+        with self._lock:
+            if not self._closed:
+                self._queue.put(jobs)
+                return
+        for job in jobs:
+            job.error = AppClosed("the database was closed before this transaction began")
+        settle(jobs)
+
+    def close(self, threads: int) -> None:
+        """Let each thread that serves it end after what is queued now."""
+        with self._lock:
+            self._closed = True
+            for _ in range(threads):
+                self._queue.put(None)
 
 
 class Desk:
     """Where callers of one event loop leave their jobs, to be handed over together at the end of its turn."""
 
-    __slots__ = ("_jobs", "_queue", "loop")
+    __slots__ = ("_jobs", "_mailbox", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, queue: SimpleQueue[list[Job] | None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, mailbox: Mailbox) -> None:
         self.loop = loop
-        self._queue = queue
+        self._mailbox = mailbox
         self._jobs: list[Job] = []
 
     def leave(self, job: Job) -> None:
+        """Hand the job over when all that is ready to run now has run."""
         if not self._jobs:
             self.loop.call_soon(self._hand_over)
         self._jobs.append(job)
 
     def _hand_over(self) -> None:
         jobs, self._jobs = self._jobs, []
-        self._queue.put(jobs)
+        self._mailbox.put(jobs)
 
 
 def hand_back(jobs: Iterable[Job]) -> None:
@@ -65,14 +92,20 @@ def hand_back(jobs: Iterable[Job]) -> None:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, settled in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, settled)
+            loop.call_soon_threadsafe(settle, settled)
         except RuntimeError:  # this loop has been closed: nobody waits any more
             continue
 
 
-def _settle(jobs: list[Job]) -> None:
+def settle(jobs: list[Job]) -> None:
+    """Give their callers what became of the jobs; in the callers' event loop."""
     for job in jobs:
-        job.settle()
+        if job.future.done():  # the caller was cancelled while it waited
+            continue
+        if job.error is None:
+            job.future.set_result(job.value)
+        else:
+            job.future.set_exception(job.error)
 
 
 class _NoLoop:
@@ -82,26 +115,35 @@ class _NoLoop:
         raise AwaitInTransaction("a transaction may await nothing but its tx: look things up before it begins")
 
 
-class Writer(Thread):
-    """Runs the queued transactions in turn and commits many at once, until it is given None."""
+def refuse_awaiting() -> None:
+    """Make whoever asks for this thread's event loop raise `AwaitInTransaction`."""
+    asyncio._set_running_loop(_NoLoop())  # type: ignore[arg-type]  # noqa: SLF001 - meant for writers of event loops
 
-    def __init__(self, committer: Committer, session: Session, queue: SimpleQueue[list[Job] | None]) -> None:
+
+class Writer(Thread):
+    """Runs the queued transactions in turn and commits many at once, until its mailbox is closed."""
+
+    def __init__(self, session: Session, committer: Committer, mailbox: Mailbox) -> None:
         super().__init__(name="tieout-sqlite-writer", daemon=True)
-        self._committer = committer
         self._session = session
-        self._queue = queue
+        self._committer = committer
+        self._mailbox = mailbox
         self._waiting: deque[Job] = deque()
         self._closing = False
 
     def run(self) -> None:
-        asyncio._set_running_loop(_NoLoop())  # type: ignore[arg-type]  # noqa: SLF001 - public for writers of loops
+        refuse_awaiting()
+        yielded = time.monotonic()
         while self._await_job():
-            hand_back(self._committer.serve(self._following))  # type: ignore[arg-type] # it returns what it was given
+            hand_back(self._committer.serve(self._following))
+            if self._waiting and time.monotonic() > yielded + YIELD_EVERY_SECONDS:
+                time.sleep(YIELD_SECONDS)
+                yielded = time.monotonic()
         self._session.close()
 
     def _await_job(self) -> bool:
         while not self._waiting and not self._closing:
-            self._take(self._queue.get())
+            self._take(self._mailbox.get())
         return bool(self._waiting)
 
     def _following(self) -> Job | None:
@@ -109,7 +151,7 @@ class Writer(Thread):
         while True:
             if not self._waiting:
                 try:
-                    self._take(self._queue.get_nowait())
+                    self._take(self._mailbox.get_nowait())
                 except Empty:
                     return None
                 continue
@@ -125,22 +167,24 @@ class Writer(Thread):
 
 
 class Reader(Thread):
-    """Runs reading jobs on its own connection, until it is given None."""
+    """Runs reading jobs on its own connection, until its mailbox is closed."""
 
-    def __init__(self, session: Session, queue: SimpleQueue[Job | None]) -> None:
+    def __init__(self, session: Session, mailbox: Mailbox) -> None:
         super().__init__(name="tieout-sqlite-reader", daemon=True)
         self._session = session
-        self._queue = queue
+        self._mailbox = mailbox
 
     def run(self) -> None:
-        asyncio._set_running_loop(_NoLoop())  # type: ignore[arg-type]  # noqa: SLF001 - public for writers of loops
-        while (job := self._queue.get()) is not None:
-            if not job.future.cancelled():
+        refuse_awaiting()
+        while (jobs := self._mailbox.get()) is not None:
+            for job in jobs:
                 self._serve(job)
-                hand_back([job])
+            hand_back(jobs)
         self._session.close()
 
     def _serve(self, job: Job) -> None:
+        if job.future.cancelled():
+            return
         try:
             job.value = job.context.run(job.work, self._session) if job.context else job.work(self._session)
         except BaseException as error:  # noqa: BLE001 - it is the caller's

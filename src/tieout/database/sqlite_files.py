@@ -1,0 +1,43 @@
+"""What can be wrong with the file of a SQLite database, told before it hurts."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from tieout.database.sqlite_errors import from_sqlite
+from tieout.errors import ConfigError, TieoutError
+
+log = logging.getLogger("tieout.database")
+
+_REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.gluster")
+"""File systems, by the start of their type, whose locks and shared memory SQLite cannot trust."""
+
+
+def cannot_open(path: Path | None, error: sqlite3.Error) -> TieoutError:
+    """The error to raise when a database could not be opened: whose fault it is decides the kind."""
+    if path is None:
+        return from_sqlite(error, "cannot open a database in memory")
+    if not path.parent.is_dir():
+        return ConfigError(f"the folder of the database does not exist: {path.parent}")
+    if path.is_dir():
+        return ConfigError(f"the database is a folder: {path}")
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+        return ConfigError(f"this is not a SQLite database: {path}")
+    return from_sqlite(error, f"cannot open {path}")
+
+
+def warn_if_remote(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Log a warning when the file lies on a network file system, where that can be told."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    kinds = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
+    for folder in path.resolve().parents:
+        kind = kinds.get(str(folder).replace(" ", "\\040"))
+        if kind is not None:
+            if kind.startswith(_REMOTE):
+                log.warning("%s is on a network file system (%s): SQLite may lose or damage data there", path, kind)
+            return

@@ -1,0 +1,41 @@
+"""The suite of the Database contract, on every database there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tieout.database import connect
+from tieout.testing.database_load import DatabaseSuite
+from tieout.testing.database_suite import Site
+
+
+class TestSqliteFile(DatabaseSuite):
+    """A SQLite file, with its threads."""
+
+    @pytest.fixture
+    def site(self, tmp_path):
+        return Site(lambda: connect(f"sqlite:///{tmp_path}/suite.db"))
+
+
+class TestSqliteMemory(DatabaseSuite):
+    """SQLite in memory, with its thread."""
+
+    @pytest.fixture
+    def site(self):
+        return Site(lambda: connect("sqlite://"), shared=False, bounded=False)
+
+
+class TestSqliteInline(DatabaseSuite):
+    """SQLite in memory, without threads."""
+
+    @pytest.fixture
+    def site(self):
+        return Site(lambda: connect("sqlite://", inline=True), shared=False, parallel=False, bounded=False)
+
+
+class TestPostgres(DatabaseSuite):
+    """PostgreSQL, with a pool that is smaller than the number of tasks."""
+
+    @pytest.fixture
+    def site(self, postgres):
+        return Site(lambda: connect(postgres.url(pool=4)))
