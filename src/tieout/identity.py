@@ -20,6 +20,7 @@ JSON_DEPTH = 64
 JSON_DIGITS = 40
 """Longest integer that is read from JSON, in digits."""
 
+_ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -98,13 +99,20 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _refuse_non_finite(value: Any, depth: int) -> None:
-    if isinstance(value, float):
-        if not math.isfinite(value):
+    if isinstance(value, dict):
+        items: Any = value.values()
+    elif isinstance(value, (list, tuple)):
+        items = value
+    else:
+        items = (value,)
+    for item in items:
+        if type(item) in _ALWAYS_FINITE:
+            continue
+        if isinstance(item, float) and not math.isfinite(item):
             raise ValueError("NaN and infinity are not numbers that can be compared")
-    elif isinstance(value, (dict, list, tuple)):
-        if depth == 0:
-            raise ValueError(f"nested deeper than {JSON_DEPTH}")
-        for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list, tuple)):
+            if depth == 0:
+                raise ValueError(f"nested deeper than {JSON_DEPTH}")
             _refuse_non_finite(item, depth - 1)
 
 
