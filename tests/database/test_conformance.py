@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tieout.database import connect
-from tieout.testing.database_load import DatabaseSuite
-from tieout.testing.database_suite import Site
+from tieout.testing.database_site import Site
+from tieout.testing.database_suite import DatabaseSuite
 
 
 class TestSqliteFile(DatabaseSuite):
