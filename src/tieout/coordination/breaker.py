@@ -1,7 +1,8 @@
 """Circuit breakers: which lanes may be worked on now, and how much of each.
 
-A breaker counts failures in a row. It opens after `threshold` of them, lets one try through when its pause is over, and
-then doubles what it lets through with every round of successes. Time is an argument, so nothing here waits.
+A breaker counts failures in a row. It opens after `THRESHOLD` of them and lets one try through when its pause is over: a
+failure doubles the pause, an answer closes it, and from then on the lane's share doubles with every answer. Time is an
+argument, so nothing here waits.
 """
 
 from __future__ import annotations
@@ -18,33 +19,35 @@ LONGEST_PAUSE = 30.0
 """Longest pause, in seconds: how late a worker may notice that a downstream is back."""
 
 
+FULL = 64
+"""Allowance from which on a lane is no longer held back."""
+
+
 class Breaker(msgspec.Struct):
-    """The breaker of one lane."""
+    """The breaker of one lane: closed, open until its pause is over, or on trial until the first answer."""
 
     failures: int = 0
     pause: float = 0.0
     open_until: float = 0.0
-    allowance: int = 0
+    allowance: int = FULL
 
     def share(self, now: float, full: int) -> int:
-        """How many processes of the lane may be worked on now: none, a growing trial, or `full`."""
-        if self.pause == 0.0:
-            return full
-        return 0 if now < self.open_until else min(self.allowance, full)
+        """How many processes of the lane may be worked on now: none, a growing number, or `full`."""
+        if now < self.open_until:
+            return 0
+        return full if self.allowance >= FULL else min(self.allowance, full)
 
     def succeeded(self) -> None:
-        """The downstream answered, whatever it said."""
+        """The downstream answered, whatever it said: a trial is passed, and the allowance grows."""
         self.failures = 0
-        if self.pause:
-            self.allowance *= 2
-            if self.allowance > THRESHOLD:
-                self.pause = 0.0
+        self.pause = 0.0
+        self.allowance = min(2 * self.allowance, FULL)
 
     def failed(self, now: float) -> None:
         """The downstream did not answer, or made no sense."""
         self.failures += 1
         on_trial = self.pause > 0.0 and now >= self.open_until
-        if on_trial or (self.pause == 0.0 and self.failures >= THRESHOLD):
+        if on_trial or self.failures == THRESHOLD:
             self.pause = min(max(FIRST_PAUSE, 2 * self.pause), LONGEST_PAUSE)
             self.open_until = now + self.pause
             self.allowance = 1
