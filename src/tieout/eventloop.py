@@ -7,9 +7,11 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
+
+from tieout.errors import NotSent
 
 log = logging.getLogger("tieout")
 
@@ -53,14 +55,18 @@ class LoopCaller:
         late: Callable[[Any], Awaitable[None]],
     ) -> Any:
         """What `method` returns; raise `TimeoutError` after `timeout` seconds, and then let it run on."""
-        running = self._begin(method, args, kwargs)
+        running, queued = self._begin(method, args, kwargs)
         try:
             await settled(running, timeout)
         except asyncio.CancelledError:
             running.cancel()
             raise
+        if running.cancelled():
+            raise RuntimeError("the handler was cancelled from within")
         if running.done():
             return running.result()
+        if queued is not None and queued.cancel():
+            raise NotSent(f"none of the {THREADS} threads for handlers written as plain def came free in {timeout:g} s")
         self._let_run_on(running, late)
         raise TimeoutError
 
@@ -69,17 +75,20 @@ class LoopCaller:
         for running in self._late:
             running.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(
         self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> asyncio.Future[Any]:
+    ) -> tuple[asyncio.Future[Any], Future[Any] | None]:
+        """The running handler, and its place in the queue for a thread if it needs one."""
         if _is_async(method):
-            return asyncio.get_running_loop().create_task(method(*args, **kwargs))
+            return asyncio.get_running_loop().create_task(method(*args, **kwargs)), None
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tieout-call")
-        return asyncio.get_running_loop().run_in_executor(self._threads, partial(method, *args, **kwargs))
+        queued = self._threads.submit(method, *args, **kwargs)
+        return asyncio.wrap_future(queued), queued
 
     def _let_run_on(self, running: asyncio.Future[Any], late: Callable[[Any], Awaitable[None]]) -> None:
         if len(self._late) >= LATE_CALLS:

@@ -57,6 +57,8 @@ def call_key(process: bytes, n: int) -> str:
 
 def parse_call_key(text: str) -> tuple[bytes, int]:
     """The process id and entry that `call_key` joined; raise `UnknownCall` for anything else."""
+    if not isinstance(text, str):
+        raise UnknownCall("a call key is a str")
     head, colon, tail = text.partition(":")
     if not (colon and len(head) == 32 and len(tail) <= 9 and tail.isascii() and tail.isdigit()):
         raise UnknownCall("this is not a call key of tieout")
@@ -73,6 +75,11 @@ def encode_json(value: Any) -> str:
         return _encoder.encode(value).decode()
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
         raise InvalidParams(f"this cannot be stored as JSON: {error}") from error
+
+
+def storable_text(text: str, length: int) -> str:
+    """At most `length` characters of `text`, in which "?" stands for what a database cannot hold as text."""
+    return text[:length].replace("\0", "?").encode(errors="replace").decode()
 
 
 def canonical_json(value: Any) -> str:

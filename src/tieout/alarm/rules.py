@@ -24,6 +24,9 @@ SEVERITY: dict[str, Severity] = {
 EVIDENCE_BYTES = 16_384
 """Longest body of one piece of evidence; a longer one is kept as a string, cut."""
 
+SUMMARY_LENGTH = 500
+"""Longest summary, in characters; a longer one is cut."""
+
 EVIDENCE_LIMIT = 50
 """Pieces of evidence that one alarm keeps: the first ones, since those began it."""
 

@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from tieout.alarm.rules import EVIDENCE_LIMIT, SEVERITY, NewAlarm, Severity, evidence_body
+from tieout.alarm.rules import EVIDENCE_LIMIT, SEVERITY, SUMMARY_LENGTH, NewAlarm, Severity, evidence_body
 from tieout.contracts import Row, Transaction
 from tieout.database.query import load
-from tieout.identity import fingerprint
+from tieout.identity import fingerprint, storable_text
 
 AlarmState = Literal["open", "acknowledged", "resolved"]
 
@@ -79,7 +79,7 @@ class AlarmStore:
             object=alarm.object,
             process=alarm.process,
             severity=SEVERITY[alarm.kind],
-            summary=alarm.summary,
+            summary=storable_text(alarm.summary, SUMMARY_LENGTH),
         )
         for evidence in alarm.evidence:
             await self.add_evidence(tx, alarm.id, evidence_body(evidence))

@@ -11,6 +11,7 @@ import msgspec
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, NotSent
+from tieout.identity import storable_text
 from tieout.process.gate import Gate, LostError, Report
 from tieout.process.landing import with_entry
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
@@ -111,14 +112,16 @@ def normalised(call: CallType, answer: Any) -> Reported:
     """An outcome with its value as plain JSON values, checked against the call's type; raise `InvalidParams`."""
     match answer:
         case Succeeded(value):
-            return Succeeded(call.answer.plain(value))
+            return Succeeded(call.answer.storable(value))
         case Failed(code, detail) if isinstance(code, str) and isinstance(detail, str):
-            return Failed(code[:RAW_LENGTH], detail[:RAW_LENGTH])
+            return Failed(storable_text(code, RAW_LENGTH), storable_text(detail, RAW_LENGTH))
         case Unknown(reason, raw):
             return Unknown(str(reason)[:RAW_LENGTH], str(raw)[:RAW_LENGTH])
-        case Pending() | NotFound() | NotSentYet():
+        case Pending(after) if after is None or isinstance(after, (int, float)):
             return answer
-    raise InvalidParams(f"{type(answer).__name__} is not an outcome: return Succeeded, Failed, Pending or Unknown")
+        case NotFound() | NotSentYet():
+            return answer
+    raise InvalidParams(f"{answer!r:.200} is not an outcome: return Succeeded, Failed, Pending or Unknown")
 
 
 def _outcome_of_error(error: Exception) -> Reported:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieout.errors import UnknownProcess
+from tieout.errors import InvalidParams, UnknownProcess
 from tieout.identity import parse_call_key
 from tieout.process.calls import Calls, normalised
 from tieout.process.driving import Driving, FollowUp
@@ -12,7 +12,7 @@ from tieout.process.gate import Gate, Receipt, Report
 from tieout.process.landing import call_of
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
-from tieout.process.record import By, Record, Source
+from tieout.process.record import SOURCES, By, Record, Source
 from tieout.process.starting import Started, Starting
 from tieout.process.world import World
 
@@ -35,6 +35,8 @@ class Engine:
 
     async def report(self, key: str, outcome: Reported, source: Source, by: By = "message", actor: str = "") -> Receipt:
         """Judge what somebody says became of a call; raise `UnknownCall` when there is none with this key yet."""
+        if source not in SOURCES:
+            raise InvalidParams(f"{source!r} is not a source: give one of {', '.join(SOURCES)}")
         process, n = parse_call_key(key)
         record = await self.world.transact(lambda tx: self.world.store.read(tx, process))
         entry = record.entry(n) if record is not None else None

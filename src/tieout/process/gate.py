@@ -8,14 +8,15 @@ import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
-from tieout.errors import DatabaseError, Overloaded, UnknownCall
-from tieout.identity import call_key, canonical_json, digest
+from tieout.errors import DatabaseError, InvalidParams, Overloaded, UnknownCall
+from tieout.identity import call_key, canonical_json, digest, encode_json, storable_text
 from tieout.process.landing import call_of, land, moved_on, with_entry
 from tieout.process.outcomes import Failed, Reported
 from tieout.process.process_type import CallType, ProcessType
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 from tieout.process.rules import (
     ERRORS_BEFORE_ALARM,
+    NOTE_LENGTH,
     Advance,
     Conflict,
     Duplicate,
@@ -30,6 +31,9 @@ from tieout.process.world import World, log
 
 JUDGEMENTS = 100
 """How often one report is judged anew because somebody else was quicker: far above what real contention reaches."""
+
+STRAY_LENGTH = 4_096
+"""Characters kept of a report of an unknown call."""
 
 STRAY_LIMIT = 10_000
 """Reports of unknown calls that are kept at a time."""
@@ -185,7 +189,7 @@ class Gate:
         record, entry = error.record, error.entry
         errors = record.errors + 1
         log.warning("process %s: a step raised, %d in a row", record.id.hex(), errors, exc_info=error.cause)
-        note = f"{type(error.cause).__name__}: {error.cause}"[:500]
+        note = storable_text(f"{type(error.cause).__name__}: {error.cause}", NOTE_LENGTH)
         process_type = self.world.type_of(record)
         call = call_of(process_type, entry)
         pause = back_off(errors, call.rules.query_after, call.rules.retry_cap) if call else 0
@@ -205,13 +209,14 @@ class Gate:
 
     async def _keep_stray(self, report: Report) -> None:
         key = call_key(report.process, report.n)
-        body = canonical_json({"outcome": msgspec.to_builtins(report.outcome), "source": report.source})[:4_096]
+        outcome = _told(report.outcome)
+        body = canonical_json({"outcome": outcome, "source": report.source})[:STRAY_LENGTH]
 
         async def work(tx: Transaction) -> None:
             await self.world.store.keep_stray(tx, key, digest(body), body, STRAY_LIMIT)
             await self.world.store.hasten(tx, report.process)
             summary = f"a {report.source} report names a call that does not exist"
-            evidence = ({"call_key": key, "outcome": msgspec.to_builtins(report.outcome)},)
+            evidence = ({"call_key": key, "outcome": outcome},)
             await self.world.alarms.raise_alarm(tx, NewAlarm("unknown-call", report.source, summary, None, evidence))
 
         await self.world.transact(work)
@@ -224,6 +229,16 @@ def conflict_alarm(record: Record, entry: Entry, claim: FinalClaim, fields: tupl
     against = "what was sent" if claim.mismatch else "an earlier final answer"
     summary = f"{record.type}.{entry.step}: {claim.kind} ({claim.source}) contradicts {against} in {', '.join(fields)}"
     return NewAlarm("conflict", record.call_key(entry), summary, record.id, (*first, *sent, _evidence(claim)))
+
+
+def _told(outcome: Reported) -> Any:
+    """A reported outcome as plain values; of one that JSON cannot hold, how Python writes it."""
+    try:
+        plain = msgspec.to_builtins(outcome, str_keys=True)
+        encode_json(plain)
+    except (InvalidParams, TypeError, ValueError, RecursionError):
+        return {"unreadable": f"{outcome!r:.{STRAY_LENGTH}}"}
+    return plain
 
 
 def _evidence(claim: FinalClaim) -> dict[str, Any]:

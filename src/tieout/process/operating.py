@@ -12,14 +12,14 @@ from tieout.alarm.store import Alarm, AlarmStore
 from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
 from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
-from tieout.identity import call_key, digest
+from tieout.identity import call_key, digest, storable_text
 from tieout.process.calls import Calls, normalised
 from tieout.process.driving import Driving, FollowUp
 from tieout.process.gate import JUDGEMENTS, Gate, LostError
 from tieout.process.landing import call_of, with_entry
 from tieout.process.outcomes import Failed, Reported, Succeeded
 from tieout.process.record import Entry, FinalClaim, Record
-from tieout.process.rules import claim_of, differing
+from tieout.process.rules import NOTE_LENGTH, claim_of, differing
 from tieout.process.world import World
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Operating:
 
         async def change(tx: Transaction, record: Record) -> Record:
             _require(record, "running", "held")
-            held = msgspec.structs.replace(record, status="held", note=f"operator: {act.reason}"[:500], lane=None)
+            held = msgspec.structs.replace(record, status="held", note=_note_of(act), lane=None)
             await self._save(tx, held, None, act, "hold")
             return held
 
@@ -219,6 +219,10 @@ class Operating:
     ) -> None:
         told = {"state": record.state, "status": record.status, **(detail or {})}
         await self.audit.add(tx, actor=act.actor, action=action, target=record.id.hex(), reason=act.reason, detail=told)
+
+
+def _note_of(act: Act) -> str:
+    return storable_text(f"operator: {act.reason}", NOTE_LENGTH)
 
 
 def _require(record: Record, status: str, done: str) -> None:

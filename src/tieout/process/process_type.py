@@ -19,6 +19,13 @@ NAME_LENGTH = 63
 """Longest name of a type, step, final or lane: what every database and metric label takes."""
 
 
+RESERVED = frozenset({"id", "deps", "identity", "looked_up", "bound_deps"})
+"""What every process has under these names; a param so called would be hidden by it."""
+
+OPTIONS = frozenset({"tieout_options", "tieout_type"})
+"""The class attributes of every process type."""
+
+
 class TypeOptions(NamedTuple):
     """The class arguments of a process type, as written."""
 
@@ -50,8 +57,14 @@ class Codec:
         try:
             plain = msgspec.to_builtins(value, str_keys=True)
             msgspec.convert(plain, self.kind)
-        except (msgspec.ValidationError, TypeError, ValueError, UnicodeError) as error:
+        except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
             raise InvalidParams(f"{self.what}: {error}") from error
+        return plain
+
+    def storable(self, value: Any) -> Any:
+        """`value` as plain JSON values that can be stored; raise `InvalidParams`, also for NaN and broken Unicode."""
+        plain = self.plain(value)
+        encode_json(plain)
         return plain
 
     def typed(self, plain: Any) -> Any:
@@ -117,6 +130,7 @@ class ProcessType:
         self.version = _positive(options.version, f"version of {self.name}")
         self.deadline = None if options.deadline is None else _micros(options.deadline, f"deadline of {self.name}")
         self.params = _params_codec(cls, hints, self.name)
+        _check_params(cls, self.params, self.name)
         self.params_reader = _params_reader(cls, self.params.kind, self.name)
         self.volatile = frozenset(name for name, hint in hints.items() if _is_volatile(hint))
         _forget_defaults(cls, self.volatile)
@@ -214,7 +228,7 @@ def _type_hints(cls: type[Any]) -> dict[str, Any]:
         hints = get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise DefinitionError(f"{cls.__name__}: {error}; define the types of params at module level") from error
-    return {name: hint for name, hint in hints.items() if not name.startswith("tieout_")}
+    return {name: hint for name, hint in hints.items() if not _is_ours(name)}
 
 
 def _method_hints(method: Callable[..., Any], where: str) -> dict[str, Any]:
@@ -236,6 +250,18 @@ def _params_codec(cls: type[Any], hints: dict[str, Any], name: str) -> Codec:
         fields.append((field, hint) if default is msgspec.NODEFAULT else (field, hint, default))
     struct = msgspec.defstruct(f"{cls.__name__}Params", fields, kw_only=True, forbid_unknown_fields=True)
     return Codec(struct, f"params of {name}")
+
+
+def _check_params(cls: type[Any], params: Codec, name: str) -> None:
+    fields = set(params.kind.__struct_fields__)
+    taken = {field for kind in (Call, Final, StartStep, snapshot) for field, _ in _named(cls, kind)}
+    lost = {field for owner in cls.__mro__ for field in vars(owner).get("__annotations__", {}) if _is_ours(field)}
+    if wrong := sorted((fields & (RESERVED | taken)) | (lost - OPTIONS)):
+        raise DefinitionError(f"{name}: a param cannot be named {', '.join(wrong)}: the process needs that name itself")
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("tieout_")
 
 
 def _params_reader(cls: type[Any], params: Any, name: str) -> Codec:

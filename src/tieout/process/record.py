@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -10,6 +10,9 @@ from tieout.identity import call_key
 
 Source: TypeAlias = Literal["immediate", "query", "push", "sweep", "operator"]
 """Who began what led to a report."""
+
+SOURCES: tuple[str, ...] = get_args(Source)
+"""Every source: a row with another one could not be read again."""
 
 By: TypeAlias = Literal["call", "query", "message", "operator"]
 """What brought a report: a call's own answer, a query's, a message, or a person."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from tieout.identity import digest
+from tieout.identity import digest, storable_text
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 
@@ -22,6 +22,8 @@ RETRY_AFTER_CAP = 3_600_000_000
 ERRORS_BEFORE_ALARM = 5
 """Exceptions of one step in a row before a person is told."""
 
+NOTE_LENGTH = 500
+"""Characters kept of the reason why a process waits."""
 
 HoldReason: TypeAlias = Literal["key-expired", "sent-once", "unknown-state", "conflict", "operator"]
 """Why a process is held; "conflict" and the first three come with an alarm."""
@@ -216,9 +218,9 @@ def note_of(outcome: Reported) -> str:
         case NotFound():
             return "not found yet"
         case NotSentYet(reason):
-            return f"not sent: {reason}"[:500]
+            return storable_text(f"not sent: {reason}", NOTE_LENGTH)
         case _:
-            return f"unknown: {getattr(outcome, 'reason', '')}"[:500]
+            return storable_text(f"unknown: {getattr(outcome, 'reason', '')}", NOTE_LENGTH)
 
 
 def _judge_final(record: Record, entry: Entry, claim: FinalClaim) -> Verdict:

@@ -46,9 +46,10 @@ class Starting:
         """
         process_type = self.world.registered(request)
         params = process_type.stored_params(request.__dict__)
+        encoded = encode_json(params)
         while True:
             try:
-                return Started(await self._start_new(process_type, request, params), replayed=False)
+                return Started(await self._start_new(process_type, request, encoded), replayed=False)
             except DatabaseError as error:
                 if error.retryable:
                     raise
@@ -61,10 +62,9 @@ class Starting:
             if not isinstance(raised, AlreadyThereError):
                 raise raised
 
-    async def _start_new(self, process_type: ProcessType, request: Process[Any], params: dict[str, Any]) -> Record:
+    async def _start_new(self, process_type: ProcessType, request: Process[Any], params: str) -> Record:
         world = self.world
         request.__dict__["bound_deps"] = world.deps
-        encoded = encode_json(params)
         snapshots = await self._look_up(process_type, request)
 
         async def work(tx: Transaction) -> Record:
@@ -82,7 +82,7 @@ class Starting:
                 landing.status,
                 landing.due_in,
                 landing.lane,
-                encoded,
+                params,
                 snapshots,
                 encode_calls(calls),
                 landing.result,

@@ -6,6 +6,7 @@ conformance suite holds both to it.
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
 from tieout.process.record import Record, decode_calls, decode_trail, encode_calls, encode_trail
+
+log = logging.getLogger("tieout.process")
 
 _CALLS = Record.__struct_fields__.index("calls")
 _TRAIL = Record.__struct_fields__.index("trail")
@@ -213,7 +216,7 @@ class SqlProcessStore:
             lease=lease,
             low=low,
         )
-        return [self._record(row, asked_at) for row in rows]
+        return [record for row in rows if (record := self._legible(row, asked_at)) is not None]
 
     async def overdue(self, tx: Transaction, types: list[str], age: int) -> list[Overdue]:
         """Lanes with processes that have been due for longer than `age` microseconds."""
@@ -263,6 +266,14 @@ class SqlProcessStore:
     async def forget_strays(self, tx: Transaction, age: int) -> int:
         """Forget reports of unknown calls older than `age` microseconds; how many."""
         return await tx.execute(self.sql.forget_strays, age=age)
+
+    def _legible(self, row: Row, asked_at: float) -> Record | None:
+        """The record of a claimed row, or None: one row that cannot be read must not stop all others."""
+        try:
+            return self._record(row, asked_at)
+        except msgspec.DecodeError:
+            log.exception("process %s cannot be read by this code: it is passed over", bytes(row["id"]).hex())
+            return None
 
     def _record(self, row: Row, asked_at: float) -> Record:
         values = list(row)

@@ -85,7 +85,7 @@ class World(msgspec.Struct):
     def registered(self, request: Process[Any]) -> ProcessType:
         """The registered type of a request."""
         cls = type(request)
-        process_type = cls.tieout_type
+        process_type: ProcessType | None = getattr(cls, "tieout_type", None)
         if process_type is None or self.types.get(process_type.name) is not process_type:
             raise DefinitionError(f"{cls.__name__} is not registered with this App: decorate it with @app.register")
         return process_type
