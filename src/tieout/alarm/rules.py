@@ -49,6 +49,15 @@ class NewAlarm(msgspec.Struct, frozen=True):
         return fingerprint(self.kind, self.object)
 
 
+_WHO_SAID_IT = frozenset({"source", "by"})
+
+
+def evidence_digest(evidence: dict[str, Any]) -> str:
+    """What makes a piece of evidence the same as another: what it says, and not who said it."""
+    said = {name: value for name, value in evidence.items() if name not in _WHO_SAID_IT}
+    return fingerprint(canonical_json(said)).hex()
+
+
 def evidence_body(evidence: dict[str, Any]) -> str:
     """The stored JSON of one piece of evidence, bounded."""
     body = canonical_json(evidence)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from tieout.alarm.rules import EVIDENCE_LIMIT, SEVERITY, SUMMARY_LENGTH, NewAlarm, Severity, evidence_body
+from tieout.alarm.rules import (
+    EVIDENCE_LIMIT,
+    SEVERITY,
+    SUMMARY_LENGTH,
+    NewAlarm,
+    Severity,
+    evidence_body,
+    evidence_digest,
+)
 from tieout.contracts import Row, Transaction
 from tieout.database.query import load
-from tieout.identity import fingerprint, storable_text
+from tieout.identity import storable_text
 
 AlarmState = Literal["open", "acknowledged", "resolved"]
 
@@ -60,7 +68,11 @@ class AlarmRaiser(Protocol):
     """What engines ask of the alarms: to be raised within a transaction of theirs."""
 
     async def raise_alarm(self, tx: Transaction, alarm: NewAlarm) -> bool:
-        """Raise it, or raise the count of the one there is; True when it is new."""
+        """Raise it, or raise the count of the one there is.
+
+        True when that says something new: there was none, or it did not have this evidence. New evidence reopens a
+        resolved alarm; what it had already does not.
+        """
         ...
 
 
@@ -71,7 +83,7 @@ class AlarmStore:
         self.sql = load("tieout.alarm", dialect)
 
     async def raise_alarm(self, tx: Transaction, alarm: NewAlarm) -> bool:
-        """Raise it, or raise the count of the one there is; True when it is new."""
+        """Raise it, or raise the count of the one there is; True when that says something new."""
         row = await tx.fetch_one(
             self.sql.raise_alarm,
             id=alarm.id,
@@ -81,14 +93,24 @@ class AlarmStore:
             severity=SEVERITY[alarm.kind],
             summary=storable_text(alarm.summary, SUMMARY_LENGTH),
         )
+        is_new = row is not None and row[0] == 1
+        brought_news = False
         for evidence in alarm.evidence:
-            await self.add_evidence(tx, alarm.id, evidence_body(evidence))
-        return row is not None and row[0] == 1
+            brought_news |= await self.add_evidence(tx, alarm.id, evidence)
+        if brought_news and not is_new:
+            await tx.execute(self.sql.reopen_alarm, id=alarm.id)
+        return is_new or brought_news
 
-    async def add_evidence(self, tx: Transaction, alarm: bytes, body: str) -> None:
-        """Keep one piece of evidence; a repetition of one raises its count."""
-        digest = fingerprint(body).hex()
-        await tx.execute(self.sql.add_evidence, alarm=alarm, digest=digest, body=body, limit=EVIDENCE_LIMIT)
+    async def add_evidence(self, tx: Transaction, alarm: bytes, evidence: dict[str, Any]) -> bool:
+        """Keep one piece of evidence, True; a repetition of one raises its count, False."""
+        row = await tx.fetch_one(
+            self.sql.add_evidence,
+            alarm=alarm,
+            digest=evidence_digest(evidence),
+            body=evidence_body(evidence),
+            limit=EVIDENCE_LIMIT,
+        )
+        return row is not None and row[0] == 1
 
     async def read(self, tx: Transaction, alarm: bytes) -> Alarm | None:
         """The alarm with this id, or None."""

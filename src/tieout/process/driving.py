@@ -222,7 +222,13 @@ class Driving:
     async def _hold(self, record: Record, reason: HoldReason, summary: str) -> None:
         held = msgspec.structs.replace(record, status="held", note=reason, lane=None)
         kind = "unknown-state" if reason == "unknown-state" else "unconfirmed"
-        alarm = NewAlarm(kind, record.id.hex(), summary, record.id, ({"reason": reason, "state": record.state},))
+        alarm = NewAlarm(
+            kind,
+            record.id.hex(),
+            summary,
+            record.id,
+            ({"reason": reason, "state": record.state, "fence": record.fence},),
+        )
 
         async def work(tx: Transaction) -> None:
             if not await self.world.store.save(tx, held, None):

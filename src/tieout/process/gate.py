@@ -172,10 +172,14 @@ class Gate:
     async def _conflict(
         self, tx: Transaction, record: Record, entry: Entry, claim: FinalClaim, fields: tuple[str, ...]
     ) -> Receipt:
-        if record.status == "running":
+        says_something_new = await self.world.alarms.raise_alarm(tx, conflict_alarm(record, entry, claim, fields))
+        if record.status == "running" and says_something_new:
             record = msgspec.structs.replace(record, status="held", note="conflict", lane=None)
             await self._save(tx, record, None)
-        await self.world.alarms.raise_alarm(tx, conflict_alarm(record, entry, claim, fields))
+        elif record.status == "held":
+            # Judged on a row that somebody may just have resumed: the fence tells.
+            record = msgspec.structs.replace(record)
+            await self._save(tx, record, None)
         return Receipt("conflict", record)
 
     async def _save(self, tx: Transaction, record: Record, due_in: int | None) -> None:
@@ -249,7 +253,8 @@ def _evidence(claim: FinalClaim) -> dict[str, Any]:
 
 def _failing_alarm(record: Record, entry: Entry, note: str) -> NewAlarm:
     summary = f"{record.type}: the step after {entry.step} raised {ERRORS_BEFORE_ALARM} times or more in a row"
-    return NewAlarm("step-failing", record.id.hex(), summary, record.id, ({"error": note},))
+    since = record.fence if record.errors + 1 == ERRORS_BEFORE_ALARM else 0
+    return NewAlarm("step-failing", record.id.hex(), summary, record.id, ({"error": note, "fence": since},))
 
 
 def _due_in(record: Record) -> int | None:

@@ -9,6 +9,7 @@ INSERT INTO tieout_evidence (alarm, digest, at, count, body)
 SELECT :alarm, :digest, {now}, 1, :body
 WHERE (SELECT count(*) FROM tieout_evidence WHERE alarm = :alarm) < :limit
 ON CONFLICT (alarm, digest) DO UPDATE SET count = tieout_evidence.count + 1
+RETURNING count
 
 -- name: read_alarm
 SELECT id, kind, object, process, severity, state, summary, count, first_at, last_at, wish, resolution, note,
@@ -57,7 +58,12 @@ SET state = 'resolved', resolution = :resolution, note = :note, resolved_by = :r
     wish = NULL
 WHERE id = :id AND state <> 'resolved'
 
+-- name: reopen_alarm
+UPDATE tieout_alarm
+SET state = 'open', wish = NULL
+WHERE id = :id AND state = 'resolved'
+
 -- name: record_wish
 UPDATE tieout_alarm
 SET wish = :wish
-WHERE id = :id AND state <> 'resolved'
+WHERE id = :id
