@@ -147,11 +147,12 @@ class App:
         long. Raise `ParamsChanged` for the same key with other params, `KeyRetired`, what the start step raised, or a
         `DatabaseError`: then repeat the same request.
         """
-        worker = self.worker
+        worker, patience = self.worker, 0.0 if wait is None else duration(wait)
         record, replayed = await self.engine.start(request)
-        driven = None if replayed else worker.drive(record)
-        if wait is not None and record.status == "running":
-            record = await self._wait(record, duration(wait), driven)
+        if not replayed:
+            worker.drive(record)
+        if patience and record.status == "running":
+            record = await self._wait(record, patience)
         return self._view(record, replayed=replayed)
 
     async def report(self, call_key: str, outcome: Reported, *, source: Source = "push") -> str:
@@ -174,7 +175,7 @@ class App:
     async def wait(self, process_id: str, timeout: float | str = 30.0) -> ProcessView:
         """The process once it is final or held, or as it is after `timeout`."""
         record = await self.engine.read(raw_id(process_id))
-        return self._view(await self._wait(record, duration(timeout), None))
+        return self._view(await self._wait(record, duration(timeout)))
 
     async def inspect(self, process_id: str) -> Inspection:
         """The process's row, with its alarms and their evidence, what persons did, and reports that came too early."""
@@ -196,7 +197,8 @@ class App:
         await self.retention.purge(self._tombstones)
         await self.retention.forget_strays()
 
-    async def _wait(self, record: Record, timeout: float, driven: asyncio.Task[None] | None) -> Record:
+    async def _wait(self, record: Record, timeout: float) -> Record:
+        """Until this App brings it to rest, with a look now and then whether somebody else has."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         waiter: asyncio.Future[Record] = loop.create_future()
@@ -204,7 +206,7 @@ class App:
         waiters.add(waiter)
         try:
             while record.status == "running" and (left := deadline - loop.time()) > 0:
-                await settled(waiter, left if driven and not driven.done() else min(left, POLL))
+                await settled(min(left, POLL), waiter)
                 record = waiter.result() if waiter.done() else await self.engine.read(record.id)
         finally:
             waiters.discard(waiter)

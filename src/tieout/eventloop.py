@@ -57,7 +57,7 @@ class LoopCaller:
         """What `method` returns; raise `TimeoutError` after `timeout` seconds, and then let it run on."""
         running, queued = self._begin(method, args, kwargs)
         try:
-            await settled(running, timeout)
+            await settled(timeout, running)
         except asyncio.CancelledError:
             running.cancel()
             raise
@@ -108,8 +108,8 @@ class LoopCaller:
         running.add_done_callback(ended)
 
 
-async def settled(future: asyncio.Future[Any], seconds: float) -> None:
-    """Return when `future` is done or `seconds` are over; `asyncio.wait` for one future at a third of its cost."""
+async def settled(seconds: float, *futures: asyncio.Future[Any]) -> None:
+    """Return when one of the futures is done or `seconds` are over: `asyncio.wait` at a third of its cost."""
     loop = asyncio.get_running_loop()
     woken = loop.create_future()
 
@@ -118,12 +118,14 @@ async def settled(future: asyncio.Future[Any], seconds: float) -> None:
             woken.set_result(None)
 
     timer = loop.call_later(seconds, wake)
-    future.add_done_callback(wake)
+    for future in futures:
+        future.add_done_callback(wake)
     try:
         await woken
     finally:
         timer.cancel()
-        future.remove_done_callback(wake)
+        for future in futures:
+            future.remove_done_callback(wake)
 
 
 async def _report_late(answer: Any, late: Callable[[Any], Awaitable[None]]) -> None:

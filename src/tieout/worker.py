@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -50,7 +51,8 @@ class Worker:
         self.draining = False
         self._at_rest = at_rest
         self._housekeeping = housekeeping
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[None], str | None] = {}
+        self._busy: Counter[str | None] = Counter()
         self._waiting: set[asyncio.TimerHandle] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._freed = asyncio.Event()
@@ -66,9 +68,9 @@ class Worker:
 
     def drive(self, record: Record) -> asyncio.Task[None] | None:
         """Go on with a process that was just written by us; None when that is left to the sweep."""
-        if self.draining or len(self._running) >= self.limits.in_flight or record.status != "running":
+        if self.draining or record.status != "running" or self._is_full(record.lane):
             return None
-        return self._spawn(self.engine.driving.at_once(record))
+        return self._spawn(record, self.engine.driving.at_once(record))
 
     async def drain(self) -> None:
         """Claim nothing more, let running work end for a while, and cancel the rest: the sweep finds it again."""
@@ -90,20 +92,30 @@ class Worker:
         room = min(self.limits.batch, self.limits.in_flight - len(self._running))
         if room <= 0:
             return 0
-        claimed = await self.engine.driving.claim(room)
+        claimed = await self.engine.driving.claim(room, self._lane_room)
         for record in claimed:
-            self._spawn(self.engine.driving.take_over(record))
+            self._spawn(record, self.engine.driving.take_over(record))
         return len(claimed)
 
-    def _spawn(self, work: Coroutine[Any, Any, Record | FollowUp]) -> asyncio.Task[None]:
+    def _spawn(self, record: Record, work: Coroutine[Any, Any, Record | FollowUp]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(work))
-        self._running.add(task)
+        self._running[task] = record.lane
+        self._busy[record.lane] += 1
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._busy[self._running.pop(task)] -= 1
         self._freed.set()
+
+    def _is_full(self, lane: str | None) -> bool:
+        return len(self._running) >= self.limits.in_flight or self._lane_room(lane) <= 0
+
+    def _lane_room(self, lane: str | None) -> int:
+        """How many more processes of a lane may be worked on: some places are kept free for every other lane."""
+        lanes = len(self.engine.driving.lanes())
+        reserve = self.limits.in_flight // (2 * lanes) if lanes > 1 else 0
+        return self.limits.in_flight - reserve * (lanes - 1) - self._busy[lane]
 
     async def _run(self, work: Coroutine[Any, Any, Record | FollowUp]) -> None:
         try:
@@ -124,8 +136,8 @@ class Worker:
 
         def begin() -> None:
             self._waiting.discard(handle)
-            if len(self._running) < self.limits.in_flight:
-                self._spawn(self.engine.driving.follow_up(follow_up.record))
+            if not self._is_full(follow_up.record.lane):
+                self._spawn(follow_up.record, self.engine.driving.follow_up(follow_up.record))
 
         handle = asyncio.get_running_loop().call_later(follow_up.wait, begin)
         self._waiting.add(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -11,8 +12,8 @@ from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.process.calls import Calls
 from tieout.process.gate import Gate, LostError, Receipt, Report
-from tieout.process.landing import call_of
-from tieout.process.outcomes import Failed, NotFound, Reported, Succeeded
+from tieout.process.landing import call_of, with_entry
+from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded
 from tieout.process.process_type import CallType
 from tieout.process.record import By, Entry, Record, Source
 from tieout.process.rules import (
@@ -77,7 +78,7 @@ class Driving:
             outcome = await self.calls.send(record, entry, call, "immediate")
             receipt = await self._report(record, entry, outcome, "immediate", "call")
             if receipt is None:
-                return FollowUp(record, call.rules.query_after / 1e6)
+                return await self._come_back(record, entry, call, outcome)
             if receipt.effect != "advanced":
                 return receipt.record
             record = receipt.record
@@ -92,16 +93,23 @@ class Driving:
         outcome = await self.calls.query(record, entry, call, "query")
         return await self.reported(record, entry, outcome, "query", "query")
 
-    async def claim(self, limit: int) -> list[Record]:
-        """Claim at most about `limit` due processes, shared fairly over the lanes whose breakers let them through."""
+    def lanes(self) -> list[str]:
+        """Every lane that a call of a known type waits on."""
+        types = self.world.types.values()
+        return sorted({call.lane for process_type in types for call in process_type.calls.values()})
+
+    async def claim(self, limit: int, room: Callable[[str], int]) -> list[Record]:
+        """Claim at most about `limit` due processes, shared fairly over the lanes.
+
+        A lane gets no more than its `room` and its breaker let through.
+        """
         now = self.world.clock.monotonic()
-        names = sorted(
-            {call.lane for process_type in self.world.types.values() for call in process_type.calls.values()}
-        )
+        names = self.lanes()
         full = max(1, limit // max(1, len(names)))
         by_share: dict[int, list[str]] = {}
         for lane in names:
-            by_share.setdefault(self.world.breakers.share(lane, now, full), []).append(lane)
+            share = self.world.breakers.share(lane, now, max(0, min(full, room(lane))))
+            by_share.setdefault(share, []).append(lane)
         by_share.pop(0, None)
         full_scan = now >= self._next_full_scan
         if full_scan:
@@ -167,11 +175,26 @@ class Driving:
     async def _rest(self, record: Record, entry: Entry, call: CallType, outcome: Reported, by: By) -> Record | FollowUp:
         receipt = await self._report(record, entry, outcome, "sweep", by)
         if receipt is None:
-            due_in = self.world.jittered_micros(delay(outcome, record.attempts, call.rules))
-            await self.world.transact(
-                lambda tx: self.world.store.postpone(tx, record.id, record.fence, due_in, note_of(outcome))
-            )
+            await self._postpone(record, entry, call, outcome)
         return await self._go_on(record, receipt)
+
+    async def _come_back(self, record: Record, entry: Entry, call: CallType, outcome: Reported) -> Record | FollowUp:
+        """After a first try without a final answer: the follow-up, unless the downstream said when, or nothing left."""
+        if _said_when(outcome) or (isinstance(outcome, NotSentYet) and not call.rules.idempotent):
+            await self._postpone(record, entry, call, outcome)
+            return record
+        return FollowUp(record, call.rules.query_after / 1e6)
+
+    async def _postpone(self, record: Record, entry: Entry, call: CallType, outcome: Reported) -> None:
+        """Store when to look again. A mark of a send that has certainly not left is taken back."""
+        pause = delay(outcome, record.attempts, call.rules)
+        due_in = pause if _said_when(outcome) else self.world.jittered_micros(pause)
+        store, note = self.world.store, note_of(outcome)
+        if isinstance(outcome, NotSentYet) and not call.rules.idempotent and entry.sent is not None:
+            unmarked = with_entry(record, msgspec.structs.replace(entry, sent=None), note=note)
+            await self.world.transact(lambda tx: store.save(tx, unmarked, due_in))
+        else:
+            await self.world.transact(lambda tx: store.postpone(tx, record.id, record.fence, due_in, note))
 
     async def _report(self, record: Record, entry: Entry, outcome: Reported, source: Source, by: By) -> Receipt | None:
         """Bring a final outcome to the gate; None when it is not final."""
@@ -239,3 +262,7 @@ class Driving:
             await self.world.transact(work)
         except LostError:
             log.info("process %s: changed before it could be held", record.id.hex())
+
+
+def _said_when(outcome: Reported) -> bool:
+    return isinstance(outcome, Pending) and outcome.after is not None

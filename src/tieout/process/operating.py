@@ -7,15 +7,14 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import Alarm, AlarmStore
 from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
 from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
-from tieout.identity import call_key, digest, storable_text
+from tieout.identity import digest, storable_text
 from tieout.process.calls import Calls, normalised
 from tieout.process.driving import Driving, FollowUp
-from tieout.process.gate import JUDGEMENTS, Gate, LostError
+from tieout.process.gate import JUDGEMENTS, Gate, LostError, conflict_alarm
 from tieout.process.landing import call_of, with_entry
 from tieout.process.outcomes import Failed, Reported, Succeeded
 from tieout.process.record import Entry, FinalClaim, Record
@@ -125,7 +124,7 @@ class Operating:
             entry = record.entry(n)
             if entry is None or record.status not in ("held", "final"):
                 raise NotAllowed(f"only a held or a final process can be settled, not a {record.status} one")
-            alarm = await self._open_conflict(tx, record, entry)
+            alarm = await self._evidence_against(tx, record, entry, claim)
             if alarm is not None and await self._first_wish(tx, alarm, wish, act, record):
                 return ApprovalNeeded(f"recorded: a second person has to settle call {n} as {choice} too")
             after = record if entry.closed else with_entry(record, msgspec.structs.replace(entry, final=claim))
@@ -165,18 +164,21 @@ class Operating:
         claim = claim_of(outcome, "operator", "operator", at, call.rules, entry)  # type: ignore[arg-type]
         return msgspec.structs.replace(claim, mismatch=())
 
-    async def _open_conflict(self, tx: Transaction, record: Record, entry: Entry) -> Alarm | None:
-        """The unresolved conflict about the call: whatever is chosen then, a piece of its evidence says otherwise."""
-        fingerprint = NewAlarm("conflict", call_key(record.id, entry.n), "").id
-        alarm = await self.alarms.read(tx, fingerprint)
-        if alarm is None or alarm.state == "resolved":
-            return None
-        return alarm
+    async def _evidence_against(self, tx: Transaction, record: Record, entry: Entry, claim: FinalClaim) -> Alarm | None:
+        """The conflict alarm of the call, of which some piece contradicts whatever is chosen.
+
+        A choice against the only claim that there is makes one, so that this claim is kept as its evidence.
+        """
+        fields = differing(entry.final, claim) if entry.final is not None else ()
+        alarm = conflict_alarm(record, entry, claim, fields)
+        if fields:
+            await self.alarms.raise_alarm(tx, alarm)
+        return await self.alarms.read(tx, alarm.id)
 
     async def _first_wish(self, tx: Transaction, alarm: Alarm, wish: dict[str, Any], act: Act, record: Record) -> bool:
         """Record what a first person asks for; False when somebody else has asked for the same before."""
         before = msgspec.json.decode(alarm.wish) if alarm.wish else {}
-        if before.get("wish") == wish and before.get("actor") != act.actor:
+        if before.get("wish") == wish and _person(before.get("actor", "")) != _person(act.actor):
             return False
         text = msgspec.json.encode({"wish": wish, "actor": act.actor, "reason": act.reason}).decode()
         await self.alarms.record_wish(tx, alarm.id, text)
@@ -219,6 +221,10 @@ class Operating:
     ) -> None:
         told = {"state": record.state, "status": record.status, **(detail or {})}
         await self.audit.add(tx, actor=act.actor, action=action, target=record.id.hex(), reason=act.reason, detail=told)
+
+
+def _person(actor: str) -> str:
+    return actor.strip().casefold()
 
 
 def _note_of(act: Act) -> str:

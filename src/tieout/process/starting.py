@@ -117,6 +117,7 @@ class Starting:
 
         record = await world.transact(work)
         if record is not None:
+            world.type_of(record)
             _check_same(record, identity, params)
         return record
 

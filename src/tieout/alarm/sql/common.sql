@@ -65,5 +65,5 @@ WHERE id = :id AND state = 'resolved'
 
 -- name: record_wish
 UPDATE tieout_alarm
-SET wish = :wish
+SET wish = :wish, state = CASE WHEN state = 'resolved' THEN 'open' ELSE state END
 WHERE id = :id
