@@ -71,7 +71,7 @@ def parse_call_key(text: str) -> tuple[bytes, int]:
 def encode_json(value: Any) -> str:
     """Compact JSON of plain values; raise `InvalidParams` for what JSON cannot hold, NaN and infinity included."""
     try:
-        _refuse_non_finite(value, JSON_DEPTH)
+        _refuse_non_finite(value, JSON_DEPTH - 1)
         return _encoder.encode(value).decode()
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
         raise InvalidParams(f"this cannot be stored as JSON: {error}") from error
@@ -97,7 +97,7 @@ def parse_json(text: str | bytes) -> Any:
     """Plain values from strict JSON; raise `InvalidJson` for NaN, duplicate keys, deep nesting or huge integers."""
     try:
         value = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant, parse_int=_short_int)
-        _refuse_non_finite(value, JSON_DEPTH)
+        _refuse_non_finite(value, JSON_DEPTH - 1)
     except RecursionError as error:
         raise InvalidJson(f"nested deeper than {JSON_DEPTH}") from error
     except ValueError as error:
