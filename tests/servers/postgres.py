@@ -7,9 +7,10 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
-from tests.servers.process import ServerProcess
+from tests.servers.process import START_SECONDS, ServerProcess
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for tests in which no machine loses power; a benchmark leaves them out."""
@@ -77,6 +78,14 @@ class Postgres(ServerProcess):
         """Run statements as an operator would; return the rows, one a line."""
         where = ["-h", str(self.folder), "-p", str(self.port), "-U", "u", "-d", database]
         return self.run(binary("psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", *where, "-c", sql).strip()
+
+    def wait_for(self, sql: str, answer: str) -> None:
+        """Ask again until this is the answer."""
+        ends = time.monotonic() + START_SECONDS
+        while (found := self.psql(sql)) != answer:
+            if time.monotonic() > ends:
+                raise RuntimeError(f"{sql} answers {found!r} and not {answer!r}")
+            time.sleep(0.02)
 
     def standby(self, name: str) -> Postgres:
         """A started standby of this server, called `name` in `synchronous_standby_names`."""

@@ -47,7 +47,7 @@ class ServerProcess:
         self.folder.chmod(0o755)
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._own(self.folder)
+        self.own(self.folder)
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -128,7 +128,8 @@ class ServerProcess:
         while any(_runs(pid) for pid in family) and time.monotonic() < ends:
             time.sleep(0.01)
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
+        """Give a file or folder to the user who runs the server."""
         if os.getuid() == 0:
             account = pwd.getpwnam(self.user)
             os.chown(path, account.pw_uid, account.pw_gid)

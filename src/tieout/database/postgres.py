@@ -183,6 +183,11 @@ class PostgresDatabase:
         self._pool: Pool | None = None
         self._pid = 0
 
+    @property
+    def pool_limit(self) -> int:
+        """The most connections that it opens."""
+        return self._settings.pool
+
     async def open(self) -> None:
         if self._pool is not None and self._pid == os.getpid():
             return

@@ -162,6 +162,10 @@ class Hosts:
                 # What we have given up on must not hold its locks for longer than we waited.
                 "statement_timeout": milliseconds,
                 "idle_in_transaction_session_timeout": milliseconds,
+                # Nor must what a machine held that has vanished without a word; the default is two hours.
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "4",
             },
         )
 
