@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 
 from tieout.errors import InvalidJson, InvalidKey, InvalidParams, UnknownCall
+
+Spelling: TypeAlias = Literal["decimal", "moment"]
+"""Types whose equal values may be written in several ways."""
 
 KEY_BYTES = 255
 """Longest request key or owner, in bytes of UTF-8: what every database can index."""
@@ -91,6 +96,19 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """16 hex digits that equal values share, whatever their spelling in JSON."""
     return blake2b(canonical_json(value).encode(), digest_size=8).hexdigest()
+
+
+def one_spelling(value: Any, spelling: Spelling | None) -> Any:
+    """A plain value that was a Decimal or a moment, in the one way in which equal ones are written."""
+    if spelling is None or not isinstance(value, str):
+        return value
+    try:
+        if spelling == "decimal":
+            return str(Decimal(value).normalize())
+        moment = datetime.fromisoformat(value)
+    except (ValueError, ArithmeticError):
+        return value
+    return moment.astimezone(UTC).isoformat() if moment.tzinfo else value
 
 
 def parse_json(text: str | bytes) -> Any:

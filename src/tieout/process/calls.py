@@ -12,10 +12,10 @@ from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, NotSent
 from tieout.identity import storable_text
+from tieout.process.call_type import CallType
 from tieout.process.gate import Gate, LostError, Report
 from tieout.process.landing import with_entry
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
-from tieout.process.process_type import CallType
 from tieout.process.record import By, Entry, Record, Source
 from tieout.process.world import World, log
 

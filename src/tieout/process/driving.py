@@ -10,11 +10,11 @@ import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
+from tieout.process.call_type import CallType
 from tieout.process.calls import Calls
 from tieout.process.gate import Gate, LostError, Receipt, Report
 from tieout.process.landing import call_of, with_entry
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded
-from tieout.process.process_type import CallType
 from tieout.process.record import By, Entry, Record, Source
 from tieout.process.rules import (
     LEASE_MARGIN,

@@ -10,9 +10,10 @@ from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, InvalidParams, Overloaded, UnknownCall
 from tieout.identity import call_key, canonical_json, digest, encode_json, storable_text
+from tieout.process.call_type import CallType
 from tieout.process.landing import call_of, land, moved_on, with_entry
 from tieout.process.outcomes import Failed, Reported
-from tieout.process.process_type import CallType, ProcessType
+from tieout.process.process_type import ProcessType
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 from tieout.process.rules import (
     ERRORS_BEFORE_ALARM,

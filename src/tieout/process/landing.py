@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from tieout.process.call_type import CallType
 from tieout.process.define import Next
-from tieout.process.process_type import CallType, ProcessType
+from tieout.process.process_type import ProcessType
 from tieout.process.record import By, Entry, Record, Source, Status, Transition
 
 

@@ -8,16 +8,11 @@ from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_t
 
 import msgspec
 
-from tieout.config import microseconds
-from tieout.errors import ConfigError, DefinitionError, InvalidParams, ReturnedWrongStep
-from tieout.identity import encode_json, key_bytes, process_id
-from tieout.process.define import Call, CallOptions, Final, Handler, Next, StartStep, Volatile, snapshot
-from tieout.process.outcomes import Succeeded
-from tieout.process.rules import CallRules
-
-NAME_LENGTH = 63
-"""Longest name of a type, step, final or lane: what every database and metric label takes."""
-
+from tieout.errors import ConfigError, DefinitionError, ReturnedWrongStep
+from tieout.identity import Spelling, key_bytes, process_id
+from tieout.process.call_type import CallType, check_name, method_hints, micros
+from tieout.process.codec import Codec
+from tieout.process.define import Call, Final, Handler, Next, StartStep, Volatile, snapshot
 
 RESERVED = frozenset({"id", "deps", "identity", "looked_up", "bound_deps"})
 """What every process has under these names; a param so called would be hidden by it."""
@@ -44,81 +39,6 @@ class Identity(NamedTuple):
     key: bytes
 
 
-class Codec:
-    """One type to and from stored JSON."""
-
-    def __init__(self, kind: Any, what: str) -> None:
-        self.kind = kind
-        self.what = what
-        self._decoder = msgspec.json.Decoder(kind)
-
-    def plain(self, value: Any) -> Any:
-        """`value` as plain JSON values, checked against the type; raise `InvalidParams`."""
-        try:
-            plain = msgspec.to_builtins(value, str_keys=True)
-            msgspec.convert(plain, self.kind)
-        except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
-            raise InvalidParams(f"{self.what}: {error}") from error
-        return plain
-
-    def storable(self, value: Any) -> Any:
-        """`value` as plain JSON values that can be stored; raise `InvalidParams`, also for NaN and broken Unicode."""
-        plain = self.plain(value)
-        encode_json(plain)
-        return plain
-
-    def typed(self, plain: Any) -> Any:
-        """The typed value of plain JSON values."""
-        try:
-            return msgspec.convert(plain, self.kind)
-        except (msgspec.ValidationError, UnicodeError) as error:
-            raise InvalidParams(f"{self.what}: {error}") from error
-
-    def encode(self, value: Any) -> str:
-        """Stored JSON of `value`, checked against the type; raise `InvalidParams`."""
-        return encode_json(self.plain(value))
-
-    def decode(self, text: str | bytes | msgspec.Raw) -> Any:
-        """The typed value of stored JSON."""
-        try:
-            return self._decoder.decode(text)
-        except msgspec.DecodeError as error:
-            raise InvalidParams(f"{self.what}: {error}") from error
-
-
-class CallType:
-    """A compiled call step."""
-
-    def __init__(self, type_name: str, call: Call[..., Any], hints: dict[str, Any]) -> None:
-        if call.on_succeeded is None or call.on_failed is None:
-            raise DefinitionError(f"call {call.name!r} needs both @{call.name}.succeeded and @{call.name}.failed")
-        self.name = call.name
-        self.method = call.method
-        self.query = call.query_method
-        self.on_succeeded = call.on_succeeded
-        self.on_failed = call.on_failed
-        where = f"{type_name}.{call.name}"
-        parameters = _argument_types(call.method, hints, where)
-        if call.query_method is not None and _argument_names(call.query_method) != tuple(parameters):
-            raise DefinitionError(f"{where}: the query must take the same arguments as the call")
-        struct = msgspec.defstruct(f"{call.name}_args", list(parameters.items()), kw_only=True)
-        self.args = Codec(struct, f"arguments of {where}")
-        self.answer = Codec(_answer_type(hints, where), f"answer of {where}")
-        self.rules = _call_rules(where, call.options, has_query=call.query_method is not None)
-        self.lane = call.options.lane or where
-        _check_echo(where, self.rules, tuple(parameters))
-        _check_name(self.lane, "lane")
-
-    def handler(self, kind: str) -> Handler:
-        """The transaction step that a final outcome of this kind runs."""
-        return self.on_succeeded if kind == "succeeded" else self.on_failed
-
-    def arguments(self, stored: msgspec.Raw) -> dict[str, Any]:
-        """The typed arguments that were stored when the call was opened, by name."""
-        struct = self.args.decode(stored)
-        return {name: getattr(struct, name) for name in struct.__struct_fields__}
-
-
 class ProcessType:
     """A compiled process type: its states, codecs and limits."""
 
@@ -126,9 +46,9 @@ class ProcessType:
         hints = _type_hints(cls)
         self.cls = cls
         self.name = options.name or ""
-        _check_name(self.name, "process type name")
+        check_name(self.name, "process type name")
         self.version = _positive(options.version, f"version of {self.name}")
-        self.deadline = None if options.deadline is None else _micros(options.deadline, f"deadline of {self.name}")
+        self.deadline = None if options.deadline is None else micros(options.deadline, f"deadline of {self.name}")
         self.params = _params_codec(cls, hints, self.name)
         _check_params(cls, self.params, self.name)
         self.params_reader = _params_reader(cls, self.params.kind, self.name)
@@ -143,7 +63,7 @@ class ProcessType:
         }
         self.finals = {name: _final_codec(cls, name) for name, _ in _named(cls, Final)}
         self.calls = {
-            item.name: CallType(self.name, item, _method_hints(item.method, self.name)) for item in _members(cls, Call)
+            item.name: CallType(self.name, item, method_hints(item.method, self.name)) for item in _members(cls, Call)
         }
         self.start = _start_handler(cls, self.name)
         _check_states(self)
@@ -183,6 +103,11 @@ class ProcessType:
             allowed = ", ".join(handler.to)
             raise ReturnedWrongStep(f"{self.name}.{handler.method.__name__} moved to {said}; its to= allows: {allowed}")
         return moved
+
+    @property
+    def spellings(self) -> dict[str, Spelling]:
+        """The params whose equal values may be written in several ways."""
+        return self.params.spellings
 
     def handlers(self) -> Iterator[tuple[str, str, Handler]]:
         """Every (state, outcome, transaction step) of the machine."""
@@ -231,16 +156,8 @@ def _type_hints(cls: type[Any]) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if not _is_ours(name)}
 
 
-def _method_hints(method: Callable[..., Any], where: str) -> dict[str, Any]:
-    try:
-        return get_type_hints(method)
-    except NameError as error:
-        name = f"{where}.{method.__name__}"
-        raise DefinitionError(f"{name}: {error}; types in annotations must be importable at module level") from error
-
-
 def _returned(method: Callable[..., Awaitable[Any]], where: str) -> Any:
-    return _method_hints(method, where).get("return", Any)
+    return method_hints(method, where).get("return", Any)
 
 
 def _params_codec(cls: type[Any], hints: dict[str, Any], name: str) -> Codec:
@@ -288,47 +205,6 @@ def _final_codec(cls: type[Any], name: str) -> Codec:
     return Codec(get_args(declared)[0] if declared else Any, f"result of {name}")
 
 
-def _argument_names(method: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(inspect.signature(method).parameters)[2:]
-
-
-def _argument_types(method: Callable[..., Any], hints: dict[str, Any], where: str) -> dict[str, Any]:
-    parameters = list(inspect.signature(method).parameters.values())
-    if len(parameters) < 2 or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
-        raise DefinitionError(f"{where} must take (self, send, ...) and named arguments only")
-    return {p.name: hints.get(p.name, Any) for p in parameters[2:]}
-
-
-def _answer_type(hints: dict[str, Any], where: str) -> Any:
-    for part in get_args(hints.get("return")):
-        if get_origin(part) is Succeeded:
-            return get_args(part)[0]
-    raise DefinitionError(f"{where} must be annotated to return tieout.Answer[...], the type of its success")
-
-
-def _call_rules(where: str, options: CallOptions, *, has_query: bool) -> CallRules:
-    timeout = _micros(options.timeout, f"{where}: timeout")
-    query_after = _micros(options.query_after, f"{where}: query_after")
-    settle = timeout + 2 * query_after if options.settle is None else _micros(options.settle, f"{where}: settle")
-    return CallRules(
-        timeout=timeout,
-        query_after=query_after,
-        settle=settle,
-        key_valid=None if options.key_valid is None else _micros(options.key_valid, f"{where}: key_valid"),
-        retry_cap=max(query_after, _micros(options.retry_cap, f"{where}: retry_cap")),
-        identity=options.identity,
-        echo=tuple(options.echo.items()),
-        idempotent=options.idempotent,
-        has_query=has_query,
-    )
-
-
-def _check_echo(where: str, rules: CallRules, arguments: tuple[str, ...]) -> None:
-    unknown = [argument for _, argument in rules.echo if argument not in arguments]
-    if unknown:
-        raise DefinitionError(f"{where}: echo= names arguments that the call does not take: {', '.join(unknown)}")
-
-
 def _start_handler(cls: type[Any], name: str) -> Handler:
     starts = [value.handler for _, value in _named(cls, StartStep)]
     if len(starts) != 1:
@@ -339,7 +215,7 @@ def _start_handler(cls: type[Any], name: str) -> Handler:
 def _check_states(process_type: ProcessType) -> None:
     name, states = process_type.name, {*process_type.calls, *process_type.finals}
     for state in states:
-        _check_name(state, "state")
+        check_name(state, "state")
     if not process_type.finals:
         raise DefinitionError(f"{name} has no final state: declare one with tieout.Final[...]()")
     reached: set[str] = set()
@@ -352,22 +228,6 @@ def _check_states(process_type: ProcessType) -> None:
         reached.update(set(handler.to) - {state})
     if states - reached:
         raise DefinitionError(f"{name}: no step leads to {', '.join(sorted(states - reached))}")
-
-
-def _check_name(name: str, what: str) -> None:
-    if not (
-        0 < len(name) <= NAME_LENGTH
-        and name.isascii()
-        and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
-    ):
-        raise DefinitionError(f"the {what} must be 1 to {NAME_LENGTH} ASCII letters, digits, '_', '-', '.': {name!r}")
-
-
-def _micros(value: float | str, what: str) -> int:
-    try:
-        return microseconds(value)
-    except ConfigError as error:
-        raise DefinitionError(f"{what}: {error}") from error
 
 
 def _positive(value: int, what: str) -> int:

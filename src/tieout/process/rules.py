@@ -5,11 +5,12 @@ Nothing here reads a clock, draws a number, or awaits. Times are the server's, i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from tieout.identity import digest, storable_text
+from tieout.identity import Spelling, digest, one_spelling, storable_text
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 
@@ -29,6 +30,9 @@ HoldReason: TypeAlias = Literal["key-expired", "sent-once", "unknown-state", "co
 """Why a process is held; "conflict" and the first three come with an alarm."""
 
 
+NO_SPELLINGS: Mapping[str, Spelling] = {}
+
+
 class CallRules(msgspec.Struct, frozen=True):
     """The limits of a call step; durations in microseconds. The words are those of `tieout.call`."""
 
@@ -39,6 +43,7 @@ class CallRules(msgspec.Struct, frozen=True):
     retry_cap: int
     identity: tuple[str, ...]
     echo: tuple[tuple[str, str], ...]
+    spellings: dict[str, Spelling]
     idempotent: bool
     has_query: bool
 
@@ -141,7 +146,7 @@ def claim_of(
     if isinstance(outcome, Failed):
         return FinalClaim("failed", source, by, at, code=outcome.code, detail=outcome.detail)
     fields = outcome.value if isinstance(outcome.value, dict) else {}
-    identity = {name: digest(fields[name]) for name in (rules.identity if rules else ()) if name in fields}
+    identity = _identity(fields, rules) if rules else {}
     mismatch = _broken_echoes(fields, rules, entry) if rules and rules.echo else ()
     return FinalClaim("succeeded", source, by, at, value=outcome.value, identity=identity, mismatch=mismatch)
 
@@ -205,9 +210,13 @@ def opened_at(record: Record, entry: Entry) -> int:
     return entry.opened or record.created
 
 
-def changed_params(stored: dict[str, Any], given: dict[str, Any]) -> tuple[str, ...]:
+def changed_params(
+    stored: dict[str, Any], given: dict[str, Any], spellings: Mapping[str, Spelling] = NO_SPELLINGS
+) -> tuple[str, ...]:
     """The params in which a repeated request differs from the stored one; those that it never stored do not count."""
-    return tuple(name for name, value in stored.items() if name in given and not _equal(given[name], value))
+    return tuple(
+        name for name, value in stored.items() if name in given and not _equal(given[name], value, spellings.get(name))
+    )
 
 
 def note_of(outcome: Reported) -> str:
@@ -232,14 +241,22 @@ def _judge_final(record: Record, entry: Entry, claim: FinalClaim) -> Verdict:
     return Advance(entry, claim) if record.status == "running" else Keep(entry, claim)
 
 
+def _identity(fields: dict[str, Any], rules: CallRules) -> dict[str, str]:
+    return {
+        name: digest(one_spelling(fields[name], rules.spellings.get(name))) for name in rules.identity if name in fields
+    }
+
+
 def _broken_echoes(fields: dict[str, Any], rules: CallRules, entry: Entry) -> tuple[str, ...]:
     args = msgspec.json.decode(entry.args)
     return tuple(
         name
         for name, argument in rules.echo
-        if name in fields and argument in args and not _equal(fields[name], args[argument])
+        if name in fields and argument in args and not _equal(fields[name], args[argument], rules.spellings.get(name))
     )
 
 
-def _equal(left: Any, right: Any) -> bool:
-    return left == right or digest(left) == digest(right)
+def _equal(left: Any, right: Any, spelling: Spelling | None) -> bool:
+    if left is right or (left == right and isinstance(left, str)):
+        return True
+    return digest(one_spelling(left, spelling)) == digest(one_spelling(right, spelling))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, InvalidKey, KeyRetired, ParamsChanged
-from tieout.identity import encode_json
+from tieout.identity import Spelling, encode_json
 from tieout.process.landing import first_calls, land
 from tieout.process.process import Process
 from tieout.process.process_type import Identity, ProcessType
@@ -117,17 +118,16 @@ class Starting:
 
         record = await world.transact(work)
         if record is not None:
-            world.type_of(record)
-            _check_same(record, identity, params)
+            _check_same(record, identity, params, world.type_of(record).spellings)
         return record
 
 
-def _check_same(record: Record, identity: Identity, params: dict[str, Any]) -> None:
+def _check_same(record: Record, identity: Identity, params: dict[str, Any], spellings: Mapping[str, Spelling]) -> None:
     if (record.owner, record.request_key) != (identity.owner, identity.key):
         raise InvalidKey(f"the id of this key, {record.id.hex()}, is taken by another key: use a new one")
     if record.status == "retired":
         raise KeyRetired(f"process {record.id.hex()} has ended long ago and only its tombstone is kept")
-    fields = changed_params(msgspec.json.decode(record.params), params)
+    fields = changed_params(msgspec.json.decode(record.params), params, spellings)
     if fields:
         log.warning("process %s: refused a repetition that changes %s", record.id.hex(), ", ".join(fields))
         raise ParamsChanged(record.id.hex(), fields)

@@ -1,0 +1,67 @@
+"""Types to and from stored JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from tieout.errors import InvalidParams
+from tieout.identity import Spelling, encode_json
+
+_SPELLINGS: Mapping[Any, Spelling] = {Decimal: "decimal", datetime: "moment"}
+
+
+class Codec:
+    """One type to and from stored JSON."""
+
+    def __init__(self, kind: Any, what: str) -> None:
+        self.kind = kind
+        self.what = what
+        self.spellings = dict(_spellings(kind))
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def plain(self, value: Any) -> Any:
+        """`value` as plain JSON values, checked against the type; raise `InvalidParams`."""
+        try:
+            plain = msgspec.to_builtins(value, str_keys=True)
+            msgspec.convert(plain, self.kind)
+        except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+        return plain
+
+    def storable(self, value: Any) -> Any:
+        """`value` as plain JSON values that can be stored; raise `InvalidParams`, also for NaN and broken Unicode."""
+        plain = self.plain(value)
+        encode_json(plain)
+        return plain
+
+    def typed(self, plain: Any) -> Any:
+        """The typed value of plain JSON values."""
+        try:
+            return msgspec.convert(plain, self.kind)
+        except (msgspec.ValidationError, UnicodeError) as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+
+    def encode(self, value: Any) -> str:
+        """Stored JSON of `value`, checked against the type; raise `InvalidParams`."""
+        return encode_json(self.plain(value))
+
+    def decode(self, text: str | bytes | msgspec.Raw) -> Any:
+        """The typed value of stored JSON."""
+        try:
+            return self._decoder.decode(text)
+        except msgspec.DecodeError as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
+
+
+def _spellings(kind: Any) -> Iterator[tuple[str, Spelling]]:
+    """The fields of a struct or dataclass whose equal values may be written in several ways."""
+    hints = get_type_hints(kind) if isinstance(kind, type) else {}
+    for name, hint in hints.items():
+        for part in (hint, *get_args(hint)):
+            if part in _SPELLINGS:
+                yield name, _SPELLINGS[part]
