@@ -77,13 +77,12 @@ class Session:
         if reading:
             run("PRAGMA query_only = ON")
             return
-        run("BEGIN IMMEDIATE")  # a file that cannot be written is refused now, not at the first transaction
-        run("ROLLBACK")
         mode = run("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode not in _COMMIT_MODES:
             raise ConfigError(
                 f"{path} cannot be kept in WAL mode, only in mode {mode!r}: is it on a network file system?"
             )
+        _refuse_read_only(self.connection)
         run("PRAGMA busy_timeout = 0")  # from now on `begin` waits itself
 
     def begin(self) -> None:
@@ -115,6 +114,16 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         check_same_thread=False,  # a stream's batches are fetched by whichever reader is free
         cached_statements=CACHED_STATEMENTS,
     )
+
+
+def _refuse_read_only(connection: sqlite3.Connection) -> None:
+    # On a file that may not be written, BEGIN IMMEDIATE alone would begin to read, and say nothing.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
+    finally:
+        connection.execute("ROLLBACK")
 
 
 class SqliteTransaction:
