@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -23,15 +23,14 @@ class CallType:
     """A compiled call step."""
 
     def __init__(self, type_name: str, call: Call[..., Any], hints: dict[str, Any]) -> None:
-        if call.on_succeeded is None or call.on_failed is None:
-            raise DefinitionError(f"call {call.name!r} needs both @{call.name}.succeeded and @{call.name}.failed")
         self.name = call.name
         self.method = call.method
         self.query = call.query_method
         self.on_succeeded = call.on_succeeded
         self.on_failed = call.on_failed
+        self.join: str | None = None
         where = f"{type_name}.{call.name}"
-        parameters = _argument_types(call.method, hints, where)
+        parameters = argument_types(call.method, hints, where)
         if call.query_method is not None and _argument_names(call.query_method) != tuple(parameters):
             raise DefinitionError(f"{where}: the query must take the same arguments as the call")
         struct = msgspec.defstruct(f"{call.name}_args", list(parameters.items()), kw_only=True)
@@ -43,8 +42,17 @@ class CallType:
         check_name(self.lane, "lane")
 
     def handler(self, kind: str) -> Handler:
-        """The transaction step that a final outcome of this kind runs."""
-        return self.on_succeeded if kind == "succeeded" else self.on_failed
+        """The transaction step that a final outcome of this kind runs, when the call is not part of a join."""
+        return cast("Handler", self.on_succeeded if kind == "succeeded" else self.on_failed)
+
+    def check_handlers(self, join: str | None) -> None:
+        """Note the join that it is part of; raise `DefinitionError` unless its outcomes have exactly one place to go."""
+        self.join = join
+        own = [handler for handler in (self.on_succeeded, self.on_failed) if handler is not None]
+        if join is None and len(own) != 2:
+            raise DefinitionError(f"call {self.name!r} needs both @{self.name}.succeeded and @{self.name}.failed")
+        if join is not None and own:
+            raise DefinitionError(f"call {self.name!r} is part of {join!r}: it has no steps of its own")
 
     def arguments(self, stored: msgspec.Raw) -> dict[str, Any]:
         """The typed arguments that were stored when the call was opened, by name."""
@@ -65,10 +73,11 @@ def _argument_names(method: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(method).parameters)[2:]
 
 
-def _argument_types(method: Callable[..., Any], hints: dict[str, Any], where: str) -> dict[str, Any]:
+def argument_types(method: Callable[..., Any], hints: dict[str, Any], where: str) -> dict[str, Any]:
+    """The types of a step's own arguments, behind (self, send) or (self, tx); raise `DefinitionError`."""
     parameters = list(inspect.signature(method).parameters.values())
     if len(parameters) < 2 or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
-        raise DefinitionError(f"{where} must take (self, send, ...) and named arguments only")
+        raise DefinitionError(f"{where} must take self, then send or tx, then named arguments only")
     return {p.name: hints.get(p.name, Any) for p in parameters[2:]}
 
 

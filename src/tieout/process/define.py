@@ -32,6 +32,9 @@ class Next(msgspec.Struct, frozen=True):
     state: str
     args: dict[str, Any] = {}
     result: Any = None
+    after: float | str = 0.0
+    calls: dict[str, Any] = {}
+    children: tuple[Any, ...] = ()
 
 
 class Final(Generic[T]):
@@ -45,7 +48,7 @@ class Final(Generic[T]):
 
     def __call__(self, result: T) -> Next:
         """End the process in this state with `result`."""
-        return Next(self.name, {}, result)
+        return Next(self.name, result=result)
 
 
 class snapshot(Generic[T]):  # noqa: N801 - used as a decorator, like property
@@ -93,7 +96,7 @@ def start(*, to: str | tuple[str, ...]) -> Callable[[Callable[[Any, Transaction]
     """
 
     def decorate(method: Callable[[Any, Transaction], Awaitable[Next]]) -> StartStep:
-        return StartStep(Handler(method, _states(to)))
+        return StartStep(Handler(method, states_of(to)))
 
     return decorate
 
@@ -148,7 +151,7 @@ class Call(Generic[P, T]):
         def decorate(
             method: Callable[[Any, Transaction, T], Awaitable[Next]],
         ) -> Callable[[Any, Transaction, T], Awaitable[Next]]:
-            self.on_succeeded = Handler(method, _states(to))
+            self.on_succeeded = Handler(method, states_of(to))
             return method
 
         return decorate
@@ -163,7 +166,7 @@ class Call(Generic[P, T]):
         def decorate(
             method: Callable[[Any, Transaction, Failed], Awaitable[Next]],
         ) -> Callable[[Any, Transaction, Failed], Awaitable[Next]]:
-            self.on_failed = Handler(method, _states(to))
+            self.on_failed = Handler(method, states_of(to))
             return method
 
         return decorate
@@ -199,5 +202,6 @@ def call(
     return lambda method: Call(method, options)
 
 
-def _states(to: str | tuple[str, ...]) -> tuple[str, ...]:
+def states_of(to: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The states that a `to=` names."""
     return (to,) if isinstance(to, str) else tuple(to)

@@ -13,12 +13,21 @@ from tieout.identity import Spelling, key_bytes, process_id
 from tieout.process.call_type import CallType, check_name, method_hints, micros
 from tieout.process.codec import Codec
 from tieout.process.define import Call, Final, Handler, Next, StartStep, Volatile, snapshot
+from tieout.process.wait_type import ChildrenType, JoinType, TimerType
+from tieout.process.waits import CancelStep, Children, Join, Timer
 
 RESERVED = frozenset({"id", "deps", "identity", "looked_up", "bound_deps"})
 """What every process has under these names; a param so called would be hidden by it."""
 
 OPTIONS = frozenset({"tieout_options", "tieout_type"})
 """The class attributes of every process type."""
+
+
+STEPS = (Call, CancelStep, Children, Final, Join, StartStep, Timer, snapshot)
+"""What the decorators leave on a class."""
+
+CANCEL = "*"
+"""Where the edges of a machine begin that a wish to cancel takes: at any state."""
 
 
 class TypeOptions(NamedTuple):
@@ -65,8 +74,19 @@ class ProcessType:
         self.calls = {
             item.name: CallType(self.name, item, method_hints(item.method, self.name)) for item in _members(cls, Call)
         }
-        self.start = _start_handler(cls, self.name)
+        self.joins = {item.name: JoinType(self.name, item) for item in _members(cls, Join)}
+        self.timers = {item.name: TimerType(self.name, item) for item in _members(cls, Timer)}
+        self.children = {item.name: ChildrenType(self.name, item) for item in _members(cls, Children)}
+        self.start = cast("Handler", _only_handler(cls, StartStep, self.name, required=True))
+        self.cancel = _only_handler(cls, CancelStep, self.name, required=False)
+        _assign_joins(self)
         _check_states(self)
+
+    @property
+    def states(self) -> dict[str, CallType | JoinType | TimerType | ChildrenType]:
+        """Every state that is not final, by name. A call that is part of a join is no state of its own."""
+        calls = {name: call for name, call in self.calls.items() if call.join is None}
+        return {**calls, **self.joins, **self.timers, **self.children}
 
     def check_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """All fields with their values, defaults filled in; raise `InvalidParams` for what does not fit."""
@@ -113,8 +133,17 @@ class ProcessType:
         """Every (state, outcome, transaction step) of the machine."""
         yield "", "start", self.start
         for name, call in self.calls.items():
-            yield name, "succeeded", call.on_succeeded
-            yield name, "failed", call.on_failed
+            if call.on_succeeded is not None and call.on_failed is not None:
+                yield name, "succeeded", call.on_succeeded
+                yield name, "failed", call.on_failed
+        for name, join in self.joins.items():
+            yield name, "joined", join.handler
+        for name, timer in self.timers.items():
+            yield name, "elapsed", timer.handler
+        for name, children in self.children.items():
+            yield name, "ended", children.handler
+        if self.cancel is not None:
+            yield CANCEL, "cancelled", self.cancel
 
     def _scope_field(self, field: str | None, role: str, *, required: bool) -> str | None:
         if field is None and not required:
@@ -171,7 +200,7 @@ def _params_codec(cls: type[Any], hints: dict[str, Any], name: str) -> Codec:
 
 def _check_params(cls: type[Any], params: Codec, name: str) -> None:
     fields = set(params.kind.__struct_fields__)
-    taken = {field for kind in (Call, Final, StartStep, snapshot) for field, _ in _named(cls, kind)}
+    taken = {field for kind in STEPS for field, _ in _named(cls, kind)}
     lost = {field for owner in cls.__mro__ for field in vars(owner).get("__annotations__", {}) if _is_ours(field)}
     if wrong := sorted((fields & (RESERVED | taken)) | (lost - OPTIONS)):
         raise DefinitionError(f"{name}: a param cannot be named {', '.join(wrong)}: the process needs that name itself")
@@ -205,15 +234,29 @@ def _final_codec(cls: type[Any], name: str) -> Codec:
     return Codec(get_args(declared)[0] if declared else Any, f"result of {name}")
 
 
-def _start_handler(cls: type[Any], name: str) -> Handler:
-    starts = [value.handler for _, value in _named(cls, StartStep)]
-    if len(starts) != 1:
-        raise DefinitionError(f"{name} needs exactly one @tieout.start step, not {len(starts)}")
-    return cast("Handler", starts[0])
+def _only_handler(
+    cls: type[Any], kind: type[StartStep | CancelStep], name: str, *, required: bool
+) -> Handler | None:
+    found = [value.handler for _, value in _named(cls, kind)]
+    if len(found) > 1 or (required and not found):
+        what = "exactly one @tieout.start" if required else "at most one @tieout.cancel"
+        raise DefinitionError(f"{name} needs {what} step, not {len(found)}")
+    return found[0] if found else None
+
+
+def _assign_joins(process_type: ProcessType) -> None:
+    joined: dict[str, str] = {}
+    for join in process_type.joins.values():
+        for part in join.parts:
+            if part not in process_type.calls or part in joined:
+                raise DefinitionError(f"{join.lane}: {part!r} is no call of {process_type.name}, or of another join")
+            joined[part] = join.name
+    for name, call in process_type.calls.items():
+        call.check_handlers(joined.get(name))
 
 
 def _check_states(process_type: ProcessType) -> None:
-    name, states = process_type.name, {*process_type.calls, *process_type.finals}
+    name, states = process_type.name, {*process_type.states, *process_type.finals}
     for state in states:
         check_name(state, "state")
     if not process_type.finals:

@@ -14,8 +14,8 @@ Source: TypeAlias = Literal["immediate", "query", "push", "sweep", "operator"]
 SOURCES: tuple[str, ...] = get_args(Source)
 """Every source: a row with another one could not be read again."""
 
-By: TypeAlias = Literal["call", "query", "message", "operator"]
-"""What brought a report: a call's own answer, a query's, a message, or a person."""
+By: TypeAlias = Literal["call", "query", "message", "operator", "timer", "children"]
+"""What moved a process: a call's own answer, a query's, a message, a person, time, or its children."""
 
 Status: TypeAlias = Literal["running", "held", "final", "retired"]
 
@@ -42,7 +42,7 @@ class FinalClaim(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, omit_defaults=True):
-    """One call of a process: its number, step, arguments, and the first final claim.
+    """One call of a process: its number, step, arguments, and the first final claim. A timer's wait is kept as one too.
 
     `sent` is the server's time of the last marked send; None for a first send, which needs no mark unless the call
     is not idempotent. `closed` once the process has moved on by `final`.
@@ -99,6 +99,8 @@ class Record(msgspec.Struct):
     errors: int
     duplicates: int
     deadline: int | None
+    wish: str | None
+    parent: bytes | None
     created: int
     changed: int
     now: int
@@ -106,9 +108,13 @@ class Record(msgspec.Struct):
 
     @property
     def open_entry(self) -> Entry | None:
-        """The call that the process waits on, if it waits on one."""
-        last = self.calls[-1] if self.calls else None
-        return last if last is not None and not last.closed else None
+        """The latest call that the process waits on, if it waits on one."""
+        return next((entry for entry in reversed(self.calls) if not entry.closed), None)
+
+    @property
+    def open_entries(self) -> list[Entry]:
+        """Every call that the process waits on: several only at a join."""
+        return [entry for entry in self.calls if not entry.closed]
 
     def entry(self, n: int) -> Entry | None:
         """Call `n`, or None."""

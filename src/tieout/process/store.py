@@ -7,12 +7,14 @@ conformance suite holds both to it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
+from tieout.process.landing import Child
 from tieout.process.record import Record, decode_calls, decode_trail, encode_calls, encode_trail
 
 log = logging.getLogger("tieout.process")
@@ -41,6 +43,7 @@ class NewProcess(msgspec.Struct, frozen=True):
     calls: str
     result: str | None
     deadline_in: int | None
+    parent: bytes | None = None
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -92,6 +95,15 @@ class Stray(msgspec.Struct, frozen=True):
     body: str
 
 
+class EndedChild(msgspec.Struct, frozen=True):
+    """How a child ended: its final state, or "refused", and the result (JSON)."""
+
+    child: bytes
+    type: str
+    final: str
+    result: str | None
+
+
 class ProcessStore(Protocol):
     """What the engine's ways on ask of the store: each function is one statement of the given transaction."""
 
@@ -133,6 +145,42 @@ class ProcessStore(Protocol):
         """Keep a report of an unknown call, unless `limit` of them are kept already."""
         ...
 
+    async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
+        """Store the requests of children that are to be started; one that is there already is left as it is."""
+        ...
+
+    async def pending_children(self, tx: Transaction, parent: bytes, limit: int) -> list[Child]:
+        """Children that are not started yet, in their order."""
+        ...
+
+    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> None:
+        """Note that a child has been started."""
+        ...
+
+    async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
+        """Note that a child will never start, and why (JSON)."""
+        ...
+
+    async def fold_children(self, tx: Transaction, parent: bytes) -> int:
+        """Note of all started children that are final how they ended; how many are still open."""
+        ...
+
+    async def ended_children(self, tx: Transaction, parent: bytes) -> list[EndedChild]:
+        """How the children ended, in their order."""
+        ...
+
+    async def forget_children(self, tx: Transaction, parent: bytes) -> None:
+        """Forget the children of a state that the parent leaves."""
+        ...
+
+    async def recall(self, tx: Transaction, process: bytes, name: str) -> str | None:
+        """The value (JSON) kept under a name, or None."""
+        ...
+
+    async def keep_recall(self, tx: Transaction, process: bytes, name: str, value: str) -> bool:
+        """Keep a value (JSON) under a name; False when there is one."""
+        ...
+
 
 class SqlProcessStore:
     """Processes over named SQL."""
@@ -159,6 +207,7 @@ class SqlProcessStore:
             calls=process.calls,
             result=process.result,
             deadline_in=process.deadline_in,
+            parent=process.parent,
         )
         return None if row is None else int(row[0])
 
@@ -186,6 +235,7 @@ class SqlProcessStore:
             note=record.note,
             attempts=record.attempts,
             errors=record.errors,
+            wish=record.wish,
         )
         return matched == 1
 
@@ -258,6 +308,53 @@ class SqlProcessStore:
     async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
         """Keep a report of an unknown call, unless `limit` of them are kept already."""
         await tx.execute(self.sql.keep_stray, call_key=call_key, digest=digest, body=body, limit=limit)
+
+    async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
+        """Store the requests of children that are to be started; one that is there already is left as it is."""
+        rows = [
+            {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
+            for n, one in enumerate(children)
+        ]
+        await tx.execute_many(self.sql.add_child, rows)
+
+    async def pending_children(self, tx: Transaction, parent: bytes, limit: int) -> list[Child]:
+        """Children that are not started yet, in their order."""
+        return [Child(*row) for row in await tx.fetch(self.sql.pending_children, parent=parent, limit=limit)]
+
+    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> None:
+        """Note that a child has been started."""
+        await tx.execute(self.sql.child_started, parent=parent, child=child)
+
+    async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
+        """Note that a child will never start, and why (JSON)."""
+        await tx.execute(self.sql.child_refused, parent=parent, child=child, result=result)
+
+    async def fold_children(self, tx: Transaction, parent: bytes) -> int:
+        """Note of all started children that are final how they ended; how many are still open."""
+        await tx.execute(self.sql.fold_children, parent=parent)
+        row = await tx.fetch_one(self.sql.open_children, parent=parent)
+        return 0 if row is None else int(row[0])
+
+    async def ended_children(self, tx: Transaction, parent: bytes) -> list[EndedChild]:
+        """How the children ended, in their order."""
+        return [EndedChild(*row) for row in await tx.fetch(self.sql.ended_children, parent=parent)]
+
+    async def forget_children(self, tx: Transaction, parent: bytes) -> None:
+        """Forget the children of a state that the parent leaves."""
+        await tx.execute(self.sql.forget_children, parent=parent)
+
+    async def recall(self, tx: Transaction, process: bytes, name: str) -> str | None:
+        """The value (JSON) kept under a name, or None."""
+        row = await tx.fetch_one(self.sql.recall, process=process, name=name)
+        return None if row is None else str(row[0])
+
+    async def keep_recall(self, tx: Transaction, process: bytes, name: str, value: str) -> bool:
+        """Keep a value (JSON) under a name; False when there is one."""
+        return await tx.execute(self.sql.keep_recall, process=process, name=name, value=value) == 1
+
+    async def forget_recalls(self, tx: Transaction, process: bytes) -> None:
+        """Forget what was kept for a process that has ended."""
+        await tx.execute(self.sql.forget_recalls, process=process)
 
     async def strays(self, tx: Transaction, call_key: str) -> list[Stray]:
         """The reports kept for a call that was unknown when they came, oldest first."""

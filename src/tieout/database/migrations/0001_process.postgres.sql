@@ -19,6 +19,8 @@ CREATE TABLE tieout_process (
     errors integer NOT NULL,
     duplicates integer NOT NULL,
     deadline bigint,
+    wish text,
+    parent bytea,
     created bigint NOT NULL,
     changed bigint NOT NULL,
     CHECK ((due IS NOT NULL) = (status = 'running'))
@@ -27,6 +29,25 @@ CREATE TABLE tieout_process (
 CREATE INDEX tieout_process_due ON tieout_process (lane, due) WHERE due IS NOT NULL;
 
 CREATE INDEX tieout_process_created ON tieout_process (created);
+
+CREATE TABLE tieout_child (
+    parent bytea NOT NULL,
+    child bytea NOT NULL,
+    n integer NOT NULL,
+    type text NOT NULL,
+    params text NOT NULL,
+    state text NOT NULL CHECK (state IN ('pending', 'started', 'ended')),
+    final text,
+    result text,
+    PRIMARY KEY (parent, child)
+);
+
+CREATE TABLE tieout_recall (
+    process bytea NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL,
+    PRIMARY KEY (process, name)
+);
 
 CREATE TABLE tieout_stray (
     call_key text NOT NULL,

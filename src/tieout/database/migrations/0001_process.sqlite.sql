@@ -19,6 +19,8 @@ CREATE TABLE tieout_process (
     errors INTEGER NOT NULL,
     duplicates INTEGER NOT NULL,
     deadline INTEGER,
+    wish TEXT,
+    parent BLOB,
     created INTEGER NOT NULL,
     changed INTEGER NOT NULL,
     CHECK ((due IS NOT NULL) = (status = 'running'))
@@ -27,6 +29,25 @@ CREATE TABLE tieout_process (
 CREATE INDEX tieout_process_due ON tieout_process (lane, due) WHERE due IS NOT NULL;
 
 CREATE INDEX tieout_process_created ON tieout_process (created);
+
+CREATE TABLE tieout_child (
+    parent BLOB NOT NULL,
+    child BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    params TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'started', 'ended')),
+    final TEXT,
+    result TEXT,
+    PRIMARY KEY (parent, child)
+) STRICT;
+
+CREATE TABLE tieout_recall (
+    process BLOB NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (process, name)
+) STRICT;
 
 CREATE TABLE tieout_stray (
     call_key TEXT NOT NULL,

@@ -1,18 +1,20 @@
 -- name: insert_process
 INSERT INTO tieout_process (
     id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
-    result, note, attempts, errors, duplicates, deadline, created, changed
+    result, note, attempts, errors, duplicates, deadline, parent, created, changed
 )
 VALUES (
     :id, :type, :owner, :request_key, :version, :state, :status, 1, {now} + :due_in, :lane, :params, :snapshots, :calls,
-    '[]', :result, NULL, 0, 0, 0, {now} + :deadline_in, {now}, {now}
+    '[]', :result, NULL, 0, 0, 0, {now} + :deadline_in, :parent, {now},
+    {now}
 )
 ON CONFLICT DO NOTHING
 RETURNING created
 
 -- name: read_process
 SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
-    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+    result, note, attempts, errors, duplicates, deadline, wish, parent, created, changed,
+    {now} AS now
 FROM tieout_process
 WHERE id = :id
 
@@ -20,7 +22,7 @@ WHERE id = :id
 UPDATE tieout_process
 SET state = :state, status = :status, fence = :fence + 1, due = {now} + :due_in, lane = :lane, params = :params,
     snapshots = :snapshots, calls = :calls, trail = :trail, result = :result, note = :note, attempts = :attempts,
-    errors = :errors, changed = {now}
+    errors = :errors, wish = :wish, changed = {now}
 WHERE id = :id AND fence = :fence
 
 -- name: postpone_process
@@ -40,7 +42,8 @@ WHERE id = :id AND status = 'running' AND due > {now}
 
 -- name: list_processes
 SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
-    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+    result, note, attempts, errors, duplicates, deadline, wish, parent, created, changed,
+    {now} AS now
 FROM tieout_process
 WHERE created >= :since
     AND (created < :before OR (created = :before AND id < :before_id))
@@ -65,7 +68,8 @@ ORDER BY type, state, status
 
 -- name: finals_to_retire
 SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
-    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+    result, note, attempts, errors, duplicates, deadline, wish, parent, created, changed,
+    {now} AS now
 FROM tieout_process
 WHERE created < {now} - :age AND changed < {now} - :age AND status = 'final' AND created >= :since
 ORDER BY created
@@ -95,3 +99,61 @@ ORDER BY at
 -- name: forget_strays
 DELETE FROM tieout_stray
 WHERE at < {now} - :age
+
+-- name: add_child
+INSERT INTO tieout_child (parent, child, n, type, params, state)
+VALUES (:parent, :child, :n, :type, :params, 'pending')
+ON CONFLICT DO NOTHING
+
+-- name: pending_children
+SELECT child, type, params
+FROM tieout_child
+WHERE parent = :parent AND state = 'pending'
+ORDER BY n
+LIMIT :limit
+
+-- name: child_started
+UPDATE tieout_child
+SET state = 'started'
+WHERE parent = :parent AND child = :child AND state = 'pending'
+
+-- name: child_refused
+UPDATE tieout_child
+SET state = 'ended', final = 'refused', result = :result
+WHERE parent = :parent AND child = :child AND state = 'pending'
+
+-- name: fold_children
+UPDATE tieout_child
+SET state = 'ended', final = p.state, result = p.result
+FROM tieout_process AS p
+WHERE tieout_child.parent = :parent AND tieout_child.state = 'started'
+    AND p.id = tieout_child.child AND p.status IN ('final', 'retired')
+
+-- name: open_children
+SELECT count(*) AS children
+FROM tieout_child
+WHERE parent = :parent AND state <> 'ended'
+
+-- name: ended_children
+SELECT child, type, final, result
+FROM tieout_child
+WHERE parent = :parent AND state = 'ended'
+ORDER BY n
+
+-- name: forget_children
+DELETE FROM tieout_child
+WHERE parent = :parent
+
+-- name: recall
+SELECT value
+FROM tieout_recall
+WHERE process = :process AND name = :name
+
+-- name: keep_recall
+INSERT INTO tieout_recall (process, name, value)
+VALUES (:process, :name, :value)
+ON CONFLICT DO NOTHING
+
+-- name: forget_recalls
+DELETE FROM tieout_recall
+WHERE process = :process

@@ -20,8 +20,8 @@ SET due = {now} + :lease, fence = p.fence + 1, attempts = p.attempts + 1
 FROM found
 WHERE p.id = found.id
 RETURNING p.id, p.type, p.owner, p.request_key, p.version, p.state, p.status, p.fence, p.due, p.lane, p.params,
-    p.snapshots, p.calls, p.trail, p.result, p.note, p.attempts, p.errors, p.duplicates, p.deadline, p.created,
-    p.changed, {now} AS now
+    p.snapshots, p.calls, p.trail, p.result, p.note, p.attempts, p.errors, p.duplicates, p.deadline, p.wish,
+    p.parent, p.created, p.changed, {now} AS now
 
 -- name: lanes_overdue
 SELECT lane, count(*) AS processes, min(due) AS oldest

@@ -18,7 +18,8 @@ WHERE id IN (
     )
 )
 RETURNING id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
-    result, note, attempts, errors, duplicates, deadline, created, changed, {now} AS now
+    result, note, attempts, errors, duplicates, deadline, wish, parent, created, changed,
+    {now} AS now
 
 -- name: lanes_overdue
 SELECT lane, count(*) AS processes, min(due) AS oldest
