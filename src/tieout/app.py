@@ -164,8 +164,8 @@ class App:
         """
         worker = self.worker
         receipt = await self.engine.report(call_key, outcome, source)
-        if receipt.effect == "advanced" and worker.drive(receipt.record) is None:
-            self._at_rest(receipt.record)
+        self._at_rest(receipt.record)
+        worker.after(receipt)
         return receipt.effect
 
     async def get(self, process_id: str) -> ProcessView:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
 
 from tieout.errors import DatabaseError
-from tieout.process.driving import FollowUp
+from tieout.process.driving import CameTo, FollowUp, Fork
 from tieout.process.engine import Engine
+from tieout.process.moving import Receipt
 from tieout.process.record import Record
 
 log = logging.getLogger("tieout.worker")
@@ -72,6 +73,11 @@ class Worker:
             return None
         return self._spawn(record, self.engine.driving.at_once(record))
 
+    def after(self, receipt: Receipt) -> None:
+        """Do what follows from a report that came from outside."""
+        if receipt.effect == "advanced" and not self.draining:
+            self._spawn(receipt.record, self.engine.driving.after(receipt))
+
     async def drain(self) -> None:
         """Claim nothing more, let running work end for a while, and cancel the rest: the sweep finds it again."""
         self.draining = True
@@ -92,12 +98,12 @@ class Worker:
         room = min(self.limits.batch, self.limits.in_flight - len(self._running))
         if room <= 0:
             return 0
-        claimed = await self.engine.driving.claim(room, self._lane_room)
+        claimed = await self.engine.claiming.claim(room, self._lane_room)
         for record in claimed:
             self._spawn(record, self.engine.driving.take_over(record))
         return len(claimed)
 
-    def _spawn(self, record: Record, work: Coroutine[Any, Any, Record | FollowUp]) -> asyncio.Task[None]:
+    def _spawn(self, record: Record, work: Awaitable[CameTo]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(work))
         self._running[task] = record.lane
         self._busy[record.lane] += 1
@@ -113,11 +119,11 @@ class Worker:
 
     def _lane_room(self, lane: str | None) -> int:
         """How many more processes of a lane may be worked on: some places are kept free for every other lane."""
-        lanes = len(self.engine.driving.lanes())
+        lanes = len(self.engine.claiming.lanes())
         reserve = self.limits.in_flight // (2 * lanes) if lanes > 1 else 0
         return self.limits.in_flight - reserve * (lanes - 1) - self._busy[lane]
 
-    async def _run(self, work: Coroutine[Any, Any, Record | FollowUp]) -> None:
+    async def _run(self, work: Awaitable[CameTo]) -> None:
         try:
             came_to = await work
         except DatabaseError as error:
@@ -127,8 +133,16 @@ class Worker:
         else:
             if isinstance(came_to, FollowUp):
                 self._follow_up_later(came_to)
+            elif isinstance(came_to, Fork):
+                self._begin(came_to)
             else:
                 self._at_rest(came_to)
+
+    def _begin(self, fork: Fork) -> None:
+        """Begin the branches for which there is room; the sweep finds the others."""
+        for branch in fork.branches:
+            if not self.draining and not self._is_full(fork.record.lane):
+                self._spawn(fork.record, branch())
 
     def _follow_up_later(self, follow_up: FollowUp) -> None:
         if self.draining or len(self._waiting) >= FOLLOW_UPS:
@@ -137,7 +151,7 @@ class Worker:
         def begin() -> None:
             self._waiting.discard(handle)
             if not self._is_full(follow_up.record.lane):
-                self._spawn(follow_up.record, self.engine.driving.follow_up(follow_up.record))
+                self._spawn(follow_up.record, self.engine.driving.follow_up(follow_up))
 
         handle = asyncio.get_running_loop().call_later(follow_up.wait, begin)
         self._waiting.add(handle)

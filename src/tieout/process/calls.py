@@ -13,8 +13,9 @@ from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, NotSent
 from tieout.identity import storable_text
 from tieout.process.call_type import CallType
-from tieout.process.gate import Gate, LostError, Report
+from tieout.process.gate import Gate, Report
 from tieout.process.landing import with_entry
+from tieout.process.moving import LostError
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
 from tieout.process.record import By, Entry, Record, Source
 from tieout.process.world import World, log
@@ -45,6 +46,17 @@ class Calls:
 
     async def mark_sent(self, record: Record, entry: Entry, call: CallType) -> tuple[Record, Entry] | None:
         """Commit that the call is being sent, and a new lease; None when the process is no longer ours."""
+        while True:
+            marked = await self._mark(record, entry, call)
+            if marked is not None:
+                return marked
+            again = await self.world.transact(lambda tx: self.world.store.read(tx, record.id))
+            same = again.entry(entry.n) if again is not None and _is_still_ours(again, record) else None
+            if again is None or same is None or same.closed or same.final is not None or same.sent != entry.sent:
+                return None
+            record, entry = again, same
+
+    async def _mark(self, record: Record, entry: Entry, call: CallType) -> tuple[Record, Entry] | None:
         marked = msgspec.structs.replace(entry, sent=self.world.server_time(record))
         after = with_entry(record, marked)
 
@@ -106,6 +118,11 @@ class Calls:
     def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
         answered = not isinstance(outcome, (Unknown, NotSentYet))
         self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+
+
+def _is_still_ours(again: Record, record: Record) -> bool:
+    """Whether only a sibling call has changed the row: a claim by anybody would have raised its attempts."""
+    return (again.status, again.state, again.attempts) == ("running", record.state, record.attempts)
 
 
 def normalised(call: CallType, answer: Any) -> Reported:

@@ -7,8 +7,11 @@ from typing import Any
 from tieout.errors import InvalidParams, UnknownProcess
 from tieout.identity import parse_call_key
 from tieout.process.calls import Calls, normalised
-from tieout.process.driving import Driving, FollowUp
-from tieout.process.gate import Gate, Receipt, Report
+from tieout.process.claiming import Claiming
+from tieout.process.driving import CameTo, Driving, FollowUp, Fork
+from tieout.process.family import Family
+from tieout.process.gate import Gate, Report
+from tieout.process.moving import Moving, Receipt
 from tieout.process.landing import call_of
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
@@ -16,7 +19,7 @@ from tieout.process.record import SOURCES, By, Record, Source
 from tieout.process.starting import Started, Starting
 from tieout.process.world import World
 
-__all__ = ["Engine", "FollowUp", "Receipt", "Started"]
+__all__ = ["CameTo", "Engine", "FollowUp", "Fork", "Receipt", "Started"]
 
 
 class Engine:
@@ -25,9 +28,12 @@ class Engine:
     def __init__(self, world: World) -> None:
         self.world = world
         self.starting = Starting(world)
-        self.gate = Gate(world)
+        self.moving = Moving(world)
+        self.gate = Gate(world, self.moving)
         self.calls = Calls(world, self.gate)
-        self.driving = Driving(world, self.gate, self.calls)
+        self.family = Family(world, self.starting)
+        self.driving = Driving(world, self.gate, self.calls, self.family)
+        self.claiming = Claiming(world)
 
     async def start(self, request: Process[Any]) -> Started:
         """Start a process, or find the one that the same request started before."""

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
-from tieout.errors import DatabaseError, InvalidParams, Overloaded, UnknownCall
-from tieout.identity import call_key, canonical_json, digest, encode_json, storable_text
-from tieout.process.call_type import CallType
-from tieout.process.landing import call_of, land, moved_on, with_entry
-from tieout.process.outcomes import Failed, Reported
-from tieout.process.process_type import ProcessType
+from tieout.errors import InvalidParams, Overloaded, UnknownCall
+from tieout.identity import call_key, canonical_json, digest, encode_json
+from tieout.process.landing import call_of
+from tieout.process.moving import Cause, LostError, Moving, Receipt, StepError
+from tieout.process.outcomes import Reported
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
-from tieout.process.rules import (
-    ERRORS_BEFORE_ALARM,
-    NOTE_LENGTH,
-    Advance,
-    Conflict,
-    Duplicate,
-    Ignore,
-    Keep,
-    Stray,
-    Wait,
-    back_off,
-    verdict,
-)
-from tieout.process.world import World, log
+from tieout.process.rules import Advance, Conflict, Duplicate, Ignore, Keep, Stray, Wait, verdict
+from tieout.process.world import World
 
 JUDGEMENTS = 100
 """How often one report is judged anew because somebody else was quicker: far above what real contention reaches."""

@@ -13,19 +13,11 @@ from tieout.process.call_type import CallType
 from tieout.process.define import Next
 from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
-from tieout.process.record import By, Entry, Record, Source, Status, Transition
+from tieout.process.record import By, Child, Entry, Record, Source, Status, Transition
 from tieout.process.wait_type import JoinType, TimerType
 
 CHILDREN = 10_000
 """Children of one process at a time: their requests are inserted in its transaction."""
-
-
-class Child(msgspec.Struct, frozen=True):
-    """A child to be started, as it is stored."""
-
-    id: bytes
-    type: str
-    params: str
 
 
 class Landing(msgspec.Struct, frozen=True):

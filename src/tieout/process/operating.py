@@ -11,11 +11,12 @@ from tieout.alarm.store import Alarm, AlarmStore
 from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
 from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
-from tieout.identity import digest, storable_text
+from tieout.identity import digest, encode_json, storable_text
 from tieout.process.calls import Calls, normalised
-from tieout.process.driving import Driving, FollowUp
-from tieout.process.gate import JUDGEMENTS, Gate, LostError, conflict_alarm
+from tieout.process.driving import CameTo, Driving
+from tieout.process.gate import JUDGEMENTS, Gate, conflict_alarm
 from tieout.process.landing import call_of, with_entry
+from tieout.process.moving import LostError, due_in
 from tieout.process.outcomes import Failed, Reported, Succeeded
 from tieout.process.record import Entry, FinalClaim, Record
 from tieout.process.rules import NOTE_LENGTH, claim_of, differing
@@ -41,7 +42,7 @@ class Asked(NamedTuple):
     """What the downstream answered, and where the process then came to rest or is left to the sweep."""
 
     outcome: Reported
-    process: Record | FollowUp
+    process: CameTo
 
 
 class Operating:
@@ -76,7 +77,7 @@ class Operating:
             return record
 
         record = await self.world.transact(work)
-        entry = record.calls[-1] if record.calls else None
+        entry = record.open_entry or (record.calls[-1] if record.calls else None)
         call = call_of(self.world.type_of(record), entry) if entry else None
         if entry is None or call is None or call.query is None:
             raise NotAllowed(f"{record.type} has nothing to query at {record.state!r}")
@@ -102,6 +103,27 @@ class Operating:
             running = self._running(record)
             await self._save(tx, running, 0, act, "resume")
             return running
+
+        return await self._change(process, change)
+
+    async def cancel(self, process: bytes, act: Act) -> Record:
+        """Store the wish to cancel: it takes effect as soon as no call of the process is open any more.
+
+        Raise `NotAllowed` when the process has ended, or its type has no `@tieout.cancel` step.
+        """
+
+        async def change(tx: Transaction, record: Record) -> Record:
+            process_type = self.world.type_of(record)
+            if process_type.cancel is None:
+                raise NotAllowed(f"{record.type} cannot be cancelled: it has no @tieout.cancel step")
+            if record.status not in ("running", "held"):
+                raise NotAllowed(f"only a running or held process can be cancelled; this one is {record.status}")
+            wish = encode_json({"reason": act.reason, "actor": act.actor})
+            wished = msgspec.structs.replace(record, wish=wish)
+            waits_for_calls = any(entry.step in process_type.calls for entry in record.open_entries)
+            due = due_in(record) if waits_for_calls or record.status == "held" else 0
+            await self._save(tx, wished, due, act, "cancel")
+            return wished
 
         return await self._change(process, change)
 
@@ -144,11 +166,10 @@ class Operating:
         return settled
 
     def _running(self, record: Record) -> Record:
-        process_type, entry = self.world.type_of(record), record.open_entry
-        call = call_of(process_type, entry) if entry else None
-        if call is None:
-            raise NotAllowed(f"this code has no call {record.state!r} of {record.type}: deploy it first")
-        return msgspec.structs.replace(record, status="running", note=None, lane=call.lane, attempts=0, errors=0)
+        state = self.world.type_of(record).states.get(record.state)
+        if state is None:
+            raise NotAllowed(f"this code has no state {record.state!r} of {record.type}: deploy it first")
+        return msgspec.structs.replace(record, status="running", note=None, lane=state.lane, attempts=0, errors=0)
 
     def _chosen_claim(
         self, record: Record, entry: Entry, choice: Choice, act: Act, value: Any, code: str

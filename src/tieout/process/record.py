@@ -57,6 +57,14 @@ class Entry(msgspec.Struct, omit_defaults=True):
     closed: bool = False
 
 
+class Child(msgspec.Struct, frozen=True):
+    """A child to be started: its id, type, and params (JSON)."""
+
+    id: bytes
+    type: str
+    params: str
+
+
 class Transition(msgspec.Struct, frozen=True, omit_defaults=True):
     """One move of a process: to which state, when, who began it, what brought it, from which call."""
 

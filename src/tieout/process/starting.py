@@ -39,7 +39,7 @@ class Starting:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def start(self, request: Process[Any]) -> Started:
+    async def start(self, request: Process[Any], parent: bytes | None = None) -> Started:
         """Start it, or find the process that the same request started before.
 
         Raise `ParamsChanged`, `KeyRetired`, what the start step raised, or a `DatabaseError` after several tries.
@@ -50,7 +50,7 @@ class Starting:
         encoded = encode_json(params)
         while True:
             try:
-                return Started(await self._start_new(process_type, request, encoded), replayed=False)
+                return Started(await self._start_new(process_type, request, encoded, parent), replayed=False)
             except DatabaseError as error:
                 if error.retryable:
                     raise
@@ -63,7 +63,9 @@ class Starting:
             if not isinstance(raised, AlreadyThereError):
                 raise raised
 
-    async def _start_new(self, process_type: ProcessType, request: Process[Any], params: str) -> Record:
+    async def _start_new(
+        self, process_type: ProcessType, request: Process[Any], params: str, parent: bytes | None
+    ) -> Record:
         world = self.world
         request.__dict__["bound_deps"] = world.deps
         snapshots = await self._look_up(process_type, request)
@@ -88,11 +90,14 @@ class Starting:
                 encode_calls(calls),
                 landing.result,
                 process_type.deadline if landing.status == "running" else None,
+                parent,
             )
             asked_at = world.clock.monotonic()
             created = await world.store.insert(tx, process)
             if created is None:
                 raise AlreadyThereError
+            if landing.children:
+                await world.store.add_children(tx, identity.id, landing.children)
             return _first_record(process, calls, created, asked_at)
 
         return await world.transact(work)
@@ -165,6 +170,8 @@ def _first_record(process: NewProcess, calls: list[Any], created: int, asked_at:
         0,
         0,
         None if process.deadline_in is None else created + process.deadline_in,
+        None,
+        process.parent,
         created,
         created,
         created,

@@ -12,10 +12,9 @@ from typing import Protocol
 
 import msgspec
 
-from tieout.contracts import Clock, Row, Transaction
+from tieout.contracts import Clock, Param, Row, Transaction
 from tieout.database.query import load
-from tieout.process.landing import Child
-from tieout.process.record import Record, decode_calls, decode_trail, encode_calls, encode_trail
+from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
 
 log = logging.getLogger("tieout.process")
 
@@ -311,7 +310,7 @@ class SqlProcessStore:
 
     async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
         """Store the requests of children that are to be started; one that is there already is left as it is."""
-        rows = [
+        rows: list[dict[str, Param]] = [
             {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
             for n, one in enumerate(children)
         ]

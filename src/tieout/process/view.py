@@ -46,6 +46,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     duplicates: int
     version: int
     fence: int
+    wish: str | None
+    parent: str | None
     due: int | None
     lane: str | None
     created: int
@@ -83,6 +85,8 @@ def view(record: Record, process_type: ProcessType | None = None, *, replayed: b
         duplicates=record.duplicates,
         version=record.version,
         fence=record.fence,
+        wish=record.wish,
+        parent=None if record.parent is None else record.parent.hex(),
         due=record.due,
         lane=record.lane,
         created=record.created,
