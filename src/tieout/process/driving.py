@@ -175,22 +175,26 @@ class Driving:
     async def _rest(self, record: Record, entry: Entry, call: CallType, outcome: Reported, by: By) -> Record | FollowUp:
         receipt = await self._report(record, entry, outcome, "sweep", by)
         if receipt is None:
-            await self._postpone(record, entry, call, outcome)
+            await self._postpone(record, entry, call, outcome, by)
         return await self._go_on(record, receipt)
 
     async def _come_back(self, record: Record, entry: Entry, call: CallType, outcome: Reported) -> Record | FollowUp:
         """After a first try without a final answer: the follow-up, unless the downstream said when, or nothing left."""
         if _said_when(outcome) or (isinstance(outcome, NotSentYet) and not call.rules.idempotent):
-            await self._postpone(record, entry, call, outcome)
+            await self._postpone(record, entry, call, outcome, "call")
             return record
         return FollowUp(record, call.rules.query_after / 1e6)
 
-    async def _postpone(self, record: Record, entry: Entry, call: CallType, outcome: Reported) -> None:
-        """Store when to look again. A mark of a send that has certainly not left is taken back."""
+    async def _postpone(self, record: Record, entry: Entry, call: CallType, outcome: Reported, by: By) -> None:
+        """Store when to look again. A mark of a send that has certainly not left is taken back.
+
+        A query that has not left says nothing about the call: its mark stays.
+        """
         pause = delay(outcome, record.attempts, call.rules)
         due_in = pause if _said_when(outcome) else self.world.jittered_micros(pause)
         store, note = self.world.store, note_of(outcome)
-        if isinstance(outcome, NotSentYet) and not call.rules.idempotent and entry.sent is not None:
+        certainly_unsent = isinstance(outcome, NotSentYet) and by == "call"
+        if certainly_unsent and not call.rules.idempotent and entry.sent is not None:
             unmarked = with_entry(record, msgspec.structs.replace(entry, sent=None), note=note)
             await self.world.transact(lambda tx: store.save(tx, unmarked, due_in))
         else:
