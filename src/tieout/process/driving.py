@@ -10,6 +10,7 @@ import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
+from tieout.errors import InvalidParams
 from tieout.process.call_type import CallType
 from tieout.process.calls import Calls
 from tieout.process.gate import Gate, LostError, Receipt, Report
@@ -104,14 +105,14 @@ class Driving:
         A lane gets no more than its `room` and its breaker let through.
         """
         now = self.world.clock.monotonic()
-        names = self.lanes()
+        full_scan = now >= self._next_full_scan
+        names = await self._lanes_in_use() if full_scan else self.lanes()
         full = max(1, limit // max(1, len(names)))
         by_share: dict[int, list[str]] = {}
         for lane in names:
             share = self.world.breakers.share(lane, now, max(0, min(full, room(lane))))
             by_share.setdefault(share, []).append(lane)
         by_share.pop(0, None)
-        full_scan = now >= self._next_full_scan
         if full_scan:
             self._next_full_scan = now + FULL_SCAN_EVERY
         claimed: list[Record] = []
@@ -126,8 +127,9 @@ class Driving:
         """Do what a claimed process needs next, and go on while it moves."""
         await self._check_deadline(record)
         held = self._open_call(record)
-        if held is None:
-            await self._hold(record, "unknown-state", f"this code has no open call {record.state!r} of {record.type}")
+        if held is None or (why := self._why_lost(record, *held)):
+            why = f"this code has no open call {record.state!r} of {record.type}" if held is None else why
+            await self._hold(record, "unknown-state", why)
             return record
         entry, call = held
         move = next_move(record, entry, call.rules, self.world.server_time(record))
@@ -217,6 +219,19 @@ class Driving:
             return None
         call = call_of(self.world.types[record.type], entry)
         return None if call is None else (entry, call)
+
+    def _why_lost(self, record: Record, entry: Entry, call: CallType) -> str:
+        """Why this code cannot carry a process on: what is stored does not fit its types; "" when it can."""
+        try:
+            self.world.revive(self.world.types[record.type], record)
+            call.arguments(entry.args)
+        except InvalidParams as error:
+            return f"this code cannot read {record.type} at {record.state!r}: {error}"
+        return ""
+
+    async def _lanes_in_use(self) -> list[str]:
+        """Every known lane, and those of calls that the code no longer has: their processes have to be held."""
+        return sorted({*self.lanes(), *await self.world.database.read(self.world.store.lanes)})
 
     async def _claim(self, lanes: list[str], share: int, low: int) -> list[Record]:
         types = {name: process_type.version for name, process_type in self.world.types.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tieout.errors import InvalidParams
 from tieout.process.call_type import CallType
 from tieout.process.define import Next
 from tieout.process.process_type import ProcessType
@@ -29,6 +30,9 @@ def land(process_type: ProcessType, moved: Next) -> Landing:
     if call is None:
         result = process_type.finals[moved.state].encode(moved.result)
         return Landing(moved.state, "final", None, None, None, result)
+    unknown = moved.args.keys() - call.args.kind.__struct_fields__
+    if unknown:
+        raise InvalidParams(f"{call.name}.next(...) was given arguments that it does not take: {sorted(unknown)}")
     args = msgspec.Raw(call.args.encode(moved.args).encode())
     return Landing(moved.state, "running", call.lane, call.rules.first_due, args, None)
 
