@@ -43,6 +43,7 @@ from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Se
 from tieout.process.process import Process
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView
+from tieout.process.waits import Cancelled, ChildEnd, ChildrenEnded, cancel, children, join, timer
 from tieout.worker import Limits
 
 __all__ = [
@@ -52,6 +53,9 @@ __all__ = [
     "AppForked",
     "ApprovalNeeded",
     "AwaitInTransaction",
+    "Cancelled",
+    "ChildEnd",
+    "ChildrenEnded",
     "CommitUnknown",
     "ConfigError",
     "ConstraintViolation",
@@ -98,7 +102,11 @@ __all__ = [
     "UnknownProcess",
     "UsageError",
     "call",
+    "cancel",
+    "children",
+    "join",
     "snapshot",
     "start",
+    "timer",
     "volatile",
 ]

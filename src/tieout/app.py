@@ -20,7 +20,7 @@ from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess
 from tieout.eventloop import LoopCaller, LoopClock, settled
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
-from tieout.process.operating import Operating
+from tieout.process.operating import Act, Operating
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
@@ -176,6 +176,13 @@ class App:
         """The process once it is final or held, or as it is after `timeout`."""
         record = await self.engine.read(raw_id(process_id))
         return self._view(await self._wait(record, duration(timeout)))
+
+    async def cancel(self, process_id: str, *, actor: str, reason: str) -> ProcessView:
+        """Store the wish to cancel a process; the type's `@tieout.cancel` step runs once no call of it is open.
+
+        Raise `NotAllowed` when it has ended, or when its type cannot be cancelled.
+        """
+        return self._view(await self.operate.cancel(raw_id(process_id), Act(actor, reason)))
 
     async def inspect(self, process_id: str) -> Inspection:
         """The process's row, with its alarms and their evidence, what persons did, and reports that came too early."""

@@ -7,7 +7,8 @@
     │   ├── AwaitInTransaction          a transaction step awaited something else than its tx
     │   ├── AppClosed                   the App is not open
     │   ├── AppForked                   the App was opened before a fork
-    │   └── ReturnedWrongStep           a step moved to a state that its `to=` does not name
+    │   ├── ReturnedWrongStep           a step moved to a state that its `to=` does not name
+    │   └── Unrepeatable                an HTTP answer is too long to be kept, so that it could not be given again
     ├── RequestError                  this request is refused and nothing has changed
     │   ├── InvalidKey                  a request key or owner is empty, too long or not UTF-8
     │   ├── InvalidParams               params or args do not fit their types, or JSON cannot hold them
@@ -15,12 +16,14 @@
     │   ├── Refused                     raised by a start step: the business says no
     │   ├── ParamsChanged               this key was used before, with other params
     │   ├── KeyRetired                  this key was used before, so long ago that only a tombstone is left
+    │   ├── KeyInFlight                 a request with this key is at work: retry later, with the same key
     │   ├── UnknownProcess              no process has this id
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
     │   ├── NotAllowed                  the command does not apply to the state that this is in
     │   ├── ApprovalNeeded              recorded; a second person has to ask for the same
+    │   ├── TooLarge                    a request's body is over the limit
     │   └── Overloaded                  a limit is reached: retry later
     ├── NotSent                       raised by a call step: the request has certainly not left
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
@@ -93,6 +96,12 @@ class ReturnedWrongStep(UsageError):
     code = "wrong-step"
 
 
+class Unrepeatable(UsageError):
+    """An HTTP answer is too long to be kept, so that it could not be given again: all was rolled back."""
+
+    code = "unrepeatable"
+
+
 class RequestError(TieoutError):
     """This request is refused and nothing has changed."""
 
@@ -128,12 +137,17 @@ class Refused(RequestError):
 
 
 class ParamsChanged(RequestError):
-    """This key was used before with other params. `fields` names those that differ."""
+    """This key was used before with other params. `fields` names those that differ, where they are known."""
 
     code = "params-changed"
 
     def __init__(self, process_id: str, fields: tuple[str, ...]) -> None:
-        super().__init__(f"process {process_id} was started with other values of: {', '.join(fields)}")
+        names = ", ".join(fields)
+        super().__init__(
+            f"process {process_id} was started with other values of: {names}"
+            if fields
+            else f"the key of request {process_id} was used before with another request"
+        )
         self.process_id = process_id
         self.fields = fields
 
@@ -142,6 +156,12 @@ class KeyRetired(RequestError):
     """This key was used before, so long ago that only a tombstone is left."""
 
     code = "key-retired"
+
+
+class KeyInFlight(RequestError):
+    """A request with this key is at work: retry later, with the same key."""
+
+    code = "in-flight"
 
 
 class UnknownProcess(RequestError):
@@ -178,6 +198,12 @@ class ApprovalNeeded(RequestError):
     """The wish is recorded; it takes effect when a second person asks for the same."""
 
     code = "approval-needed"
+
+
+class TooLarge(RequestError):
+    """A request's body is over the limit."""
+
+    code = "too-large"
 
 
 class Overloaded(RequestError):

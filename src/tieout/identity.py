@@ -104,11 +104,11 @@ def one_spelling(value: Any, spelling: Spelling | None) -> Any:
         return value
     try:
         if spelling == "decimal":
-            return str(Decimal(value).normalize())
+            return _shortest(Decimal(value))
         moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC).isoformat() if moment.tzinfo else value
     except (ValueError, ArithmeticError):
         return value
-    return moment.astimezone(UTC).isoformat() if moment.tzinfo else value
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -121,6 +121,16 @@ def parse_json(text: str | bytes) -> Any:
     except ValueError as error:
         raise InvalidJson(str(error)) from error
     return value
+
+
+def _shortest(number: Decimal) -> str:
+    """One text for equal Decimals; unlike `normalize`, which rounds to the context's precision."""
+    sign, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int):
+        return str(number)
+    text = "".join(map(str, digits)).lstrip("0")
+    kept = text.rstrip("0")
+    return f"{'-' if sign else ''}{kept}e{exponent + len(text) - len(kept)}" if kept else "0"
 
 
 def _refuse_non_finite(value: Any, depth: int) -> None:

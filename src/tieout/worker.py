@@ -115,13 +115,15 @@ class Worker:
         self._freed.set()
 
     def _is_full(self, lane: str | None) -> bool:
-        return len(self._running) >= self.limits.in_flight or self._lane_room(lane) <= 0
+        # The reserves are half of all places: below that there is room for every lane.
+        return 2 * len(self._running) >= self.limits.in_flight and self._lane_room(lane) <= 0
 
     def _lane_room(self, lane: str | None) -> int:
-        """How many more processes of a lane may be worked on: some places are kept free for every other lane."""
-        lanes = len(self.engine.claiming.lanes())
-        reserve = self.limits.in_flight // (2 * lanes) if lanes > 1 else 0
-        return self.limits.in_flight - reserve * (lanes - 1) - self._busy[lane]
+        """How many more processes of a lane may be worked on; what others have left of their reserve stays theirs."""
+        lanes = self.engine.claiming.lanes()
+        reserve = self.limits.in_flight // (2 * len(lanes)) if lanes else 0
+        kept = sum(max(0, reserve - self._busy[other]) for other in lanes if other != lane)
+        return self.limits.in_flight - len(self._running) - kept
 
     async def _run(self, work: Awaitable[CameTo]) -> None:
         try:

@@ -1,8 +1,8 @@
 """Circuit breakers: which lanes may be worked on now, and how much of each.
 
-A breaker counts failures in a row. It opens after `THRESHOLD` of them and lets one try through when its pause is over: a
-failure doubles the pause, an answer closes it, and from then on the lane's share doubles with every answer. Time is an
-argument, so nothing here waits.
+A breaker counts failures in a row. It opens after `THRESHOLD` of them and lets one try through when its pause is over:
+a failure doubles the pause, an answer closes it, and from then on the lane's share doubles with every answer. Time is
+an argument, so nothing here waits.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Pool:
         self._idle: list[Link] = []
         self._links: set[Link] = set()
         self._count = 0
-        self._waiters: deque[asyncio.Future[Link | None]] = deque()
+        self._waiters: deque[tuple[float, asyncio.Future[Link | None]]] = deque()
         self._generation = 0
         self._ticking = False
         self._closed = False
@@ -88,7 +88,7 @@ class Pool:
         self._idle.clear()
         for link in list(self._links):
             self._drop(link)
-        for waiter in self._waiters:
+        for _, waiter in self._waiters:
             waiter.cancel()
 
     def _is_good(self, link: Link) -> bool:
@@ -118,7 +118,7 @@ class Pool:
     def _give(self, link: Link | None) -> bool:
         """Wake the first who waits, with the link or, without, to try anew."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(link)
                 return True
@@ -126,8 +126,7 @@ class Pool:
 
     async def _wait(self) -> Link | None:
         waiter: asyncio.Future[Link | None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        timer = self._loop.call_later(WAIT_SECONDS, _expire, waiter, self._size)
+        self._waiters.append((self._loop.time() + WAIT_SECONDS, waiter))
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -139,24 +138,25 @@ class Pool:
                 else:
                     self.release(link)
             raise
-        finally:
-            timer.cancel()
 
     def _tick(self) -> None:
-        """Cut connections past their deadline: whatever awaits them fails at once, and frees their slots."""
+        """Cut connections past their deadline, and turn away who has waited too long.
+
+        Whatever awaits a connection that is cut fails at once, and frees its slot. One clock for all costs a
+        transaction nothing, and is late by no more than its tick.
+        """
         now = self._loop.time()
         for link in self._links:
             if link.deadline < now:
                 link.connection.terminate()
+        while self._waiters and self._waiters[0][0] < now:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(self._none_free())
         self._ticking = not self._closed and len(self._links) > len(self._idle)
         if self._ticking:
             self._loop.call_later(TICK_SECONDS, self._tick)
 
-
-def _expire(waiter: asyncio.Future[Link | None], size: int) -> None:
-    if not waiter.done():
-        waiter.set_exception(
-            DatabaseUnavailable(
-                f"none of the {size} connections came free in {WAIT_SECONDS:g} s: see ?pool= in the URL"
-            )
-        )
+    def _none_free(self) -> DatabaseUnavailable:
+        waited = f"none of the {self._size} connections came free in {WAIT_SECONDS:g} s"
+        return DatabaseUnavailable(f"{waited}: see ?pool= in the URL")

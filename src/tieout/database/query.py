@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CONTROL = re.compile(r"\s*(?:$|(?:begin|start|commit|end|rollback|abort|savepoint|release)\b)", re.IGNORECASE)
-_NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -11,7 +11,9 @@ from tieout.errors import ConfigError, TieoutError
 
 log = logging.getLogger("tieout.database")
 
-_REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.gluster")
+MOUNTS = Path("/proc/mounts")
+
+REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.gluster")
 """File systems, by the start of their type, whose locks and shared memory SQLite cannot trust."""
 
 
@@ -28,16 +30,19 @@ def cannot_open(path: Path | None, error: sqlite3.Error) -> TieoutError:
     return from_sqlite(error, f"cannot open {path}")
 
 
-def warn_if_remote(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+def warn_if_remote(path: Path, mounts: Path = MOUNTS) -> None:
     """Log a warning when the file lies on a network file system, where that can be told."""
+    kind = filesystem_of(path, mounts)
+    if kind.startswith(REMOTE):
+        log.warning("%s is on a network file system (%s): SQLite may lose or damage data there", path, kind)
+
+
+def filesystem_of(path: Path, mounts: Path = MOUNTS) -> str:
+    """The type of the file system that holds `path`, or "" where that cannot be told."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return
+        return ""
     kinds = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
-    for folder in path.resolve().parents:
-        kind = kinds.get(str(folder).replace(" ", "\\040"))
-        if kind is not None:
-            if kind.startswith(_REMOTE):
-                log.warning("%s is on a network file system (%s): SQLite may lose or damage data there", path, kind)
-            return
+    folders = (str(folder).replace(" ", "\\040") for folder in path.resolve().parents)
+    return next((kinds[folder] for folder in folders if folder in kinds), "")

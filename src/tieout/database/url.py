@@ -34,7 +34,7 @@ def sqlite_path(url: str) -> Path | None:
     """The file that a SQLite URL names; None for a database in memory."""
     parts = urlsplit(url)
     if not url.startswith("sqlite://") or parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(f"a SQLite URL is sqlite:///relative.db or sqlite:////absolute.db, without more: {url!r}")
+        raise ConfigError("a SQLite URL is sqlite:///relative.db or sqlite:////absolute.db, without host or options")
     path = unquote(parts.path)[1:]
     return Path(path) if path not in {"", ":memory:"} else None
 

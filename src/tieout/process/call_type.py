@@ -46,7 +46,7 @@ class CallType:
         return cast("Handler", self.on_succeeded if kind == "succeeded" else self.on_failed)
 
     def check_handlers(self, join: str | None) -> None:
-        """Note the join that it is part of; raise `DefinitionError` unless its outcomes have exactly one place to go."""
+        """Note the join that it is part of; raise `DefinitionError` unless its outcomes have one place to go."""
         self.join = join
         own = [handler for handler in (self.on_succeeded, self.on_failed) if handler is not None]
         if join is None and len(own) != 2:

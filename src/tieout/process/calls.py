@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,13 +12,14 @@ import msgspec
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, NotSent
-from tieout.identity import storable_text
+from tieout.identity import encode_json, storable_text
 from tieout.process.call_type import CallType
 from tieout.process.gate import Gate, Report
 from tieout.process.landing import with_entry
 from tieout.process.moving import LostError
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
 from tieout.process.record import By, Entry, Record, Source
+from tieout.process.store import ProcessStore
 from tieout.process.world import World, log
 
 RAW_LENGTH = 2_000
@@ -50,11 +52,14 @@ class Calls:
             marked = await self._mark(record, entry, call)
             if marked is not None:
                 return marked
-            again = await self.world.transact(lambda tx: self.world.store.read(tx, record.id))
+            again = await self._read(record.id)
             same = again.entry(entry.n) if again is not None and _is_still_ours(again, record) else None
             if again is None or same is None or same.closed or same.final is not None or same.sent != entry.sent:
                 return None
             record, entry = again, same
+
+    async def _read(self, process: bytes) -> Record | None:
+        return await self.world.transact(lambda tx: self.world.store.read(tx, process))
 
     async def _mark(self, record: Record, entry: Entry, call: CallType) -> tuple[Record, Entry] | None:
         marked = msgspec.structs.replace(entry, sent=self.world.server_time(record))
@@ -81,7 +86,7 @@ class Calls:
         self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
     ) -> Reported:
         timeout = call.rules.timeout / 1e6
-        sending = Sending(record.call_key(entry), timeout, record.attempts + 1)
+        sending = Sending(record.call_key(entry), timeout, record.attempts + 1, partial(self._recall, record.id))
 
         async def late(answer: Any) -> None:
             outcome = await self.outcome_of(record, entry, call, answer)
@@ -115,9 +120,23 @@ class Calls:
             await self.world.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))
             return Unknown(str(error)[:RAW_LENGTH], raw)
 
+    async def _recall(self, process: bytes, name: str, look_up: Callable[[], Awaitable[Any]]) -> Any:
+        store = self.world.store
+        kept = await self.world.transact(lambda tx: store.recall(tx, process, name))
+        if kept is None:
+            value = encode_json(msgspec.to_builtins(await look_up(), str_keys=True))
+            kept = await self.world.transact(lambda tx: _keep_first(store, tx, process, name, value))
+        return msgspec.json.decode(kept)
+
     def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
         answered = not isinstance(outcome, (Unknown, NotSentYet))
         self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+
+
+async def _keep_first(store: ProcessStore, tx: Transaction, process: bytes, name: str, value: str) -> str:
+    """Keep a value unless there is one; the one that is kept then."""
+    await store.keep_recall(tx, process, name, value)
+    return await store.recall(tx, process, name) or value
 
 
 def _is_still_ours(again: Record, record: Record) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from tieout.errors import InvalidParams
+from tieout.errors import DefinitionError, InvalidParams
 from tieout.identity import Spelling, encode_json
 
 _SPELLINGS: Mapping[Any, Spelling] = {Decimal: "decimal", datetime: "moment"}
@@ -23,6 +23,10 @@ class Codec:
         self.what = what
         self.spellings = dict(_spellings(kind))
         self._decoder = msgspec.json.Decoder(kind)
+        try:
+            msgspec.json.schema(kind)
+        except TypeError as error:
+            raise DefinitionError(f"{what}: {error}") from error
 
     def plain(self, value: Any) -> Any:
         """`value` as plain JSON values, checked against the type; raise `InvalidParams`."""
@@ -31,7 +35,15 @@ class Codec:
             msgspec.convert(plain, self.kind)
         except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
             raise InvalidParams(f"{self.what}: {error}") from error
+        self.check_finite(plain)
         return plain
+
+    def check_finite(self, fields: Any) -> None:
+        """Raise `InvalidParams` when a field of type Decimal is NaN or infinite: it could not be compared."""
+        for name, spelling in self.spellings.items():
+            value = fields.get(name)
+            if spelling == "decimal" and isinstance(value, (str, Decimal)) and not _is_finite(value):
+                raise InvalidParams(f"{self.what}: {name} is {value}, which is no number")
 
     def storable(self, value: Any) -> Any:
         """`value` as plain JSON values that can be stored; raise `InvalidParams`, also for NaN and broken Unicode."""
@@ -56,6 +68,13 @@ class Codec:
             return self._decoder.decode(text)
         except msgspec.DecodeError as error:
             raise InvalidParams(f"{self.what}: {error}") from error
+
+
+def _is_finite(value: str | Decimal) -> bool:
+    try:
+        return Decimal(value).is_finite()
+    except ArithmeticError:
+        return True  # a text of another meaning
 
 
 def _spellings(kind: Any) -> Iterator[tuple[str, Spelling]]:

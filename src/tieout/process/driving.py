@@ -10,10 +10,10 @@ import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
-from tieout.errors import InvalidParams
 from tieout.process.call_type import CallType
 from tieout.process.calls import Calls
 from tieout.process.family import Family
+from tieout.process.fitting import why_lost
 from tieout.process.gate import Gate, Report
 from tieout.process.landing import call_of, with_entry
 from tieout.process.moving import Cause, LostError, Receipt
@@ -128,7 +128,7 @@ class Driving:
     async def take_over(self, record: Record) -> CameTo:
         """Do what a claimed process needs next, and go on while it moves."""
         await self._check_deadline(record)
-        if why := self._why_lost(record):
+        if why := why_lost(self.world.types[record.type], record):
             await self._hold(record, "unknown-state", why)
             return record
         match self.world.types[record.type].states[record.state]:
@@ -266,24 +266,6 @@ class Driving:
             return None
         call = call_of(self.world.types[record.type], entry)
         return None if call is None else (entry, call)
-
-    def _why_lost(self, record: Record) -> str:
-        """Why this code cannot carry a process on: what is stored does not fit it; "" when it can."""
-        process_type = self.world.types[record.type]
-        state = process_type.states.get(record.state)
-        if state is None or not record.open_entries:
-            return f"this code has no open call {record.state!r} of {record.type}"
-        try:
-            self.world.revive(process_type, record)
-            for entry in record.open_entries:
-                call = call_of(process_type, entry)
-                if call is None and isinstance(state, (CallType, JoinType)):
-                    return f"this code has no call {entry.step!r} of {record.type}"
-                if call is not None:
-                    call.arguments(entry.args)
-        except InvalidParams as error:
-            return f"this code cannot read {record.type} at {record.state!r}: {error}"
-        return ""
 
     async def _check_deadline(self, record: Record) -> None:
         if record.deadline is None or self.world.server_time(record) < record.deadline:

@@ -11,8 +11,8 @@ from tieout.process.claiming import Claiming
 from tieout.process.driving import CameTo, Driving, FollowUp, Fork
 from tieout.process.family import Family
 from tieout.process.gate import Gate, Report
-from tieout.process.moving import Moving, Receipt
 from tieout.process.landing import call_of
+from tieout.process.moving import Moving, Receipt
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
 from tieout.process.record import SOURCES, By, Record, Source

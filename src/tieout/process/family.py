@@ -41,9 +41,7 @@ class Family:
             started = await self.starting.start(request, parent.id)
         except RequestError as error:
             reason = encode_json({"code": error.code, "reason": str(error)})
-            await self.world.transact(
-                lambda tx: self.world.store.child_refused(tx, parent.id, child.id, reason)
-            )
+            await self.world.transact(lambda tx: self.world.store.child_refused(tx, parent.id, child.id, reason))
             return None
         await self.world.transact(lambda tx: self.world.store.child_started(tx, parent.id, child.id))
         return started.record

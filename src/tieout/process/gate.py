@@ -27,6 +27,7 @@ STRAY_LENGTH = 4_096
 STRAY_LIMIT = 10_000
 """Reports of unknown calls that are kept at a time."""
 
+
 class Report(msgspec.Struct, frozen=True):
     """Somebody's claim about the outcome of call `n` of a process."""
 
@@ -88,6 +89,8 @@ class Gate:
         process_type = self.world.type_of(record)
         entry = record.entry(report.n)
         call = call_of(process_type, entry) if entry is not None else None
+        if entry is not None and entry.step in process_type.states and call is None:
+            raise UnknownCall(f"{record.type}.{entry.step} is no call: nobody can report on it")
         at = self.world.server_time(record)
         rules = call.rules if call is not None else None
         match verdict(record, report.n, report.outcome, report.source, report.by, rules, at):

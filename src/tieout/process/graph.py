@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tieout.contracts import Database
-from tieout.errors import InvalidParams
-from tieout.process.landing import call_of
-from tieout.process.process_type import ProcessType
+from tieout.process.fitting import why_lost
+from tieout.process.process_type import CANCEL, ProcessType
 from tieout.process.record import Record
 from tieout.process.store import Filter, SqlProcessStore
 
@@ -33,8 +32,13 @@ class Problem(NamedTuple):
 
 
 def edges(process_type: ProcessType) -> list[Edge]:
-    """Every move that the type declares, in the order of its steps."""
-    return [Edge(state, outcome, to) for state, outcome, handler in process_type.handlers() for to in handler.to]
+    """Every move that the type declares, in the order of its steps; a wish to cancel is one from every state."""
+    declared = [Edge(state, outcome, to) for state, outcome, handler in process_type.handlers() for to in handler.to]
+    return [
+        Edge(state, edge.outcome, edge.to)
+        for edge in declared
+        for state in (process_type.states if edge.state == CANCEL else (edge.state,))
+    ]
 
 
 def mermaid(process_type: ProcessType) -> str:
@@ -90,14 +94,4 @@ def _why_not(record: Record, process_type: ProcessType | None) -> str | None:
         return "this code has no such process type"
     if record.version > process_type.version:
         return f"its version {record.version} is newer than this code's {process_type.version}"
-    entry = record.open_entry
-    call = call_of(process_type, entry) if entry is not None else None
-    if entry is None or call is None:
-        return "this code has no such state"
-    try:
-        process_type.read_params(record.params)
-        process_type.read_snapshots(record.snapshots)
-        call.arguments(entry.args)
-    except InvalidParams as error:
-        return str(error)
-    return None
+    return why_lost(process_type, record) or None

@@ -21,7 +21,7 @@ CHILDREN = 10_000
 
 
 class Landing(msgspec.Struct, frozen=True):
-    """A checked move, ready to be stored. `due_in` is in microseconds from the server's now; `calls` are to be opened."""
+    """A checked move, ready to be stored: the calls to open, and when it is due, in microseconds from now."""
 
     state: str
     status: Status
@@ -57,9 +57,7 @@ def first_calls(landing: Landing) -> list[Entry]:
     return [Entry(n, step, args) for n, (step, args) in enumerate(landing.calls, 1)]
 
 
-def moved_on(
-    record: Record, landing: Landing, at: int, source: Source, by: By, n: int, actor: str = ""
-) -> Record:
+def moved_on(record: Record, landing: Landing, at: int, source: Source, by: By, n: int, actor: str = "") -> Record:
     """A copy of `record`, of which nothing is open any more, after it has landed; call `n` is what moved it."""
     calls = list(record.calls)
     calls += [Entry(n, step, args, opened=at) for n, (step, args) in enumerate(landing.calls, len(calls) + 1)]
@@ -90,6 +88,9 @@ def call_of(process_type: ProcessType, entry: Entry) -> CallType | None:
 
 
 def _open(call: CallType, moved: Next) -> tuple[str, msgspec.Raw]:
+    unknown = moved.args.keys() - call.args.kind.__struct_fields__
+    if unknown:
+        raise InvalidParams(f"{call.name}.next(...) was given arguments that it does not take: {sorted(unknown)}")
     return call.name, msgspec.Raw(call.args.encode(moved.args).encode())
 
 

@@ -51,14 +51,14 @@ class LostError(Exception):
 
 
 class StepError(Exception):
-    """A transaction step of the user raised `cause`; `claimed` is the claim that it was to run for, if there was one."""
+    """A transaction step of the user raised `cause`; `claimed` is the claim that it ran for, if there was one."""
 
     def __init__(self, record: Record, claimed: tuple[Entry, FinalClaim] | None, cause: Exception) -> None:
         super().__init__(str(cause))
         self.record, self.claimed, self.cause = record, claimed, cause
 
 
-class Following(NamedTuple):
+class Following(msgspec.Struct, frozen=True):
     """The step that comes next and what it is given behind its tx; `cancels` when it answers a wish to cancel."""
 
     handler: Handler

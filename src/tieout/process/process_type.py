@@ -58,11 +58,11 @@ class ProcessType:
         check_name(self.name, "process type name")
         self.version = _positive(options.version, f"version of {self.name}")
         self.deadline = None if options.deadline is None else micros(options.deadline, f"deadline of {self.name}")
+        _check_params(cls, hints, self.name)
         self.params = _params_codec(cls, hints, self.name)
-        _check_params(cls, self.params, self.name)
         self.params_reader = _params_reader(cls, self.params.kind, self.name)
         self.volatile = frozenset(name for name, hint in hints.items() if _is_volatile(hint))
-        _forget_defaults(cls, self.volatile)
+        _forget_volatile(cls, self.volatile)
         self.key_field = self._scope_field(options.key, "key", required=True)
         self.owner_field = self._scope_field(options.owner, "owner", required=False)
         self.snapshots = {item.name: item for item in _members(cls, snapshot)}
@@ -91,7 +91,9 @@ class ProcessType:
     def check_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """All fields with their values, defaults filled in; raise `InvalidParams` for what does not fit."""
         checked = self.params.typed(params)
-        return {name: getattr(checked, name) for name in checked.__struct_fields__}
+        values = {name: getattr(checked, name) for name in checked.__struct_fields__}
+        self.params.check_finite(values)
+        return values
 
     def identify(self, params: Mapping[str, Any]) -> Identity:
         """The identity of a request with these params; raise `InvalidKey`."""
@@ -198,11 +200,10 @@ def _params_codec(cls: type[Any], hints: dict[str, Any], name: str) -> Codec:
     return Codec(struct, f"params of {name}")
 
 
-def _check_params(cls: type[Any], params: Codec, name: str) -> None:
-    fields = set(params.kind.__struct_fields__)
+def _check_params(cls: type[Any], hints: dict[str, Any], name: str) -> None:
     taken = {field for kind in STEPS for field, _ in _named(cls, kind)}
     lost = {field for owner in cls.__mro__ for field in vars(owner).get("__annotations__", {}) if _is_ours(field)}
-    if wrong := sorted((fields & (RESERVED | taken)) | (lost - OPTIONS)):
+    if wrong := sorted((hints.keys() & (RESERVED | taken)) | (lost - OPTIONS)):
         raise DefinitionError(f"{name}: a param cannot be named {', '.join(wrong)}: the process needs that name itself")
 
 
@@ -219,10 +220,22 @@ def _is_volatile(hint: Any) -> bool:
     return get_origin(hint) is Annotated and any(isinstance(mark, Volatile) for mark in get_args(hint)[1:])
 
 
-def _forget_defaults(cls: type[Any], volatile: frozenset[str]) -> None:
-    """Reading a volatile param after the start step must fail, not find the class's default."""
-    for name in volatile & vars(cls).keys():
-        delattr(cls, name)
+class Forgotten:
+    """In place of a volatile param's default: subclasses still find it, steps after the start do not."""
+
+    def __init__(self, name: str, default: Any) -> None:
+        self.name = name
+        self.default = default
+
+    def __get__(self, process: object | None, owner: type) -> Any:
+        if process is None:
+            return self.default
+        raise AttributeError(f"{self.name!r} is volatile: it can be read in the start step only")
+
+
+def _forget_volatile(cls: type[Any], volatile: frozenset[str]) -> None:
+    for name in volatile:
+        setattr(cls, name, Forgotten(name, getattr(cls, name, msgspec.NODEFAULT)))
 
 
 def _base_type(hint: Any) -> Any:
@@ -234,9 +247,7 @@ def _final_codec(cls: type[Any], name: str) -> Codec:
     return Codec(get_args(declared)[0] if declared else Any, f"result of {name}")
 
 
-def _only_handler(
-    cls: type[Any], kind: type[StartStep | CancelStep], name: str, *, required: bool
-) -> Handler | None:
+def _only_handler(cls: type[Any], kind: type[StartStep | CancelStep], name: str, *, required: bool) -> Handler | None:
     found = [value.handler for _, value in _named(cls, kind)]
     if len(found) > 1 or (required and not found):
         what = "exactly one @tieout.start" if required else "at most one @tieout.cancel"

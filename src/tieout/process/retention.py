@@ -54,6 +54,7 @@ class Retention:
         shrunk = 0
         for record in batch:
             shrunk += await self.store.save(tx, tombstone(record), None)
+            await self.store.forget_recalls(tx, record.id)
         return shrunk
 
 

@@ -140,6 +140,10 @@ class ProcessStore(Protocol):
         """
         ...
 
+    async def lanes(self, tx: Transaction) -> list[str]:
+        """Every lane that a running process of any type waits on, by name."""
+        ...
+
     async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
         """Keep a report of an unknown call, unless `limit` of them are kept already."""
         ...
@@ -266,6 +270,10 @@ class SqlProcessStore:
             low=low,
         )
         return [record for row in rows if (record := self._legible(row, asked_at)) is not None]
+
+    async def lanes(self, tx: Transaction) -> list[str]:
+        """Every lane that a running process of any type waits on, by name; costs one look-up for each."""
+        return [str(lane) for (lane,) in await tx.fetch(self.sql.lanes_in_use)]
 
     async def overdue(self, tx: Transaction, types: list[str], age: int) -> list[Overdue]:
         """Lanes with processes that have been due for longer than `age` microseconds."""

@@ -127,7 +127,11 @@ def judge(facts: Facts) -> list[Finding]:
 
 
 def summary(facts: Facts, found: Iterable[Finding], kills: int) -> dict[str, Any]:
-    """The figures of a run, `agreement` last."""
+    """The figures of a run, `agreement` last.
+
+    `accepted` are keys that a client was told are accepted; `duplicates` are answers to repetitions, `refused` are
+    refusals, both as the clients' log has them; `conflicts_planted` are those whose claims the mall has acknowledged.
+    """
     status = Counter(process["status"] for process in facts.processes)
     state = Counter(process["state"] for process in facts.processes)
     kinds = Counter(finding.kind for finding in found)

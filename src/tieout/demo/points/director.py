@@ -207,6 +207,8 @@ async def direct(options: Options) -> int:
 
 def _report(options: Options, view: View, summary: dict[str, Any], found: list[auditor.Finding]) -> None:
     view.result(summary)
+    agreed = summary["agreement"]
+    view.say("Every key agrees, or carries one open conflict." if agreed else "The two sides do NOT agree.")
     for finding in found[:FINDINGS_SHOWN]:
         view.say(f"{finding.kind}: {finding.key}: {finding.what}")
     if options.json:

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import sys
+import time
 from pathlib import Path
 
 READY_SECONDS = 20.0
@@ -44,10 +45,12 @@ class Service:
     async def start(self) -> None:
         """Start it and wait until it takes connections."""
         self._process = await self._spawn(self._arguments)
-        async with asyncio.timeout(READY_SECONDS):
-            while not await self._answers():
-                self.check()
-                await asyncio.sleep(0.03)
+        limit = time.monotonic() + READY_SECONDS
+        while not await self._answers():
+            self.check()
+            if time.monotonic() > limit:
+                raise ServiceFailed(f"{self.name} took more than {READY_SECONDS:.0f} s to start:\n{self.log_tail()}")
+            await asyncio.sleep(0.03)
 
     async def run_once(self, arguments: list[str]) -> None:
         """Run the same program with other arguments until it ends."""

@@ -87,7 +87,7 @@ class Shoppers:
         """Let users come at this rate for so long; fewer when too many are still waiting for an answer."""
         clock = asyncio.get_running_loop().time
         chance, end, at, number = Random(f"arrivals {self._seed}"), clock() + seconds, clock(), 0
-        while (at := at + chance.expovariate(rate)) < end:
+        while max(at := at + chance.expovariate(rate), clock()) < end:
             await asyncio.sleep(at - clock())
             await self._room.acquire()
             visit = asyncio.create_task(self._visit(number))

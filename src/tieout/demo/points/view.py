@@ -38,7 +38,7 @@ class Picture:
     ways: dict[str, int] = field(default_factory=dict)
     kills: dict[str, int] = field(default_factory=dict)
     down: list[str] = field(default_factory=list)
-    planted: int = 0
+    planted: int = 0  # told for certain; lags behind the alarms, as both claims must have been acknowledged
     alarmed: int = 0
     recent: list[Recent] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ class Picture:
         """All figures on one line."""
         status, ways = _pairs(self.statuses), _pairs(self.ways)
         figures = f"accepted {self.accepted} ({status}; by {ways}), repeated {self.repeated}, refused {self.refused}"
-        return f"{self.seconds:5.1f} s  {self.phase}: {figures}, conflicts {self.alarmed} of {self.planted} alarmed"
+        return f"{self.seconds:5.1f} s  {self.phase}: {figures}, conflicts alarmed {self.alarmed}, told {self.planted}"
 
 
 class View:
@@ -95,12 +95,11 @@ class View:
 
     def _drawn(self, picture: Picture) -> Group:
         figures = Table(title=f"points for a prize: {picture.phase}, {picture.seconds:.0f} s", min_width=60)
-        for name in ("accepted", "final", "running", "held", "repeated", "refused", "conflicts", "kills"):
+        for name in ("accepted", "final", "running", "held", "repeated", "refused", "alarmed", "told", "kills"):
             figures.add_column(name, justify="right")
         counts = [str(picture.statuses.get(name, 0)) for name in ("final", "running", "held")]
-        conflicts = f"{picture.alarmed} of {picture.planted}"
-        kills = str(sum(picture.kills.values()))
-        figures.add_row(str(picture.accepted), *counts, str(picture.repeated), str(picture.refused), conflicts, kills)
+        rest = (picture.repeated, picture.refused, picture.alarmed, picture.planted, sum(picture.kills.values()))
+        figures.add_row(str(picture.accepted), *counts, *(str(count) for count in rest))
         recent = Table("request", "state", "moved there by", min_width=60)
         for process in picture.recent:
             recent.add_row(process.key, process.state, process.moved_by, style=STYLES.get(process.status, ""))

@@ -25,6 +25,20 @@ SET state = :state, status = :status, fence = :fence + 1, due = {now} + :due_in,
     errors = :errors, wish = :wish, changed = {now}
 WHERE id = :id AND fence = :fence
 
+-- name: lanes_in_use
+WITH RECURSIVE found (lane) AS (
+    SELECT min(lane)
+    FROM tieout_process
+    WHERE due IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(p.lane) FROM tieout_process AS p WHERE p.due IS NOT NULL AND p.lane > found.lane)
+    FROM found
+    WHERE found.lane IS NOT NULL
+)
+SELECT lane
+FROM found
+WHERE lane IS NOT NULL
+
 -- name: postpone_process
 UPDATE tieout_process
 SET due = {now} + :due_in, note = :note

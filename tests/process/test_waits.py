@@ -1,0 +1,1 @@
+"""Joins, timers, children, cancelling and recalls, on every database."""
