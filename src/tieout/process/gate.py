@@ -184,10 +184,12 @@ class Gate:
         return Receipt("conflict", record)
 
     async def _save(self, tx: Transaction, record: Record, due_in: int | None) -> None:
+        # Counted from before the statement: a lease believed longer than the row's would be worked past its end.
+        due = None if due_in is None else self.world.server_time(record) + due_in
         if not await self.world.store.save(tx, record, due_in):
             raise LostError
         record.fence += 1
-        record.due = None if due_in is None else self.world.server_time(record) + due_in
+        record.due = due
 
     async def _keep_claim(self, error: StepError) -> Record | None:
         """Keep the claim whose step raised; None when the row has changed, so that it must be judged again."""
