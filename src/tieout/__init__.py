@@ -18,6 +18,7 @@ from tieout.errors import (
     InvalidJson,
     InvalidKey,
     InvalidParams,
+    KeyInFlight,
     KeyRetired,
     NewerVersion,
     NotAllowed,
@@ -32,12 +33,15 @@ from tieout.errors import (
     StaleEpoch,
     StatementError,
     TieoutError,
+    TooLarge,
     UniqueViolation,
     UnknownAlarm,
     UnknownCall,
     UnknownProcess,
+    Unrepeatable,
     UsageError,
 )
+from tieout.once import Absent, Answered, HttpAnswer, HttpOnce, HttpRules, InFlight, Once, current_tx
 from tieout.process.define import Final, Next, call, snapshot, start, volatile
 from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Sending, Succeeded, Unknown
 from tieout.process.process import Process
@@ -47,7 +51,9 @@ from tieout.process.waits import Cancelled, ChildEnd, ChildrenEnded, cancel, chi
 from tieout.worker import Limits
 
 __all__ = [
+    "Absent",
     "Answer",
+    "Answered",
     "App",
     "AppClosed",
     "AppForked",
@@ -69,9 +75,14 @@ __all__ = [
     "Filter",
     "Final",
     "Found",
+    "HttpAnswer",
+    "HttpOnce",
+    "HttpRules",
+    "InFlight",
     "InvalidJson",
     "InvalidKey",
     "InvalidParams",
+    "KeyInFlight",
     "KeyRetired",
     "Limits",
     "NewerVersion",
@@ -79,6 +90,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "NotSent",
+    "Once",
     "Overloaded",
     "ParamsChanged",
     "Pending",
@@ -94,17 +106,23 @@ __all__ = [
     "StatementError",
     "Succeeded",
     "TieoutError",
+    "TooLarge",
     "Transaction",
     "UniqueViolation",
     "Unknown",
     "UnknownAlarm",
     "UnknownCall",
     "UnknownProcess",
+    "Unrepeatable",
     "UsageError",
     "call",
+<<<<<<< HEAD
     "cancel",
     "children",
     "join",
+=======
+    "current_tx",
+>>>>>>> main
     "snapshot",
     "start",
     "timer",

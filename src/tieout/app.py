@@ -16,8 +16,16 @@ from tieout.contracts import Caller, Clock, Database
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
+from tieout.database.sqlite import SqliteDatabase
 from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess
 from tieout.eventloop import LoopCaller, LoopClock, settled
+from tieout.messages.store import PURGE_BATCH, Inbox
+from tieout.once.define import Handler, Once, check_scope
+from tieout.once.define import options as once_options
+from tieout.once.engine import Engine as OnceEngine
+from tieout.once.held import HeldDatabase
+from tieout.once.http import HttpOnce, HttpRules, Owner
+from tieout.once.store import OnceStore
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
 from tieout.process.operating import Act, Operating
@@ -31,6 +39,7 @@ from tieout.process.view import ProcessView, view
 from tieout.process.world import World
 from tieout.worker import Limits, Worker
 
+T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
 
 POLL = 0.5
@@ -92,6 +101,11 @@ class App:
         self.operate = Operating(self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms)
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
         self.retention = Retention(self.engine.world, self.store)
+        self.inbox = Inbox(self.database.dialect)
+        self.answers = OnceEngine(
+            self.database, OnceStore(self.database.dialect), self.store.clock, self.engine.world.chance
+        )
+        self._scopes: set[str] = set()
         self._worker: Worker | None = None
         self._pid = 0
         self._waiters: dict[bytes, set[asyncio.Future[Record]]] = {}
@@ -103,6 +117,37 @@ class App:
         if known is not process_type:
             raise DefinitionError(f"two process types are named {process_type.name!r}: {known.cls} and {cls}")
         return cls
+
+    def once(self, scope: str, *, wait: float | str = 0, keep: float | str = "30d") -> Callable[[Handler[T]], Once[T]]:
+        """Let a handler run once for each key; use it as a decorator.
+
+        `async def handler(tx, ...)` becomes `await handler.run(key, ...)` and `await handler.find(key)`: it writes in
+        `tx`, and its answer is stored by the same transaction. `wait` is how long a duplicate waits for the request
+        that is at work, before `KeyInFlight` is raised. `keep` is how long an answer is kept: longer than any caller
+        may repeat its request. Raise `DefinitionError` for a handler that cannot work.
+        """
+        options = once_options(wait, keep)
+
+        def define(handler: Handler[T]) -> Once[T]:
+            return Once(self.answers, self._new_scope(scope), handler, options)
+
+        return define
+
+    def http_once(self, *, owner: Owner | None, scope: str = "http", rules: HttpRules | None = None) -> HttpOnce:
+        """What the idempotency middleware answers from. `owner` names the caller of a request, from its ASGI scope.
+
+        Without an owner (None) all callers share their keys, and one is given the answers to another's.
+        """
+        engine = self.answers
+        if isinstance(self.database, SqliteDatabase):
+            engine = OnceEngine(HeldDatabase(self.database), engine.store, engine.clock, engine.chance)
+        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules())
+
+    def _new_scope(self, scope: str) -> str:
+        if check_scope(scope) in self._scopes:
+            raise DefinitionError(f"two handlers have the scope {scope!r}")
+        self._scopes.add(scope)
+        return scope
 
     async def __aenter__(self) -> Self:
         await self.database.open()
@@ -200,6 +245,9 @@ class App:
 
     async def keep_house(self) -> None:
         """One round of retention: retire, purge, forget."""
+        await self.answers.purge()
+        while await self.engine.world.transact(self.inbox.purge) == PURGE_BATCH:
+            pass
         await self.retention.retire(self._retention)
         await self.retention.purge(self._tombstones)
         await self.retention.forget_strays()

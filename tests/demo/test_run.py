@@ -57,7 +57,7 @@ def check(out: str) -> None:
     assert figures["agreement"] is True
     assert figures["accepted"] == figures["final"] + figures["held"] > 300
     assert figures["final"] == figures["completed"] + figures["refunded"]
-    assert figures["conflicts_planted"] == figures["conflicts_alarmed"] > 5
+    assert figures["conflicts_planted"] == figures["conflicts_alarmed"] > 0
     assert figures["kills"] >= 4 and figures["duplicates"] > 0 and figures["refused"] > 0
     assert set(figures["by_way"]) == {"immediate", "query", "push", "sweep"} and all(figures["by_way"].values())
     assert sum(figures["by_way"].values()) == figures["final"]

@@ -9,7 +9,7 @@ from tieout.process.record import Record
 from tieout.process.rules import LEASE_MARGIN
 from tieout.process.world import World
 
-CLAIM_LEASE = 30_000_000
+CLAIM_LEASE = 10_000_000
 """Microseconds for which a claimed process is its claimant's, unless its calls take longer."""
 
 FULL_SCAN_EVERY = 60.0

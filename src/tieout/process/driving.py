@@ -181,7 +181,8 @@ class Driving:
         if marked is None:
             return record
         record, entry = marked
-        if not key_is_valid(record, entry, call.rules, self.world.server_time(record)):
+        at = self.world.server_time(record)
+        if not self.calls.has_lease(record, call) or not key_is_valid(record, entry, call.rules, at):
             return record
         outcome = await self.calls.send(record, entry, call, "sweep")
         return await self._rest(record, entry, call, outcome, "call")

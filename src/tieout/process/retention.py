@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from tieout.contracts import Transaction
+from tieout.process.call_type import CallType
+from tieout.process.landing import call_of
+from tieout.process.process_type import ProcessType
 from tieout.process.record import Entry, Record
 from tieout.process.store import SqlProcessStore
 from tieout.process.world import World
@@ -53,27 +56,33 @@ class Retention:
     async def _shrink(self, tx: Transaction, batch: list[Record]) -> int:
         shrunk = 0
         for record in batch:
+<<<<<<< HEAD
             shrunk += await self.store.save(tx, tombstone(record), None)
             await self.store.forget_recalls(tx, record.id)
+=======
+            shrunk += await self.store.save(tx, tombstone(record, self.world.types.get(record.type)), None)
+>>>>>>> main
         return shrunk
 
 
-def tombstone(record: Record) -> Record:
-    """The row without what only a living process needs."""
+def tombstone(record: Record, process_type: ProcessType | None) -> Record:
+    """The row without what only a living process needs. What late answers must echo is still needed."""
     return msgspec.structs.replace(
         record,
         status="retired",
         params="{}",
         snapshots="{}",
-        calls=[_digests(entry) for entry in record.calls],
+        calls=[_digests(entry, call_of(process_type, entry) if process_type else None) for entry in record.calls],
         trail=[],
         result=None,
         note=None,
     )
 
 
-def _digests(entry: Entry) -> Entry:
+def _digests(entry: Entry, call: CallType | None) -> Entry:
+    echoed = {argument for _, argument in call.rules.echo} if call is not None else set()
+    args = {name: value for name, value in msgspec.json.decode(entry.args).items() if name in echoed}
     final = entry.final
     if final is not None:
         final = msgspec.structs.replace(final, value=None, detail="")
-    return Entry(entry.n, entry.step, msgspec.Raw(b"{}"), final=final, closed=entry.closed)
+    return Entry(entry.n, entry.step, msgspec.Raw(msgspec.json.encode(args)), final=final, closed=entry.closed)

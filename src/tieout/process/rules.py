@@ -201,8 +201,8 @@ def after_not_found(record: Record, entry: Entry, rules: CallRules, at: int) -> 
 
 
 def key_is_valid(record: Record, entry: Entry, rules: CallRules, at: int) -> bool:
-    """Whether the downstream still remembers the call's key, so that sending again is safe."""
-    return rules.key_valid is None or at < opened_at(record, entry) + rules.key_valid
+    """Whether the downstream still remembers the key when a try that begins now arrives: sending again is safe."""
+    return rules.key_valid is None or at + rules.timeout < opened_at(record, entry) + rules.key_valid
 
 
 def opened_at(record: Record, entry: Entry) -> int:

@@ -1,0 +1,269 @@
+"""Run what a key asks for, once; find what became of it; forget it in the end.
+
+What safety rests on is the unique id alone: effect and answer commit together, or not at all. All else here only tells
+duplicates early that they are some.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+
+from tieout.contracts import Clock, Transaction
+from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged
+from tieout.once.answers import Absent, InFlight
+from tieout.once.rules import Begin, Busy, Changed, Kept, Replay, Request, Stored, Taken, Verdict, verdict
+from tieout.once.store import OnceStore
+
+T = TypeVar("T")
+
+Work: TypeAlias = Callable[[Transaction], Awaitable[Kept]]
+"""Does in a transaction what the request asks for, and returns its answer. It may be run again after a rollback."""
+
+log = logging.getLogger("tieout.once")
+
+TRIES = 8
+"""How often one request is tried while the database says that another try may succeed: about eight seconds."""
+
+FIRST_PAUSE = 0.02
+"""Seconds before the second try; doubled for each further one, with jitter."""
+
+LONGEST_PAUSE = 4.0
+"""Longest pause between tries, in seconds."""
+
+FIRST_LOOK = 0.002
+"""Seconds until a request that waits for another one looks again; doubled each time."""
+
+SELDOMEST_LOOK = 0.1
+"""Longest pause between two looks, in seconds."""
+
+PURGE_BATCH = 500
+"""Rows of one transaction: short enough that nobody waits for it."""
+
+
+class Given(NamedTuple):
+    """An answer, and whether it was there already."""
+
+    kept: Kept
+    replayed: bool
+
+
+class Transactions(Protocol):
+    """What the engine needs of a database."""
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T: ...
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T: ...
+
+
+class UndoneError(Exception):
+    """Raised by work that refuses: roll back what it wrote, and keep this answer alone."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__("refused, and to be refused again")
+        self.kept = kept
+
+
+class AlreadyThereError(Exception):
+    """Another transaction has stored an answer under this id: what ours wrote has to be rolled back."""
+
+
+class Turn:
+    """One request that this process is at work on, for those with the same key that wait for its end."""
+
+    __slots__ = ("done", "request", "stored")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.stored: Stored | None = None
+        self.done = False
+
+    def end(self, given: Given) -> None:
+        """Leave the answer, as it was stored."""
+        asked = self.request
+        self.stored = Stored(asked.scope, asked.owner, asked.key, asked.fingerprint, given.kept)
+
+
+class Engine:
+    """Requests with keys, on one database."""
+
+    def __init__(self, database: Transactions, store: OnceStore, clock: Clock, chance: Random) -> None:
+        self.database = database
+        self.store = store
+        self.clock = clock
+        self.chance = chance
+        self._turns: dict[bytes, Turn] = {}
+
+    async def run(self, request: Request, work: Work, *, keep: int, wait: float = 0.0) -> Given:
+        """Do the work of a request in one transaction with its answer, or give the answer that is there.
+
+        Raise `ParamsChanged`; `KeyInFlight` when another request with this key is at work for longer than `wait`
+        seconds; what `work` raised, and then nothing is stored; or a `DatabaseError` after several tries.
+        """
+        ends, looks = self.clock.monotonic() + wait, 0
+        while True:
+            mine = Turn(request)
+            turn = self._turns.setdefault(request.id, mine)
+            if turn is mine and (given := await self._take(turn, work, keep)) is not None:
+                return given
+            looks = await self._outwait(turn, ends, looks)
+            if turn.stored is not None:
+                return _given(request, verdict(request, turn.stored, free=False))
+
+    async def find(self, request: Request) -> Stored | InFlight | Absent:
+        """What became of a key; the request's fingerprint is not looked at.
+
+        Stored     the answer is committed.
+        InFlight   some transaction is at work on the key, in whichever process; it will commit or roll back.
+        Absent     no transaction that had claimed the key when this was asked can commit any more. A request that had
+                   not come so far, being on the wire or waiting for a connection, still can.
+        """
+        at_work = request.id in self._turns
+
+        async def look(tx: Transaction) -> tuple[bool, Stored | None]:
+            # In this order: a transaction that ends in between is either still at work, or seen by the second.
+            busy = at_work or await self.store.is_at_work(tx, request.id)
+            return busy, await self.store.read(tx, request.id)
+
+        # On SQLite whoever may write is alone, so that nobody else is at work. What is known to be at work here is
+        # not waited for.
+        enter = self.database.read if at_work else self.database.transact
+        busy, stored = await self._tried(lambda: enter(look))
+        if stored is None:
+            return InFlight() if busy else Absent()
+        if isinstance(verdict(request, stored, free=False), Taken):
+            raise _taken(request)
+        return stored
+
+    async def purge(self) -> int:
+        """Forget answers that were kept for long enough; how many. Their keys are free again."""
+        purged = 0
+        while True:
+            batch = await self._tried(lambda: self.database.transact(lambda tx: self.store.purge(tx, PURGE_BATCH)))
+            purged += batch
+            if batch < PURGE_BATCH:
+                return purged
+
+    async def _take(self, turn: Turn, work: Work, keep: int) -> Given | None:
+        """Be the one in this process that is at work on the key; None when another process is."""
+        try:
+            given = await self._answer(turn.request, work, keep)
+            if given is not None:
+                turn.end(given)
+            return given
+        finally:
+            turn.done = True
+            del self._turns[turn.request.id]
+
+    async def _answer(self, request: Request, work: Work, keep: int) -> Given | None:
+        """Transactions until one commits or says who was first; None when another process is at work.
+
+        Whatever an attempt raised, the answer that is there decides: it may have failed because it came second.
+        """
+        tried, doubt = 0, None
+        while True:
+            try:
+                outcome = await self._attempt(request, work, keep)
+            except UndoneError as undone:
+                work = _constant(undone.kept)
+                continue
+            except Exception as error:  # noqa: BLE001 - goes on below, unless the answer is there
+                raised = error
+            else:
+                if not isinstance(outcome, Busy):
+                    return _given(request, outcome)
+                if doubt is None:
+                    return None
+                raised = doubt  # it may be our own transaction that is at work still: its end is waited for
+            tried += 1
+            doubt = raised if isinstance(raised, CommitUnknown) else doubt
+            if not _may_help(raised):
+                return await self._unless_answered(request, raised)
+            if tried == TRIES:
+                raise raised
+            await self._pause(tried)
+
+    async def _attempt(self, request: Request, work: Work, keep: int) -> Given | Verdict:
+        """One transaction: the answer that it gave and stored, or why it did not begin."""
+
+        async def attempt(tx: Transaction) -> Given | Verdict:
+            free, stored = await self.store.claim(tx, request.id)
+            found = verdict(request, stored, free=free)
+            if not isinstance(found, Begin):
+                return found
+            kept = await work(tx)
+            if not await self.store.keep(tx, request, kept, keep):
+                raise AlreadyThereError
+            return Given(kept, replayed=False)
+
+        return await self.database.transact(attempt)
+
+    async def _unless_answered(self, request: Request, raised: Exception) -> Given:
+        try:
+            stored = await self.database.read(lambda tx: self.store.read(tx, request.id))
+        except DatabaseError:
+            raise raised from None
+        if stored is None:
+            raise raised
+        return _given(request, verdict(request, stored, free=False))
+
+    async def _outwait(self, turn: Turn, ends: float, looks: int) -> int:
+        """Look again after a pause, and until the turn has ended; how often that was, with what was before.
+
+        Raise `KeyInFlight` when there is no time left. Whoever waits holds no connection and no lock.
+        """
+        while True:
+            left = ends - self.clock.monotonic()
+            if left <= 0:
+                raise KeyInFlight("a request with this key is at work: retry later, with the same key")
+            await self.clock.sleep(min(left, self._jittered(min(FIRST_LOOK * 2.0**looks, SELDOMEST_LOOK))))
+            looks = min(looks + 1, 16)
+            if turn.done:
+                return looks
+
+    async def _tried(self, transaction: Callable[[], Awaitable[T]]) -> T:
+        tried = 0
+        while True:
+            try:
+                return await transaction()
+            except DatabaseError as error:
+                tried += 1
+                if not error.retryable or tried == TRIES:
+                    raise
+                await self._pause(tried)
+
+    async def _pause(self, tried: int) -> None:
+        await self.clock.sleep(self._jittered(min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE)))
+
+    def _jittered(self, duration: float) -> float:
+        """Between half of `duration` and all of it."""
+        return duration * (0.5 + self.chance.random() / 2)
+
+
+def _may_help(error: Exception) -> bool:
+    """Whether the same transaction, run again, can end otherwise."""
+    return error.retryable if isinstance(error, DatabaseError) else isinstance(error, AlreadyThereError)
+
+
+def _constant(kept: Kept) -> Work:
+    async def work(_: Transaction) -> Kept:
+        return kept
+
+    return work
+
+
+def _given(request: Request, outcome: Given | Verdict) -> Given:
+    """The answer of an attempt; raise what stands against giving it."""
+    if isinstance(outcome, Given):
+        return outcome
+    if isinstance(outcome, Replay):
+        return Given(outcome.kept, replayed=True)
+    if isinstance(outcome, Changed):
+        log.warning("%s: refused a key that was used before with another request", request.scope)
+        raise ParamsChanged(request.id.hex(), ())
+    raise _taken(request)
+
+
+def _taken(request: Request) -> InvalidKey:
+    return InvalidKey(f"the id of this key, {request.id.hex()}, is taken by another key: use a new one")

@@ -1,0 +1,121 @@
+"""What makes two requests the same, and what becomes of a request: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from tieout.identity import canonical_json, fingerprint, key_bytes
+
+TRANSIENT = frozenset({401, 403, 407, 408, 421, 425, 429})
+"""Refusals that say nothing about the request itself: with another token, or later, it may be accepted."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request with a key: `id` stands for scope, owner and key, `fingerprint` for all else that it says."""
+
+    id: bytes
+    scope: str
+    owner: bytes
+    key: bytes
+    fingerprint: bytes
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An answer as it is stored: JSON, or the status, headers (JSON) and body of an HTTP response."""
+
+    answer: str | None
+    status: int | None = None
+    headers: str | None = None
+    body: bytes | None = None
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The answer that is stored under an id, and the request that it was given to."""
+
+    scope: str
+    owner: bytes
+    key: bytes
+    fingerprint: bytes
+    kept: Kept
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """The same request was answered: it is given that answer."""
+
+    kept: Kept
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The key was used for another request."""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The id belongs to another key: one in 2^128."""
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """Somebody else is at work on the key."""
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """Nobody has answered the key, and nobody else is at it."""
+
+
+Verdict: TypeAlias = Replay | Changed | Taken | Busy | Begin
+
+
+def identify(scope: str, owner: str, key: str, print_: bytes) -> Request:
+    """The request of this key; raise `InvalidKey`. An empty owner is the scope's own."""
+    owned = key_bytes(owner, "owner") if owner != "" else b""
+    raw = key_bytes(key, "key")
+    parts = b"".join(len(part).to_bytes(4, "big") + part for part in (scope.encode(), owned, raw))
+    return Request(blake2b(parts, digest_size=16, person=b"tieout.once").digest(), scope, owned, raw, print_)
+
+
+def verdict(request: Request, stored: Stored | None, *, free: bool) -> Verdict:
+    """What becomes of a request, given what is stored under its id and whether nobody else is at work on it."""
+    if stored is None:
+        return Begin() if free else Busy()
+    if (stored.scope, stored.owner, stored.key) != (request.scope, request.owner, request.key):
+        return Taken()
+    if stored.fingerprint != request.fingerprint:
+        return Changed()
+    return Replay(stored.kept)
+
+
+def params_fingerprint(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> bytes:
+    """What stands for the params of a request. A default counts as not given.
+
+    So a param that newer code adds with a default does not make another request of an old one.
+    """
+    given = {name: value for name, value in plain.items() if name not in defaults or not _same(value, defaults[name])}
+    return fingerprint(canonical_json(given))
+
+
+def _same(value: Any, default: Any) -> bool:
+    return bool(value == default) and isinstance(value, bool) is isinstance(default, bool)
+
+
+def http_fingerprint(method: str, path: str, query: bytes, body: bytes) -> bytes:
+    """What stands for an HTTP request: its method, path, query and body, byte by byte."""
+    raw_path = path.encode("utf-8", "surrogatepass").decode("latin-1")
+    return fingerprint(method, raw_path, query.decode("latin-1"), blake2b(body).hexdigest())
+
+
+Disposal: TypeAlias = Literal["commit", "refuse", "forget"]
+
+
+def disposal(status: int, forgotten: frozenset[int] = TRANSIENT) -> Disposal:
+    """What becomes of a route's writes and of its answer.
+
+    commit  the writes and the answer stay, together
+    refuse  a refusal is given again, and has changed nothing: the answer alone stays
+    forget  nothing stays: the request may be tried again
+    """
+    if status in forgotten or status >= 500:
+        return "forget"
+    return "refuse" if status >= 400 else "commit"

@@ -1,0 +1,72 @@
+"""Answers in the user's database: one typed function for each statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from tieout.contracts import Transaction
+from tieout.database.query import load
+from tieout.once.rules import Kept, Request, Stored
+
+
+class Claim(NamedTuple):
+    """Whether nobody else is at work on an id, and what is stored under it."""
+
+    free: bool
+    stored: Stored | None
+
+
+class OnceStore:
+    """Answers over named SQL."""
+
+    def __init__(self, dialect: str) -> None:
+        self.sql = load("tieout.once", dialect)
+
+    async def claim(self, tx: Transaction, request: bytes) -> Claim:
+        """Be at work on an id until this transaction ends, unless another one is; read what is stored under it.
+
+        It never waits. An answer that is committed just now may be missed: `keep` finds it.
+        """
+        row = await tx.fetch_one(self.sql.claim_key, id=request)
+        free, *stored = row or (False, None)
+        return Claim(bool(free), None if stored[0] is None else _stored(stored))
+
+    async def keep(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> bool:
+        """Store the answer for `keep` microseconds; False when there is one, then nothing was written.
+
+        It waits for another transaction that has stored one under this id and has not ended.
+        """
+        written = await tx.execute(
+            self.sql.keep_answer,
+            id=request.id,
+            scope=request.scope,
+            owner=request.owner,
+            request_key=request.key,
+            fingerprint=request.fingerprint,
+            answer=kept.answer,
+            status=kept.status,
+            headers=kept.headers,
+            body=kept.body,
+            keep=keep,
+        )
+        return written == 1
+
+    async def read(self, tx: Transaction, request: bytes) -> Stored | None:
+        """What is stored under an id, as committed before this statement."""
+        row = await tx.fetch_one(self.sql.read_answer, id=request)
+        return None if row is None else _stored(row)
+
+    async def is_at_work(self, tx: Transaction, request: bytes) -> bool:
+        """Whether another transaction has claimed this id and has not ended; claims nothing itself."""
+        row = await tx.fetch_one(self.sql.is_at_work, id=request)
+        return row is not None and bool(row[0])
+
+    async def purge(self, tx: Transaction, limit: int) -> int:
+        """Forget answers that were kept for long enough, at most `limit`; how many."""
+        return await tx.execute(self.sql.purge_answers, limit=limit)
+
+
+def _stored(row: Iterable[Any]) -> Stored:
+    scope, owner, key, fingerprint, answer, status, headers, body = row
+    return Stored(scope, owner, key, fingerprint, Kept(answer, status, headers, body))
