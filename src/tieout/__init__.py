@@ -116,13 +116,10 @@ __all__ = [
     "Unrepeatable",
     "UsageError",
     "call",
-<<<<<<< HEAD
     "cancel",
     "children",
-    "join",
-=======
     "current_tx",
->>>>>>> main
+    "join",
     "snapshot",
     "start",
     "timer",

@@ -56,12 +56,8 @@ class Retention:
     async def _shrink(self, tx: Transaction, batch: list[Record]) -> int:
         shrunk = 0
         for record in batch:
-<<<<<<< HEAD
-            shrunk += await self.store.save(tx, tombstone(record), None)
-            await self.store.forget_recalls(tx, record.id)
-=======
             shrunk += await self.store.save(tx, tombstone(record, self.world.types.get(record.type)), None)
->>>>>>> main
+            await self.store.forget_recalls(tx, record.id)
         return shrunk
 
 
