@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tieout.testing.script import PlayFailed
 
 KINDS = ("statement", "commit", "after-commit", "call", "after-call", "query", "after-query")
-"""`statement`, `commit`, `call` and `query` are just before the n-th one; the others just after it."""
+"""`statement`, `commit`, `call` and `query` are just before the n-th one; `after-commit:2` is after `commit:2`."""
 
 _POINT = re.compile(r"([a-z-]+):([1-9]\d{0,8})")
 
@@ -26,47 +26,57 @@ class Points:
     """Counts the points that are passed while the engine runs, and acts at those that are planned."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.passed: list[str] = []
         self.counting = False
         self.dead: str | None = None
+        self._counts: Counter[str] = Counter()
         self._planned: dict[str, Callable[[str], None]] = {}
 
     def plan(self, point: str, action: Callable[[str], None]) -> None:
-        """Call `action` at `point`; raise `PlayFailed` when there is no such point any more."""
+        """Call `action` at `point`; raise `PlayFailed` when there is no such point, or not any more."""
         match = _POINT.fullmatch(point)
         if match is None or match[1] not in KINDS:
             raise PlayFailed(f"{point!r} is no point: write for instance commit:2, one of {', '.join(KINDS)}")
-        if int(match[2]) <= self.counts[match[1]]:
-            raise PlayFailed(f"{point} has been passed: {match[1]} stands at {self.counts[match[1]]} already")
+        if point in self.passed:
+            raise PlayFailed(f"{point} has been passed already")
         self._planned[point] = action
 
-    def reach(self, kind: str) -> None:
-        """Count a point and do what is planned for it."""
-        if not self.counting:
-            return
-        self.outlive()
-        self.counts[kind] += 1
-        point = f"{kind}:{self.counts[kind]}"
-        action = self._planned.pop(point, None)
-        if action is not None:
-            action(point)
+    def reach(self, kind: str) -> int:
+        """Count a point, do what is planned for it, and return its number."""
+        if self.counting:
+            self.outlive()
+            self._counts[kind] += 1
+            self._pass(f"{kind}:{self._counts[kind]}")
+        return self._counts[kind]
+
+    def after(self, kind: str, number: int) -> None:
+        """What `reach` numbered so has been done."""
+        if self.counting:
+            self.outlive()
+            self._pass(f"after-{kind}:{number}")
 
     def outlive(self) -> None:
-        """Nothing goes on in a worker that is dead."""
+        """Raise `Crash` in a worker that is dead: nothing goes on in it."""
         if self.dead:
             raise Crash(self.dead)
 
     def hook(self, what: str) -> None:
         """What the database tells: each statement and commit before it is done, and each commit after."""
-        self.reach({"commit": "commit", "committed": "after-commit"}.get(what, "statement"))
-
-    def passed(self) -> list[str]:
-        """Every point that was passed, by kind."""
-        return [f"{kind}:{n}" for kind in KINDS for n in range(1, self.counts[kind] + 1)]
+        if what == "committed":
+            self.after("commit", self._counts["commit"])
+        else:
+            self.reach("commit" if what == "commit" else "statement")
 
     def left(self) -> list[str]:
         """The planned points that were never reached, as text."""
-        return [
-            f"{point} was never reached: the run had {self.counts[point.partition(':')[0]]} of this kind"
-            for point in self._planned
-        ]
+        return [f"{point} was never reached; the last of its kind: {self._last(point)}" for point in self._planned]
+
+    def _last(self, point: str) -> str:
+        kind = point.partition(":")[0]
+        return next((other for other in reversed(self.passed) if other.startswith(f"{kind}:")), "none")
+
+    def _pass(self, point: str) -> None:
+        self.passed.append(point)
+        action = self._planned.pop(point, None)
+        if action is not None:
+            action(point)

@@ -63,8 +63,9 @@ class ScriptedCaller:
     async def ask(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """One send or query, from the point before it to the point after it."""
         step, way = self._handlers[method]
-        point = "call" if way == "send" else "query"
-        await self._reach(point)
+        kind = "call" if way == "send" else "query"
+        number = self._points.reach(kind)
+        await self._come_between()
         sending, now = args[1], asyncio.get_running_loop().time()
         self.tries.append(Try(step, way, sending.key, sending.attempt, dict(kwargs), now))
         label = f"{way} {step}, try {sending.attempt}, {sending.key[:8]}…{sending.key[32:]}"
@@ -73,11 +74,11 @@ class ScriptedCaller:
             answer = await self._answer(planned, lambda: _called(method, args, kwargs))
         except Exception as error:
             self._note(f"{label}: raised {error!r}")
-            await self._reach(f"after-{point}")
+            await self._done(kind, number)
             raise
         lost = isinstance(planned, Lost)
         self._note(f"{label}: " + ("the answer is lost" if lost else repr(answer)))
-        await self._reach(f"after-{point}")
+        await self._done(kind, number)
         if lost:
             await asyncio.get_running_loop().create_future()
         return answer
@@ -102,13 +103,17 @@ class ScriptedCaller:
                 return await self._answer(answer, real)
             case Garbage(raw):
                 return raw
-            case BaseException():
+            case Exception():
                 raise planned
         return planned
 
-    async def _reach(self, kind: str) -> None:
-        self._points.reach(kind)
-        await asyncio.sleep(0)  # what a test has planned for this point runs first
+    async def _done(self, kind: str, number: int) -> None:
+        self._points.after(kind, number)
+        await self._come_between()
+
+    async def _come_between(self) -> None:
+        """Let run first what a test has planned for the point that was just passed."""
+        await asyncio.sleep(0)
         self._points.outlive()
 
 

@@ -31,7 +31,7 @@ PROCESSES = 10_000
 """Processes and alarms of one play that are shown and compared."""
 
 watchers: list[Callable[[Play[Any]], None]] = []
-"""Told of each play that a test makes; the pytest plugin is one."""
+"""The last of these is told of each play that a test makes: the plugin of the innermost run of pytest."""
 
 
 def play(
@@ -50,8 +50,8 @@ def play(
     seed       of the engine's jitter: one seed, one course
     """
     run: Play[D] = Play(process_type, deps=deps, make_deps=make_deps, schema=schema, seed=seed)
-    for watch in watchers:
-        watch(run)
+    if watchers:
+        watchers[-1](run)
     return run
 
 
@@ -102,8 +102,8 @@ class Play(Generic[D]):
         """Let the worker die at each point: what is not committed is rolled back, and a new one takes over.
 
         `commit:2` is just before the second commit since the play began, `after-commit:2` when it is done and nobody
-        was told; `statement:5`, `call:1`, `query:1` are before the n-th of these, `after-call:1`, `after-query:1` when
-        the downstream did it and the answer is lost with the worker.
+        was told. `statement:5`, `call:1` and `query:1` are before the n-th of these; `after-call:1` is when the
+        downstream has done it, and the answer is lost with the worker.
         """
         for point in points:
             self.stage.points.plan(point, self.stage.die)
@@ -200,12 +200,12 @@ class Play(Generic[D]):
     @property
     def began(self) -> bool:
         """Whether a process was started."""
-        return bool(self.stage.points.counts)
+        return bool(self.stage.points.passed)
 
     @property
     def points(self) -> list[str]:
-        """Every point that was passed, at each of which the worker could have died."""
-        return self.stage.points.passed()
+        """Every point that was passed, in order; at each of them the worker could have died."""
+        return list(self.stage.points.passed)
 
     def timeline(self) -> str:
         """What happened, in order of time, and where each process stands: for people."""
@@ -275,9 +275,9 @@ class Play(Generic[D]):
         return [*(self.stage.script.left() if script else ()), *self.stage.points.left()]
 
     def check(self) -> None:
-        """Raise `PlayFailed` when something planned is left over; once, not again at the end."""
+        """Raise `PlayFailed` when something planned is left over, unless the play has failed or told so before."""
         left = self.left_over()
-        if left and not self._has_complained:
+        if left and self._closing.alive and not self._has_complained and self.stage.failure is None:
             self._has_complained = True
             raise PlayFailed("; ".join(left))
 

@@ -47,7 +47,7 @@ class Always(msgspec.Struct, frozen=True):
     answer: Any
 
 
-_ANSWERS = (Real, Lost, Slow, Garbage, Always, Succeeded, Failed, Pending, Unknown, NotFound, BaseException)
+_PLAIN = (Real, Garbage, Succeeded, Failed, Pending, Unknown, NotFound, Exception)
 
 
 class Script:
@@ -66,8 +66,8 @@ class Script:
         lines = self._lines.setdefault(step, _Lines(mixed=bool(both)))
         if lines.mixed != bool(both):
             raise PlayFailed(f"the script of {step} mixes one order for all with one for sends and one for queries")
-        for way, answers in (("send", both), ("send", sends), ("query", queries)):
-            lines.add("any" if lines.mixed else way, answers)
+        for key, answers in (("any", both or None), ("send", sends), ("query", queries)):
+            lines.add(key, answers)
 
     def copy(self) -> Script:
         """The same answers, to be used up anew."""
@@ -133,11 +133,13 @@ class _Lines:
         return other
 
 
-def _checked(answer: Any) -> Any:
+def _checked(answer: Any, *, inner: bool = False) -> Any:
+    """The answer, an exception's class made an instance; raise `PlayFailed` for what is none."""
     if isinstance(answer, type) and issubclass(answer, Exception):
-        answer = answer("scripted")
-    inner = answer.answer if isinstance(answer, (Lost, Slow, Always)) else None
-    if isinstance(answer, _ANSWERS) and (inner is None or isinstance(inner, _ANSWERS)):
+        return answer("scripted")
+    if isinstance(answer, (Lost, Slow, Always)) and answer.answer is not None and not inner:
+        return msgspec.structs.replace(answer, answer=_checked(answer.answer, inner=not isinstance(answer, Always)))
+    if isinstance(answer, _PLAIN) or (isinstance(answer, (Lost, Slow, Always)) and not inner):
         return answer
-    known = ", ".join(kind.__name__ for kind in (*_ANSWERS[:-1], NotSent))
-    raise PlayFailed(f"{answer!r} is no answer: give one of {known}, or an exception")
+    known = ", ".join(kind.__name__ for kind in (Lost, Slow, Always, *_PLAIN[:-1], NotSent))
+    raise PlayFailed(f"{answer!r} is no answer here: give one of {known}, or an exception")

@@ -21,7 +21,7 @@ from tieout.testing.store import PlayStore
 from tieout.testing.timeline import Timeline
 from tieout.testing.virtual import VirtualLoop, VirtualTime, finish
 
-WAKES = 20_000
+WAKES = 10_000
 """How often one wait of a test may find something to do: some seconds of real time, far more than a process needs."""
 
 CLIENT_PAUSE = 1.0
