@@ -43,8 +43,9 @@ from tieout.errors import (
 )
 from tieout.once import Absent, Answered, HttpAnswer, HttpOnce, HttpRules, InFlight, Once, current_tx
 from tieout.process.define import Final, Next, call, snapshot, start, volatile
-from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Sending, Succeeded, Unknown
+from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Succeeded, Unknown
 from tieout.process.process import Process
+from tieout.process.sending import Sending
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView
 from tieout.process.waits import Cancelled, ChildEnd, ChildrenEnded, cancel, children, join, timer

@@ -17,8 +17,9 @@ from tieout.process.call_type import CallType
 from tieout.process.gate import Gate, Report
 from tieout.process.landing import with_entry
 from tieout.process.moving import LostError
-from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Sending, Succeeded, Unknown
+from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded, Unknown
 from tieout.process.record import By, Entry, Record, Source
+from tieout.process.sending import Sending
 from tieout.process.store import ProcessStore
 from tieout.process.world import World, log
 

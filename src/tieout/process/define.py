@@ -12,7 +12,8 @@ import msgspec
 
 from tieout.contracts import Transaction
 from tieout.errors import InvalidParams
-from tieout.process.outcomes import Answer, Failed, Found, Sending
+from tieout.process.outcomes import Answer, Failed, Found
+from tieout.process.sending import Sending
 
 T = TypeVar("T")
 P = ParamSpec("P")

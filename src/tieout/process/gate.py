@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ class Gate:
         """
         for _ in range(JUDGEMENTS):
             try:
-                return await self.world.transact(lambda tx, known=hint: self._judge(tx, report, known))  # type: ignore[misc]
+                return await self.world.transact(partial(self._judge, report=report, hint=hint))
             except LostError:
                 hint = None
             except StepError as error:

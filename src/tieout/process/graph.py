@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from tieout.contracts import Database
@@ -75,7 +76,7 @@ async def check(database: Database, store: SqlProcessStore, types: dict[str, Pro
     for status in ("running", "held"):
         wanted = Filter(status=status, limit=PAGE)
         while True:
-            page = await database.read(lambda tx, wanted=wanted: store.page(tx, wanted))  # type: ignore[misc]
+            page = await database.read(partial(store.page, wanted=wanted))
             problems += [problem for record in page if (problem := _problem(record, types)) is not None]
             if len(page) < PAGE:
                 break

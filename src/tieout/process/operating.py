@@ -12,7 +12,7 @@ from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
 from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
 from tieout.identity import digest, encode_json, storable_text
-from tieout.process.calls import Calls, normalised
+from tieout.process.calls import Calls
 from tieout.process.driving import CameTo, Driving
 from tieout.process.gate import JUDGEMENTS, Gate, conflict_alarm
 from tieout.process.landing import call_of, with_entry
@@ -180,9 +180,11 @@ class Operating:
         call = call_of(self.world.type_of(record), entry)
         if call is None:
             raise NotAllowed(f"this code has no call {entry.step!r} of {record.type}")
-        outcome = Failed(code or "settled", act.reason) if choice == "failed" else normalised(call, Succeeded(value))
-        at = self.world.server_time(record)
-        claim = claim_of(outcome, "operator", "operator", at, call.rules, entry)  # type: ignore[arg-type]
+        if choice == "failed":
+            outcome: Succeeded[Any] | Failed = Failed(code or "settled", act.reason)
+        else:
+            outcome = Succeeded(call.answer.storable(value))
+        claim = claim_of(outcome, "operator", "operator", self.world.server_time(record), call.rules, entry)
         return msgspec.structs.replace(claim, mismatch=())
 
     async def _evidence_against(self, tx: Transaction, record: Record, entry: Entry, claim: FinalClaim) -> Alarm | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from tieout.contracts import Transaction
@@ -34,8 +36,8 @@ class Retention:
         """
         retired, since = 0, 0
         while True:
-            batch = await self.world.database.read(lambda tx, since=since: self.store.to_retire(tx, age, since, BATCH))  # type: ignore[misc]
-            retired += await self.world.transact(lambda tx, batch=batch: self._shrink(tx, batch))  # type: ignore[misc]
+            batch = await self.world.database.read(partial(self.store.to_retire, age=age, since=since, limit=BATCH))
+            retired += await self.world.transact(partial(self._shrink, batch=batch))
             if len(batch) < BATCH:
                 return retired
             since = batch[-1].created

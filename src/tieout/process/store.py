@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from tieout.contracts import Clock, Param, Row, Transaction
+from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
 from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
 
@@ -67,14 +67,13 @@ class StateCount(msgspec.Struct, frozen=True):
 
 
 class StoredState(msgspec.Struct, frozen=True):
-    """A state that stored processes stand at, the newest version of them, and the id of one."""
+    """A state that stored processes stand at, and the newest version of them."""
 
     type: str
     state: str
     status: str
     version: int
     processes: int
-    sample: bytes
 
 
 class Overdue(msgspec.Struct, frozen=True):
@@ -318,11 +317,13 @@ class SqlProcessStore:
 
     async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
         """Store the requests of children that are to be started; one that is there already is left as it is."""
-        rows: list[dict[str, Param]] = [
-            {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
-            for n, one in enumerate(children)
-        ]
-        await tx.execute_many(self.sql.add_child, rows)
+        await tx.execute_many(
+            self.sql.add_child,
+            [
+                {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
+                for n, one in enumerate(children)
+            ],
+        )
 
     async def pending_children(self, tx: Transaction, parent: bytes, limit: int) -> list[Child]:
         """Children that are not started yet, in their order."""
