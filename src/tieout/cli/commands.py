@@ -22,6 +22,7 @@ root = cyclopts.App(
     help_format="plaintext",
     default_parameter=cyclopts.Parameter(negative=""),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 process.commands.command(settling.settle)
 process.commands.command(machine.graph)

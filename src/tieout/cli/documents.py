@@ -22,6 +22,7 @@ def process_document(record: Record) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(view(record))
     del document["replayed"]
     document["deadline"] = record.deadline
+    document["wish"] = None if record.wish is None else msgspec.json.decode(record.wish)
     document["trail"] = [_timed(move) for move in document["trail"]]
     for call, entry in zip(document["calls"], record.calls, strict=True):
         call |= {"closed": entry.closed, "opened": iso(entry.opened or record.created), "sent": iso(entry.sent)}

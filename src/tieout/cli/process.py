@@ -128,6 +128,17 @@ async def resume(
 
 
 @commands.command
+async def cancel(
+    id: Id = None, /, *, by: RequestKey = BY_ID, who: Who, where: Where = ANYWHERE, json: Json = False
+) -> None:
+    """Wish that a process be cancelled: its type's own step does so once no call is open. Needs the App."""
+    async with opened(where, code=True) as app:
+        process = raw_id(by.id_or(id))
+        await app.operate.cancel(process, who.act)
+        await tell(app, process, "to be cancelled as soon as no call of it is open", as_json=json)
+
+
+@commands.command
 async def query(
     id: Id = None, /, *, by: RequestKey = BY_ID, who: Who, where: Where = ANYWHERE, json: Json = False
 ) -> int:

@@ -59,6 +59,8 @@ def _facts(record: Record) -> list[tuple[str, Any]]:
         ("due", when(record.due, now)),
         ("lane", record.lane),
         ("deadline", when(record.deadline, now)),
+        ("parent", record.parent.hex() if record.parent else None),
+        ("cancel", record.wish),
         ("params", record.params),
         ("snapshots", record.snapshots),
         ("result", record.result),

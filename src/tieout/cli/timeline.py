@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tieout.process.inspecting import Inspection
-from tieout.process.record import Transition
+from tieout.process.record import By, Transition
 
-MARKS = {"immediate": "●", "query": "▲", "push": "■", "sweep": "◆", "operator": "★"}
+MARKS: dict[str, str] = {"immediate": "●", "query": "▲", "push": "■", "sweep": "◆", "operator": "★"}
 """One mark for each way on: told apart without colour."""
 
-_BROUGHT_BY = {"call": "the call's own answer", "query": "a query", "message": "a message", "operator": "a person"}
+BROUGHT_BY: dict[By, str] = {
+    "call": "the call's own answer",
+    "query": "a query",
+    "message": "a message",
+    "operator": "a person",
+    "timer": "a timer",
+    "children": "its children",
+}
+"""What moved a process, in words."""
 
 
 class Moment(NamedTuple):
@@ -42,9 +50,10 @@ def sentence(inspection: Inspection) -> str:
         return f"{where}: nothing has moved it since it was started"
     last = record.trail[-1]
     after = (last.at - record.created) / 1e6
-    return f"{where}: moved by {last.source}, {_BROUGHT_BY[last.by]}, {after:.3f} s after it was started"
+    return f"{where}: moved by {last.source}, {BROUGHT_BY[last.by]}, {after:.3f} s after it was started"
 
 
 def _moved(move: Transition) -> Moment:
     actor = f" ({move.actor})" if move.actor else ""
-    return Moment(move.at, move.source, f"#{move.n} -> {move.to}", f"{_BROUGHT_BY[move.by]}{actor}")
+    call = f"#{move.n} " if move.n else ""
+    return Moment(move.at, move.source, f"{call}-> {move.to}", f"{BROUGHT_BY[move.by]}{actor}")

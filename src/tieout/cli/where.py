@@ -117,12 +117,17 @@ def _chosen(where: Where) -> tuple[str | None, str | None]:
 
 async def _made(thing: Any, spec: str, stack: AsyncExitStack) -> App:
     """The App that a name stands for: itself, or what its factory returns, awaited or entered where that is needed."""
-    if callable(thing) and not isinstance(thing, App):
-        thing = thing()
-        if inspect.isawaitable(thing):
-            thing = await thing
-    if isinstance(thing, AbstractAsyncContextManager) and not isinstance(thing, App):
-        thing = await stack.enter_async_context(thing)
+    try:
+        if callable(thing) and not isinstance(thing, (App, type)):
+            thing = thing()
+            if inspect.isawaitable(thing):
+                thing = await thing
+        if isinstance(thing, AbstractAsyncContextManager) and not isinstance(thing, App):
+            thing = await stack.enter_async_context(thing)
+    except TieoutError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{spec} raised {type(error).__name__}: {error}{_place_of(error)}") from error
     if not isinstance(thing, App):
         raise ConfigError(f"{spec} is no tieout.App and makes none: it is of type {type(thing).__name__}")
     return thing
@@ -132,9 +137,12 @@ def _not_imported(module: str, error: Exception) -> ConfigError:
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     if missing and f"{module}.".startswith(f"{missing}."):
         return ConfigError(f"there is no module {missing!r} in this folder or on the path")
+    return ConfigError(f"{module} cannot be imported: {type(error).__name__}: {error}{_place_of(error)}")
+
+
+def _place_of(error: Exception) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
-    return ConfigError(f"{module} cannot be imported: {type(error).__name__}: {error}{where}")
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
 
 
 def _apps_of(module: str) -> str:

@@ -58,9 +58,9 @@ async def worker(
 
 
 async def _until_told(app: App, *, as_json: bool) -> None:
+    stop = Stop()
     types = sorted(app.types)
     log.info("sweeping %s, up to %d at a time; SIGTERM drains", ", ".join(types), app.limits.in_flight)
-    stop = Stop()
     if as_json:
         emit({"event": "sweeping", "pid": os.getpid(), "types": types, "limits": app.limits})
     number = await stop.told

@@ -8,7 +8,7 @@ from tieout.app import App
 from tieout.cli.doctor.finding import Check, Finding
 from tieout.cli.printing import age
 from tieout.contracts import Row, Transaction
-from tieout.errors import StatementError
+from tieout.errors import DatabaseError
 
 _SETTING = "SELECT setting FROM pg_settings WHERE name = :name"
 
@@ -35,6 +35,9 @@ SELECT count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle,
 FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND xact_start < statement_timestamp() - :age * interval '1 second'
 """
+
+_NO_EPOCH = {"42501", "42883", "42601", "0A000"}
+"""What a server answers that does not let this user know, or only speaks PostgreSQL's protocol."""
 
 _EPOCH = "SELECT system_identifier FROM pg_control_system()"
 
@@ -126,7 +129,9 @@ async def postgres_epoch(app: App) -> Finding:
 
     try:
         await app.database.read(work)
-    except StatementError:
+    except DatabaseError as error:
+        if error.sqlstate not in _NO_EPOCH:
+            raise
         mend = "GRANT EXECUTE ON FUNCTION pg_control_system() TO the user of the URL"
         return Finding("postgres-epoch", "note", "this server does not tell its epoch", mend)
     return Finding("postgres-epoch", "ok", "an abandoned primary would be refused")

@@ -87,7 +87,7 @@ async def _states(app: App) -> list[StoredState]:
 
 def _is_known(app: App, state: StoredState) -> bool:
     known = app.types.get(state.type)
-    return known is not None and state.version <= known.version and state.state in known.calls
+    return known is not None and state.version <= known.version and state.state in known.states
 
 
 CHECKS: tuple[Check, ...] = (code, overdue, held, alarms)

@@ -74,7 +74,7 @@ GROUP BY type, state, status
 ORDER BY type, state, status
 
 -- name: stored_states
-SELECT type, state, status, max(version) AS version, count(*) AS processes, min(id) AS sample
+SELECT type, state, status, max(version) AS version, count(*) AS processes
 FROM tieout_process
 WHERE status IN ('running', 'held')
 GROUP BY type, state, status
