@@ -30,13 +30,20 @@ class Codec:
 
     def plain(self, value: Any) -> Any:
         """`value` as plain JSON values, checked against the type; raise `InvalidParams`."""
+        plain = self.unchecked(value)
         try:
-            plain = msgspec.to_builtins(value, str_keys=True)
             msgspec.convert(plain, self.kind)
         except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
             raise InvalidParams(f"{self.what}: {error}") from error
         self.check_finite(plain)
         return plain
+
+    def unchecked(self, value: Any) -> Any:
+        """`value` as plain JSON values, whatever its type; raise `InvalidParams` for what has none."""
+        try:
+            return msgspec.to_builtins(value, str_keys=True)
+        except (TypeError, ValueError, UnicodeError, RecursionError) as error:
+            raise InvalidParams(f"{self.what}: {error}") from error
 
     def check_finite(self, fields: Any) -> None:
         """Raise `InvalidParams` when a field of type Decimal is NaN or infinite: it could not be compared."""

@@ -102,9 +102,9 @@ class ProcessType:
         return Identity(process_id(self.name, owner, key), owner, key)
 
     def stored_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The plain values of every param that is not volatile, defaults included."""
+        """The plain values of every param that is not volatile, defaults included; raise `InvalidParams`."""
         kept = {name: params[name] for name in self.params.kind.__struct_fields__ if name not in self.volatile}
-        return cast("dict[str, Any]", msgspec.to_builtins(kept, str_keys=True))
+        return cast("dict[str, Any]", self.params.unchecked(kept))
 
     def read_params(self, text: str) -> dict[str, Any]:
         """The typed params of a stored process; those that it never stored are left out."""
