@@ -178,9 +178,9 @@ class Engine:
                 raised = doubt  # it may be our own transaction that is at work still: its end is waited for
             tried += 1
             doubt = raised if isinstance(raised, CommitUnknown) else doubt
-            if not _may_help(raised):
-                return await self._unless_answered(request, raised)
-            if tried == TRIES:
+            if not _is_passing(raised) and (given := await self._replay(request)) is not None:
+                return given
+            if tried == TRIES or not (_is_passing(raised) or isinstance(raised, AlreadyThereError)):
                 raise raised
             await self._pause(tried)
 
@@ -199,14 +199,13 @@ class Engine:
 
         return await self.database.transact(attempt)
 
-    async def _unless_answered(self, request: Request, raised: Exception) -> Given:
+    async def _replay(self, request: Request) -> Given | None:
+        """The answer that is there; None when there is none, or when that cannot be told now."""
         try:
             stored = await self.database.read(lambda tx: self.store.read(tx, request.id))
         except DatabaseError:
-            raise raised from None
-        if stored is None:
-            raise raised
-        return _given(request, verdict(request, stored, free=False))
+            return None
+        return None if stored is None else _given(request, verdict(request, stored, free=False))
 
     async def _outwait(self, turn: Turn, ends: float, looks: int) -> int:
         """Look again after a pause, and until the turn has ended; how often that was, with what was before.
@@ -241,9 +240,9 @@ class Engine:
         return duration * (0.5 + self.chance.random() / 2)
 
 
-def _may_help(error: Exception) -> bool:
-    """Whether the same transaction, run again, can end otherwise."""
-    return error.retryable if isinstance(error, DatabaseError) else isinstance(error, AlreadyThereError)
+def _is_passing(error: Exception) -> bool:
+    """Whether the database says that the same transaction, run again, can succeed."""
+    return isinstance(error, DatabaseError) and error.retryable
 
 
 def _constant(kept: Kept) -> Work:
