@@ -107,11 +107,12 @@ class Moving:
     async def save(self, tx: Transaction, record: Record, due: int | None) -> None:
         """Store a changed copy of a row; raise `LostError` when the row has changed meanwhile."""
         # Counted from before the statement: a lease believed longer than the row's would be worked past its end.
-        due_at = None if due is None else self.world.server_time(record) + due
+        now = self.world.server_time(record)
         if not await self.world.store.save(tx, record, due):
             raise LostError
         record.fence += 1
-        record.due = due_at
+        record.changed = now
+        record.due = None if due is None else now + due
 
     async def keep_after(self, error: StepError) -> Record | None:
         """Keep the claim whose step raised, and back off; None when the row has changed meanwhile."""
