@@ -12,11 +12,11 @@ import msgspec
 THRESHOLD = 20
 """Failures in a row that open a breaker."""
 
-FIRST_PAUSE = 1.0
+FIRST_PAUSE = 0.5
 """Seconds that a breaker stays open the first time; doubled on each failed trial."""
 
-LONGEST_PAUSE = 30.0
-"""Longest pause, in seconds: how late a worker may notice that a downstream is back."""
+LONGEST_PAUSE = 5.0
+"""Longest pause, in seconds: how late a worker may notice that a downstream is back. A trial is one request."""
 
 
 FULL = 64
