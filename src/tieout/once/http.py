@@ -116,9 +116,11 @@ class HttpOnce:
         A route that answers below 400 commits. A refusal rolls back what the route wrote and is kept alone; a status
         in `forgotten`, or from 500 on, rolls back and is not kept.
         """
+        fresh = HttpAnswer(500)
 
         async def work(tx: Transaction) -> Kept:
-            answer = await route(tx)
+            nonlocal fresh
+            fresh = answer = await route(tx)
             match disposal(answer.status, self.rules.forgotten):
                 case "commit":
                     return _kept(answer)
@@ -131,7 +133,7 @@ class HttpOnce:
             kept, replayed = await self._engine.run(request, work, keep=self._options.keep, wait=self._options.wait)
         except ForgottenError as forgotten:
             return Answered(forgotten.answer, replayed=False)
-        return Answered(_answer(kept), replayed)
+        return Answered(_answer(kept) if replayed else fresh, replayed)
 
     async def find(self, key: str, /, *, owner: str = "") -> Answered[HttpAnswer] | InFlight | Absent:
         """What became of a key: what a GET by key answers. The promise is that of `Once.find`."""
