@@ -34,7 +34,8 @@ from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Record, Source
 from tieout.process.retention import Retention
-from tieout.process.store import Filter, SqlProcessStore
+from tieout.process.sql_store import SqlProcessStore
+from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
 from tieout.process.world import World
 from tieout.worker import Limits, Worker

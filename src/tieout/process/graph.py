@@ -9,7 +9,8 @@ from tieout.contracts import Database
 from tieout.process.fitting import why_lost
 from tieout.process.process_type import CANCEL, ProcessType
 from tieout.process.record import Record
-from tieout.process.store import Filter, SqlProcessStore
+from tieout.process.sql_store import SqlProcessStore
+from tieout.process.store import Filter
 
 PAGE = 500
 """Processes decoded at a time."""

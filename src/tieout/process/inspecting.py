@@ -10,7 +10,8 @@ from tieout.contracts import Database, Transaction
 from tieout.errors import UnknownProcess
 from tieout.identity import call_key
 from tieout.process.record import Record
-from tieout.process.store import SqlProcessStore, Stray
+from tieout.process.sql_store import SqlProcessStore
+from tieout.process.store import Stray
 
 
 class Inspection(NamedTuple):

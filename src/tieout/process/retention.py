@@ -11,7 +11,7 @@ from tieout.process.call_type import CallType
 from tieout.process.landing import call_of
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Entry, Record
-from tieout.process.store import SqlProcessStore
+from tieout.process.sql_store import SqlProcessStore
 from tieout.process.world import World
 
 BATCH = 200

@@ -1,0 +1,222 @@
+"""Processes in the user's database: one typed function for each named statement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from tieout.contracts import Clock, Row, Transaction
+from tieout.database.query import load
+from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
+from tieout.process.store import EndedChild, Filter, NewProcess, Overdue, StateCount, StoredState, Stray
+
+log = logging.getLogger("tieout.process")
+
+_CALLS = Record.__struct_fields__.index("calls")
+_TRAIL = Record.__struct_fields__.index("trail")
+
+
+class SqlProcessStore:
+    """Processes over named SQL."""
+
+    def __init__(self, dialect: str, clock: Clock) -> None:
+        self.sql = load("tieout.process", dialect)
+        self.clock = clock
+
+    async def insert(self, tx: Transaction, process: NewProcess) -> int | None:
+        """Insert it with fence 1; the server's time, or None when the id exists (then nothing was written)."""
+        row = await tx.fetch_one(
+            self.sql.insert_process,
+            id=process.id,
+            type=process.type,
+            owner=process.owner,
+            request_key=process.request_key,
+            version=process.version,
+            state=process.state,
+            status=process.status,
+            due_in=process.due_in,
+            lane=process.lane,
+            params=process.params,
+            snapshots=process.snapshots,
+            calls=process.calls,
+            result=process.result,
+            deadline_in=process.deadline_in,
+            parent=process.parent,
+        )
+        return None if row is None else int(row[0])
+
+    async def read(self, tx: Transaction, process: bytes) -> Record | None:
+        """The row as committed before this statement, or changed by this transaction; None when there is none."""
+        asked_at = self.clock.monotonic()
+        row = await tx.fetch_one(self.sql.read_process, id=process)
+        return None if row is None else self._record(row, asked_at)
+
+    async def save(self, tx: Transaction, record: Record, due_in: int | None) -> bool:
+        """Write what may change of it and raise the fence; False when the row's fence is not the record's."""
+        matched = await tx.execute(
+            self.sql.save_process,
+            id=record.id,
+            fence=record.fence,
+            state=record.state,
+            status=record.status,
+            due_in=due_in,
+            lane=record.lane,
+            params=record.params,
+            snapshots=record.snapshots,
+            calls=encode_calls(record.calls),
+            trail=encode_trail(record.trail),
+            result=record.result,
+            note=record.note,
+            attempts=record.attempts,
+            errors=record.errors,
+            wish=record.wish,
+        )
+        return matched == 1
+
+    async def postpone(self, tx: Transaction, process: bytes, fence: int, due_in: int, note: str) -> bool:
+        """Set when a running process is due; False when its fence is another or it does not run."""
+        matched = await tx.execute(self.sql.postpone_process, id=process, fence=fence, due_in=due_in, note=note)
+        return matched == 1
+
+    async def hasten(self, tx: Transaction, process: bytes) -> bool:
+        """Make a running process due now; False when it does not run or is due already."""
+        return await tx.execute(self.sql.hasten_process, id=process) == 1
+
+    async def count_duplicate(self, tx: Transaction, process: bytes) -> None:
+        """Count one more report of a final that was known."""
+        await tx.execute(self.sql.count_duplicate, id=process)
+
+    async def claim(
+        self, tx: Transaction, lanes: list[str], types: dict[str, int], share: int, lease: int, low: int
+    ) -> list[Record]:
+        """Due processes of these types, at most `share` of each lane, made due only after `lease` microseconds."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(
+            self.sql.claim_processes,
+            lanes=lanes,
+            types=list(types),
+            versions=list(types.values()),
+            share=share,
+            lease=lease,
+            low=low,
+        )
+        return [record for row in rows if (record := self._legible(row, asked_at)) is not None]
+
+    async def lanes(self, tx: Transaction) -> list[str]:
+        """Every lane that a running process of any type waits on, by name; costs one look-up for each."""
+        return [str(lane) for (lane,) in await tx.fetch(self.sql.lanes_in_use)]
+
+    async def overdue(self, tx: Transaction, types: list[str], age: int) -> list[Overdue]:
+        """Lanes with processes that have been due for longer than `age` microseconds."""
+        return [Overdue(*row) for row in await tx.fetch(self.sql.lanes_overdue, types=types, age=age)]
+
+    async def page(self, tx: Transaction, wanted: Filter) -> list[Record]:
+        """Processes, newest first."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(
+            self.sql.list_processes,
+            type=wanted.type,
+            state=wanted.state,
+            status=wanted.status,
+            since=wanted.since,
+            before=wanted.before,
+            before_id=wanted.before_id,
+            limit=wanted.limit,
+        )
+        return [self._record(row, asked_at) for row in rows]
+
+    async def counts(self, tx: Transaction) -> list[StateCount]:
+        """How many processes stand where; reads the whole table."""
+        return [StateCount(*row) for row in await tx.fetch(self.sql.count_processes)]
+
+    async def stored_states(self, tx: Transaction) -> list[StoredState]:
+        """The states at which processes that are not final stand."""
+        return [StoredState(*row) for row in await tx.fetch(self.sql.stored_states)]
+
+    async def to_retire(self, tx: Transaction, age: int, since: int, limit: int) -> list[Record]:
+        """Final processes unchanged for `age` microseconds and created at or after `since`, oldest first."""
+        asked_at = self.clock.monotonic()
+        rows = await tx.fetch(self.sql.finals_to_retire, age=age, since=since, limit=limit)
+        return [self._record(row, asked_at) for row in rows]
+
+    async def purge_tombstones(self, tx: Transaction, age: int, limit: int) -> int:
+        """Forget tombstones unchanged for `age` microseconds; how many."""
+        return await tx.execute(self.sql.purge_tombstones, age=age, limit=limit)
+
+    async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
+        """Keep a report of an unknown call, unless `limit` of them are kept already."""
+        await tx.execute(self.sql.keep_stray, call_key=call_key, digest=digest, body=body, limit=limit)
+
+    async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
+        """Store the requests of children that are to be started; one that is there already is left as it is."""
+        await tx.execute_many(
+            self.sql.add_child,
+            [
+                {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
+                for n, one in enumerate(children)
+            ],
+        )
+
+    async def pending_children(self, tx: Transaction, parent: bytes, limit: int) -> list[Child]:
+        """Children that are not started yet, in their order."""
+        return [Child(*row) for row in await tx.fetch(self.sql.pending_children, parent=parent, limit=limit)]
+
+    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> None:
+        """Note that a child has been started."""
+        await tx.execute(self.sql.child_started, parent=parent, child=child)
+
+    async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
+        """Note that a child will never start, and why (JSON)."""
+        await tx.execute(self.sql.child_refused, parent=parent, child=child, result=result)
+
+    async def fold_children(self, tx: Transaction, parent: bytes) -> int:
+        """Note of all started children that are final how they ended; how many are still open."""
+        await tx.execute(self.sql.fold_children, parent=parent)
+        row = await tx.fetch_one(self.sql.open_children, parent=parent)
+        return 0 if row is None else int(row[0])
+
+    async def ended_children(self, tx: Transaction, parent: bytes) -> list[EndedChild]:
+        """How the children ended, in their order."""
+        return [EndedChild(*row) for row in await tx.fetch(self.sql.ended_children, parent=parent)]
+
+    async def forget_children(self, tx: Transaction, parent: bytes) -> None:
+        """Forget the children of a state that the parent leaves."""
+        await tx.execute(self.sql.forget_children, parent=parent)
+
+    async def recall(self, tx: Transaction, process: bytes, name: str) -> str | None:
+        """The value (JSON) kept under a name, or None."""
+        row = await tx.fetch_one(self.sql.recall, process=process, name=name)
+        return None if row is None else str(row[0])
+
+    async def keep_recall(self, tx: Transaction, process: bytes, name: str, value: str) -> bool:
+        """Keep a value (JSON) under a name; False when there is one."""
+        return await tx.execute(self.sql.keep_recall, process=process, name=name, value=value) == 1
+
+    async def forget_recalls(self, tx: Transaction, process: bytes) -> None:
+        """Forget what was kept for a process that has ended."""
+        await tx.execute(self.sql.forget_recalls, process=process)
+
+    async def strays(self, tx: Transaction, call_key: str) -> list[Stray]:
+        """The reports kept for a call that was unknown when they came, oldest first."""
+        return [Stray(*row) for row in await tx.fetch(self.sql.strays_of, call_key=call_key)]
+
+    async def forget_strays(self, tx: Transaction, age: int) -> int:
+        """Forget reports of unknown calls older than `age` microseconds; how many."""
+        return await tx.execute(self.sql.forget_strays, age=age)
+
+    def _legible(self, row: Row, asked_at: float) -> Record | None:
+        """The record of a claimed row, or None: one row that cannot be read must not stop all others."""
+        try:
+            return self._record(row, asked_at)
+        except msgspec.DecodeError:
+            log.exception("process %s cannot be read by this code: it is passed over", bytes(row["id"]).hex())
+            return None
+
+    def _record(self, row: Row, asked_at: float) -> Record:
+        values = list(row)
+        values[_CALLS] = decode_calls(values[_CALLS])
+        values[_TRAIL] = decode_trail(values[_TRAIL])
+        values.append(asked_at)
+        return Record(*values)
