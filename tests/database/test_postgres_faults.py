@@ -12,6 +12,8 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 from tieout.database import connect
+from tieout.database.postgres_hosts import Hosts, parse
+from tieout.database.postgres_pool import Pool
 from tieout.errors import (
     CommitUnknown,
     ConfigError,
@@ -151,6 +153,37 @@ async def test_a_full_pool_is_told_after_a_bounded_wait(postgres, monkeypatch):
     results = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(result) for result in results[1:]] == [list, list]
     await database.close()
+
+
+@pytest.mark.parametrize("give_back", ["release", "discard"])
+async def test_a_waiter_cancelled_when_served_loses_nothing(postgres, give_back):
+    """A waiter that is cancelled in the very moment in which it gets a connection passes it on."""
+    pool = Pool(Hosts(parse(postgres.url())).connect, 1)
+    link = await pool.acquire()
+    waiters = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+    await asyncio.sleep(0)
+    getattr(pool, give_back)(link)
+    waiters[0].cancel()
+    again = await asyncio.wait_for(waiters[1], 2)
+    assert (again is link) == (give_back == "release")
+    assert waiters[0].cancelled()
+    pool.release(again)
+    await pool.close()
+
+
+async def test_a_cancelled_caller_does_not_wait_for_the_server(proxy, fragile):
+    """Who is cancelled while the server hangs is free at once, and so is the slot of the connection."""
+    for _ in range(3):
+        proxy.lose("hang", named(b"second"))
+        hanging = asyncio.create_task(fragile.transact(twice))
+        await asyncio.wait((hanging,), timeout=0.3)
+        hanging.cancel()
+        begun = time.monotonic()
+        await asyncio.wait((hanging,))
+        assert (hanging.cancelled(), time.monotonic() - begun < 0.2) == (True, True)
+        proxy.cut()
+    await fragile.transact(executing(ADD, id=1, n=1))
+    assert await points(fragile) == 101
 
 
 async def test_old_connections_are_replaced(postgres, monkeypatch):

@@ -141,6 +141,27 @@ async def test_finds_the_new_primary_and_refuses_the_old_one(server):
         standby.remove()
 
 
+async def test_leaves_a_primary_that_became_read_only(server):
+    """When the primary is made read-only and a standby promoted, the next try finds the new one."""
+    standby = await asyncio.to_thread(server.standby, "b")
+    try:
+        database = await opened(
+            server.url(**SHORT).replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}")
+        )
+        await asyncio.to_thread(standby.wait_for, "SELECT to_regclass('sample') IS NOT NULL", "t")
+        await asyncio.gather(*(database.transact(executing(ADD, id=1, n=0)) for _ in range(8)))
+        await asyncio.to_thread(server.psql, "ALTER SYSTEM SET default_transaction_read_only = on")
+        await asyncio.to_thread(server.psql, "SELECT pg_reload_conf()")
+        await asyncio.to_thread(server.wait_for, "SHOW default_transaction_read_only", "on")
+        await asyncio.to_thread(standby.promote)
+        await refused(DatabaseReadOnly, database.transact(executing(ADD, id=1, n=1)))
+        await asyncio.gather(*(database.transact(executing(ADD, id=1, n=1)) for _ in range(8)))
+        assert await asyncio.to_thread(standby.psql, "SELECT points FROM account WHERE id = 1") == "108"
+        await database.close()
+    finally:
+        standby.remove()
+
+
 async def test_a_frozen_primary_that_thaws_gets_no_commit(server):
     """A transaction that was open on the old primary is not committed there once the new one has been seen."""
     standby = await asyncio.to_thread(server.standby, "b")

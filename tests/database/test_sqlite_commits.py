@@ -187,13 +187,17 @@ async def test_closing_serves_or_refuses_everybody(tmp_path):
     database = connect(f"sqlite:///{tmp_path}/a.db")
     await database.open()
     await database.transact(make_tables)
-    tasks = [asyncio.create_task(database.transact(executing(ADD, id=1, n=1))) for _ in range(50)]
+    add = executing(ADD, id=1, n=1)
+    tasks = [asyncio.create_task(database.transact(add)) for _ in range(50)]
     await asyncio.sleep(0)
+    tasks += [asyncio.create_task(database.transact(add)) for _ in range(50)]
+    tasks += [asyncio.create_task(database.read(add)) for _ in range(50)]
     closing = asyncio.create_task(database.close())
-    tasks += [asyncio.create_task(database.transact(executing(ADD, id=1, n=1))) for _ in range(50)]
+    tasks += [asyncio.create_task(database.transact(add)) for _ in range(50)]
     results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
     await closing
-    assert {type(result) for result in results} <= {int, AppClosed}
+    assert {type(result) for result in results} <= {int, AppClosed, StatementError}
+    assert sum(type(result) is AppClosed for result in results) >= 50
     await database.open()
     assert await points(database) == 100 + results.count(1)
     await database.close()

@@ -27,7 +27,7 @@ class Proxy:
 
     def lose(self, fault: Fault, when: Callable[[bytes], bool]) -> None:
         """Arm it: the next request for which `when` is true meets the fault."""
-        self._fault, self._when = fault, when
+        self._fault, self._when, self._hung = fault, when, asyncio.Event()
 
     def cut(self) -> None:
         """Let the server see that the connections which hang are gone."""

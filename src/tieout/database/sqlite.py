@@ -103,11 +103,13 @@ class SqliteDatabase(_Sqlite):
         if self._pid != os.getpid():
             return
         self._pid = 0
-        threads, self._threads = self._threads, []
+        (writer, *readers), self._threads = self._threads, []
+        # The last connection to go empties the log into the file: let it be the one that may write.
+        self._reads.close(len(readers))
+        for reader in readers:
+            await asyncio.to_thread(reader.join)
         self._writes.close(1)
-        self._reads.close(len(threads) - 1)
-        for thread in threads:
-            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(writer.join)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         result: T = await self._queued(work).future

@@ -74,6 +74,15 @@ class Committer:
             return self._refused(following, error)
         members: list[M] = []
         done: list[M] = []
+        try:
+            self._run_members(following, members, done)
+            self._commit(done)
+        except BaseException as error:  # noqa: BLE001 - members must hear of it: nobody else would
+            self._roll_back()
+            _fail([member for member in members if member.error is None], error)
+        return members
+
+    def _run_members(self, following: Callable[[], M | None], members: list[M], done: list[M]) -> None:
         most = self._size()
         ends = time.monotonic() + BATCH_SECONDS
         while len(members) < most and time.monotonic() < ends and (member := following()) is not None:
@@ -82,9 +91,8 @@ class Committer:
                 done.append(member)
             elif not self._session.connection.in_transaction:
                 _fail(done, member.error)
-                return members
-        self._commit(done)
-        return members
+                done.clear()
+                return
 
     def _begin(self) -> None:
         if self._broken:
@@ -134,18 +142,19 @@ class Committer:
             self._roll_back()
 
     def _commit(self, done: Sequence[Member]) -> None:
+        if not done:
+            self._roll_back()
+            return
+        if self._hook:
+            self._hook("commit")
         try:
-            if done and self._hook:
-                self._hook("commit")
             self._run("COMMIT")
-            self.commits += bool(done)
-            if done and self._hook:
-                self._hook("committed")
         except sqlite3.Error as error:
             self._commit_failed(done, error)
-        except BaseException as error:  # noqa: BLE001 - whatever the hook raised is every member's
-            self._roll_back()
-            _fail(done, error)
+            return
+        self.commits += 1
+        if self._hook:
+            self._hook("committed")
 
     def _commit_failed(self, done: Sequence[Member], error: sqlite3.Error) -> None:
         self._roll_back()
@@ -171,9 +180,8 @@ class Committer:
 
 
 def _fail(members: Sequence[Member], error: BaseException | None) -> None:
-    """Give the error to members that had succeeded; a member's own error says nothing about the others."""
+    """Give members that had succeeded the error, each its own copy where it is of the database."""
+    if isinstance(error, sqlite3.Error):
+        error = from_sqlite(error)
     for member in members:
-        if isinstance(error, DatabaseError):
-            member.error = type(error)(str(error), error.sqlstate)
-        else:
-            member.error = error
+        member.error = type(error)(str(error), error.sqlstate) if isinstance(error, DatabaseError) else error

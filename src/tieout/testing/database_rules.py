@@ -106,6 +106,22 @@ class TransactionRules:
             await database.transact(work)
             assert await points(database) == 111
 
+    async def test_undoes_a_savepoint_that_swallowed_an_error(self, site: Site) -> None:
+        """A savepoint whose work caught a statement's error fails with it; what stood around it can go on."""
+        async with opened(site) as database:
+
+            async def careless(tx: Transaction) -> None:
+                await tx.execute(ADD, id=1, n=10)
+                await refused(UniqueViolation, tx.execute(INSERT, id=1, points=0))
+
+            async def work(tx: Transaction) -> None:
+                await tx.execute(ADD, id=1, n=1)
+                await refused(UniqueViolation, tx.savepoint(careless))
+                await tx.execute(ADD, id=1, n=1)
+
+            await database.transact(work)
+            assert await points(database) == 102
+
     async def test_does_not_commit_after_a_swallowed_error(self, site: Site) -> None:
         """Work that catches a statement's error and goes on writes nothing: the error comes out all the same."""
         async with opened(site) as database:
