@@ -31,6 +31,7 @@ from tieout.errors import (
     ReturnedWrongStep,
     SchemaMismatch,
     StaleEpoch,
+    StaleState,
     StatementError,
     TieoutError,
     TooLarge,
@@ -43,6 +44,7 @@ from tieout.errors import (
 )
 from tieout.once import Absent, Answered, HttpAnswer, HttpOnce, HttpRules, InFlight, Once, current_tx
 from tieout.process.define import Final, Next, call, snapshot, start, volatile
+from tieout.process.machine import Machine
 from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Succeeded, Unknown
 from tieout.process.process import Process
 from tieout.process.sending import Sending
@@ -86,6 +88,7 @@ __all__ = [
     "KeyInFlight",
     "KeyRetired",
     "Limits",
+    "Machine",
     "NewerVersion",
     "Next",
     "NotAllowed",
@@ -104,6 +107,7 @@ __all__ = [
     "SchemaMismatch",
     "Sending",
     "StaleEpoch",
+    "StaleState",
     "StatementError",
     "Succeeded",
     "TieoutError",

@@ -22,6 +22,7 @@
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
     │   ├── NotAllowed                  the command does not apply to the state that this is in
+    │   ├── StaleState                  the row has been moved by somebody else
     │   ├── ApprovalNeeded              recorded; a second person has to ask for the same
     │   ├── TooLarge                    a request's body is over the limit
     │   └── Overloaded                  a limit is reached: retry later
@@ -192,6 +193,16 @@ class NotAllowed(RequestError):
     """The command does not apply to the state that this is in."""
 
     code = "not-allowed"
+
+
+class StaleState(RequestError):
+    """The row has been moved by somebody else. `state` is where it stands, None when there is no such row."""
+
+    code = "stale-state"
+
+    def __init__(self, message: str, state: str | None) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class ApprovalNeeded(RequestError):
