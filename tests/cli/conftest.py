@@ -23,7 +23,7 @@ from tieout.cli import main
 
 HERE = Path(__file__).parent
 TIEOUT = Path(sys.executable).with_name("tieout")
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Longest wait for a command to come that far, on a busy machine."""
 
 
@@ -143,12 +143,20 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     sys.modules.pop("shop", None)
 
 
-@pytest.fixture
-def shop(bare: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    """The shop with its tables, and named by the environment."""
-    monkeypatch.setenv("TIEOUT_APP", "shop:app")
-    with sqlite3.connect(bare.file) as database:
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the shop's tables and tieout's, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "shop.db"
+    with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE delivered (id TEXT, code TEXT)")
     database.close()
-    assert bare.run("migrate").status == 0
+    assert main(["migrate", f"sqlite:///{file}"]) == 0
+    return file
+
+
+@pytest.fixture
+def shop(bare: Shop, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The shop with its tables, and named by the environment."""
+    monkeypatch.setenv("TIEOUT_APP", "shop:app")
+    shutil.copy(migrated, bare.file)
     return bare

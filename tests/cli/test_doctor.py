@@ -153,8 +153,8 @@ def test_verdicts(finding, level):
 
 @pytest.fixture(scope="module")
 def server():
-    """A PostgreSQL server set up for speed: that is, wrongly."""
-    server = Postgres(**FAST, synchronous_standby_names="")
+    """A PostgreSQL server, which each test sets up as it wants it."""
+    server = Postgres(**FAST)
     try:
         server.create()
         yield server
@@ -162,8 +162,15 @@ def server():
         server.remove()
 
 
+def restart(server: Postgres, **settings: str) -> None:
+    server.stop()
+    server.settings |= settings
+    server.start()
+
+
 def test_postgres_settings_that_lose_data(bare, server):
     """Settings that lose data in a crash, a pool that does not fit, and missing tables are found on a real server."""
+    restart(server, **FAST)
     lost = {"postgres-fsync", "postgres-full-page-writes", "postgres-synchronous-commit"}
     assert wrong(bare, server.url()) == {*lost, "migrations"}
     assert bare.run("migrate", server.url()).status == 0
@@ -178,30 +185,24 @@ def test_postgres_settings_that_lose_data(bare, server):
 
 def test_postgres_standbys(bare, server):
     """A standby that may miss commits is wrong; a synchronous one is right; one that is asked for and gone stalls."""
-    settings = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-    primary = Postgres(**settings, synchronous_standby_names="")
-    standby = None
+    restart(server, fsync="on", synchronous_commit="on", full_page_writes="on", synchronous_standby_names="")
+    assert bare.run("migrate", server.url()).status == 0
+    assert wrong(bare, server.url()) == set()
+    standby = server.standby("second")
     try:
-        primary.create()
-        assert bare.run("migrate", primary.url()).status == 0
-        assert wrong(bare, primary.url()) == set()
-        standby = primary.standby("second")
-        bare.wait_for(lambda: primary.psql("SELECT count(*) FROM pg_stat_replication") == "1", "the standby")
-        assert wrong(bare, primary.url()) == {"postgres-standby"}
-        primary.stop()
-        primary.settings["synchronous_standby_names"] = "second"
-        primary.start()
+        bare.wait_for(lambda: server.psql("SELECT count(*) FROM pg_stat_replication") == "1", "the standby")
+        assert wrong(bare, server.url()) == {"postgres-standby"}
+        restart(server, synchronous_standby_names="second")
         sync = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
-        bare.wait_for(lambda: primary.psql(sync) == "1", "the standby")
-        assert wrong(bare, primary.url()) == set()
+        bare.wait_for(lambda: server.psql(sync) == "1", "the standby")
+        assert wrong(bare, server.url()) == set()
         assert wrong(bare, standby.url()) == {"connection"}
         standby.kill()
-        bare.wait_for(lambda: primary.psql(sync) == "0", "the standby to go")
-        assert wrong(bare, primary.url()) == {"postgres-standby"}
+        bare.wait_for(lambda: server.psql(sync) == "0", "the standby to go")
+        assert wrong(bare, server.url()) == {"postgres-standby"}
     finally:
-        for each in (primary, standby):
-            if each is not None:
-                each.remove()
+        standby.remove()
+        restart(server, synchronous_standby_names="")
 
 
 def test_the_pool_tells_its_limit():

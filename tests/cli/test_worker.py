@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 @contextmanager

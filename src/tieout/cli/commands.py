@@ -20,7 +20,6 @@ root = cyclopts.App(
     help="Makes business results agree across systems that share no transaction, and shows that they do.",
     version=lambda: version("tieout"),
     help_format="plaintext",
-    default_parameter=cyclopts.Parameter(negative=""),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from tieout.cli.printing import SWITCH
 from tieout.demo import points as points_demo
 
 commands = cyclopts.App(name="demo", help="Complete businesses that fail on purpose, and an auditor that compares.")
@@ -20,8 +21,8 @@ def points(
     rate: Annotated[float, Parameter(help="Redemptions a second.")] = points_demo.DEFAULT_RATE,
     seed: Annotated[int, Parameter(help="The same seed plans the same faults.")] = 1,
     users: Annotated[int, Parameter(help="Accounts that are shared out among them.")] = points_demo.DEFAULT_USERS,
-    keep: Annotated[bool, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,
-    json: Annotated[bool, Parameter(name="--json", help="Print the figures as one last line of JSON.")] = False,
+    keep: Annotated[bool, SWITCH, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,
+    json: Annotated[bool, SWITCH, Parameter(name="--json", help="Print the figures as one last line of JSON.")] = False,
 ) -> int:
     """Exchange points for prizes through a service that lies, while both sides are killed; exit 0 if they agree."""
     return points_demo.run(db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep)

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tieout.app import App
-from tieout.cli.printing import Json, emit, say
+from tieout.cli.printing import SWITCH, Json, emit, say
 from tieout.cli.where import ANYWHERE, Place, Where, found
 from tieout.database import migrate as migrating
 
@@ -16,7 +16,7 @@ async def migrate(
     place: Annotated[Place, Parameter(help="module:app or a database URL; the same as --app or --db.")] = None,
     /,
     *,
-    plan: Annotated[bool, Parameter(help="Only say what would be applied.")] = False,
+    plan: Annotated[bool, SWITCH, Parameter(help="Only say what would be applied.")] = False,
     where: Where = ANYWHERE,
     json: Json = False,
 ) -> None:

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Json = Annotated[
-    bool, Parameter(name="--json", help="Print JSON on standard output, and nothing else there.", show_default=False)
-]
+SWITCH = Parameter(negative="", show_default=False)
+"""An option that is given or left out."""
+
+Json = Annotated[bool, SWITCH, Parameter(name="--json", help="Print JSON on standard output, and nothing else there.")]
 """The option that every command has."""
 
 UNBOUNDED = 10_000
