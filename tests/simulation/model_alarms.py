@@ -1,0 +1,93 @@
+"""The named statements of the alarm and audit stores, each as a function over the model's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.simulation.model_database import ModelTransaction, Result, StatementFunction
+
+ALARM, EVIDENCE, AUDIT = "tieout_alarm", "tieout_evidence", "tieout_audit"
+TABLES = (ALARM, EVIDENCE, AUDIT)
+
+COLUMNS = (
+    *("id", "kind", "object", "process", "severity", "state", "summary", "count", "first_at", "last_at"),
+    *("wish", "resolution", "note", "resolved_by", "resolved_at"),
+)
+
+Params = Mapping[str, Any]
+
+
+def raise_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
+    key = p["id"]
+    tx.wait_out(ALARM, key)
+    before = tx.see(ALARM, key)
+    if before is not None:
+        tx.write(ALARM, key, {**before, "count": before["count"] + 1, "last_at": now})
+        return [(before["count"] + 1,)]
+    new = {column: p.get(column) for column in COLUMNS}
+    tx.write(ALARM, key, {**new, "state": "open", "count": 1, "first_at": now, "last_at": now})
+    return [(1,)]
+
+
+def add_evidence(tx: ModelTransaction, now: int, p: Params) -> Result:
+    if sum(values["alarm"] == p["alarm"] for _, values in tx.seen(EVIDENCE)) >= p["limit"]:
+        return []
+    key = (p["alarm"], p["digest"])
+    tx.wait_out(EVIDENCE, key)
+    before = tx.see(EVIDENCE, key)
+    new = {"alarm": p["alarm"], "digest": p["digest"], "at": now, "count": 0, "body": p["body"]}
+    after = before or new
+    tx.write(EVIDENCE, key, {**after, "count": after["count"] + 1})
+    return [(after["count"] + 1,)]
+
+
+def read_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
+    values = tx.see(ALARM, p["id"])
+    return [] if values is None else [tuple(values[column] for column in COLUMNS)]
+
+
+def evidence_of(tx: ModelTransaction, now: int, p: Params) -> Result:
+    found = [values for _, values in tx.seen(EVIDENCE) if values["alarm"] == p["alarm"]]
+    found.sort(key=lambda values: (values["at"], values["digest"]))
+    return [(values["digest"], values["at"], values["count"], values["body"]) for values in found]
+
+
+def resolve_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
+    values = tx.see(ALARM, p["id"])
+    if values is None or values["state"] == "resolved":
+        return 0
+    said = {name: p[name] for name in ("resolution", "note", "resolved_by")}
+    tx.write(ALARM, p["id"], {**values, **said, "state": "resolved", "resolved_at": now, "wish": None})
+    return 1
+
+
+def record_wish(tx: ModelTransaction, now: int, p: Params) -> Result:
+    values = tx.see(ALARM, p["id"])
+    if values is None:
+        return 0
+    state = "open" if values["state"] == "resolved" else values["state"]
+    tx.write(ALARM, p["id"], {**values, "wish": p["wish"], "state": state})
+    return 1
+
+
+def reopen_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
+    values = tx.see(ALARM, p["id"])
+    if values is None or values["state"] != "resolved":
+        return 0
+    tx.write(ALARM, p["id"], {**values, "state": "open", "wish": None})
+    return 1
+
+
+def add_audit(tx: ModelTransaction, now: int, p: Params) -> Result:
+    tx.write(AUDIT, len(tx.database.tables[AUDIT]), {**p, "at": now})
+    return 1
+
+
+STATEMENTS: dict[str, StatementFunction] = {
+    function.__name__: function
+    for function in (
+        *(raise_alarm, add_evidence, read_alarm, evidence_of, resolve_alarm, reopen_alarm, record_wish),
+        add_audit,
+    )
+}
