@@ -6,7 +6,7 @@ import pytest
 
 from tests.testing.redeem import ORDER, SCHEMA, MadeUpId, OwnKey, Prize, Redeem, Shop, TakesOutside, redeem
 from tieout import NotFound, ParamsChanged, Refused, Succeeded
-from tieout.testing import Always, Crashed, Lost, Play, PlayFailed, play
+from tieout.testing import Always, Crashed, Lost, Play, PlayFailed, everywhere, play
 
 PRIZE = Succeeded(Prize("A1"))
 
@@ -234,6 +234,15 @@ async def test_the_number_of_runs_is_bounded() -> None:
     """A story of more points than the limit is refused after one run, with their number."""
     with pytest.raises(PlayFailed, match=r"has \d+ points: tell a shorter story, or give limit=\d+"):
         await redeem().crash_everywhere(lambda run: run.start(**ORDER), limit=3)
+
+
+async def test_a_story_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never comes to rest cannot be compared, and says so."""
+    monkeypatch.setattr(everywhere, "PATIENCE", "1h")
+    run = redeem()
+    run.script("issue", Always(Lost()))
+    with pytest.raises(PlayFailed, match=r"after 1h it still runs, redeem 'r' of u: issue \(running\)"):
+        await run.assert_idempotent(**ORDER)
 
 
 async def test_errors_of_a_story_are_not_hidden() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from tieout.eventloop import LoopCaller
+from tieout.process.call_type import CallType
 from tieout.process.process_type import ProcessType
 from tieout.testing.crash import Points
 from tieout.testing.script import Garbage, Lost, PlayFailed, Real, Script, Slow, Way
@@ -26,12 +28,19 @@ class Try(msgspec.Struct, frozen=True):
     at: float
 
 
+def steps_of(process_types: Sequence[ProcessType]) -> dict[str, tuple[str, CallType]]:
+    """Every call step with its type's name: under its own name, or `type.step` when several types have one of it."""
+    found = [(process_type.name, call) for process_type in process_types for call in process_type.calls.values()]
+    count = Counter(call.name for _, call in found)
+    return {(call.name if count[call.name] == 1 else f"{name}.{call.name}"): (name, call) for name, call in found}
+
+
 class ScriptedCaller:
     """Answers from the script where there is one, else lets the handler answer; keeps what was asked."""
 
     def __init__(
         self,
-        process_type: ProcessType,
+        steps: Mapping[str, tuple[str, CallType]],
         script: Script,
         points: Points,
         note: Callable[[str], None],
@@ -43,11 +52,11 @@ class ScriptedCaller:
         self._note = note
         self._fail = fail
         self._caller = LoopCaller()
-        self._handlers: dict[Callable[..., Any], tuple[str, Way]] = {}
-        for name, call in process_type.calls.items():
-            self._handlers[call.method] = (name, "send")
+        self._handlers: dict[tuple[str, Callable[..., Any]], tuple[str, Way]] = {}
+        for name, (type_name, call) in steps.items():
+            self._handlers[type_name, call.method] = (name, "send")
             if call.query is not None:
-                self._handlers[call.query] = (name, "query")
+                self._handlers[type_name, call.query] = (name, "query")
 
     async def attempt(
         self,
@@ -62,11 +71,12 @@ class ScriptedCaller:
 
     async def ask(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """One send or query, from the point before it to the point after it."""
-        step, way = self._handlers[method]
+        process, sending = args
+        step, way = self._handlers[process.tieout_type.name, method]
         kind = "call" if way == "send" else "query"
         number = self._points.reach(kind)
         await self._come_between()
-        sending, now = args[1], asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         self.tries.append(Try(step, way, sending.key, sending.attempt, dict(kwargs), now))
         label = f"{way} {step}, try {sending.attempt}, {sending.key[:8]}…{sending.key[32:]}"
         planned = self._planned(step, way)

@@ -15,7 +15,7 @@ from tieout.errors import RequestError
 from tieout.process.process import Process
 from tieout.process.view import ProcessView
 from tieout.testing.script import PlayFailed
-from tieout.testing.timeline import named
+from tieout.testing.timeline import named, standing
 from tieout.testing.virtual import EPOCH
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ Facts: TypeAlias = dict[str, list[Any]]
 
 Story: TypeAlias = "Callable[[Play[Any]], Awaitable[Facts]]"
 Plan: TypeAlias = "Callable[[Play[Any]], None]"
+
+PATIENCE = "90d"
+"""How long a story may take until all is at rest."""
 
 SHOWN = 10
 """Values of a difference that are shown on each side."""
@@ -88,7 +91,7 @@ class _Clients:
         """What they were told, without repetitions."""
         self._between.clear()
         told = {await self._ask(run) for _ in range(self.times)}
-        await run.rest()
+        await run.rest(PATIENCE)
         return {"what clients were told": sorted(told | set(map(_told, self._between)))}
 
     def come_between(self, point: str, run: Play[Any]) -> None:
@@ -97,7 +100,7 @@ class _Clients:
 
     async def _ask(self, run: Play[Any]) -> str:
         try:
-            return f"process {(await run.start(self.request)).id}"
+            return f"process {(await run.start(self.request, within=PATIENCE)).id}"
         except RequestError as error:
             return f"{error.code}: {error}"
 
@@ -139,7 +142,7 @@ class _Course:
         try:
             plan(run)
             told = await self.story(run)
-            await run.rest()
+            await _at_rest(run)
             points, facts = run.points, {**told, **await self._facts(run)}
             self._compare(run, facts)
             if self.comparison.check is not None:
@@ -204,6 +207,13 @@ def _apart(wanted: list[Any], found: list[Any]) -> tuple[list[Any], list[Any]]:
         else:
             lacking.append(value)
     return lacking, extra
+
+
+async def _at_rest(run: Play[Any]) -> None:
+    await run.rest(PATIENCE)
+    busy = [process for process in await run.processes() if process.status == "running"]
+    if busy:
+        raise PlayFailed(f"this cannot be compared: after {PATIENCE} it still runs, {standing(busy[0])}")
 
 
 async def _maybe_awaited(value: Any) -> Any:

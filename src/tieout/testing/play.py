@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
@@ -15,7 +15,7 @@ from tieout.contracts import Database, Param, Row, Transaction
 from tieout.database import Compiled
 from tieout.database.query import split
 from tieout.process.outcomes import Reported
-from tieout.process.process import Process, type_of
+from tieout.process.process import Process
 from tieout.process.record import Source
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
@@ -26,6 +26,7 @@ from tieout.testing.stage import Stage
 from tieout.testing.virtual import finish
 
 D = TypeVar("D")
+T = TypeVar("T")
 
 PROCESSES = 10_000
 """Processes and alarms of one play that are shown and compared."""
@@ -36,7 +37,7 @@ watchers: list[Callable[[Play[Any]], None]] = []
 
 def play(
     process_type: type[Process[D]],
-    *,
+    *others: type[Process[Any]],
     deps: D | None = None,
     make_deps: Callable[[Play[D]], D] | None = None,
     schema: str = "",
@@ -44,19 +45,20 @@ def play(
 ) -> Play[D]:
     """Play a process type in virtual time, on SQLite in memory.
 
+    others     types of its children
     deps       what handlers find as `self.deps`; calls that no script answers go to its fakes
     make_deps  makes them in place of `deps`, from the play: for fakes that use its `database`, or cannot be copied
     schema     SQL of the business tables, with first rows if you like
     seed       of the engine's jitter: one seed, one course
     """
-    run: Play[D] = Play(process_type, deps=deps, make_deps=make_deps, schema=schema, seed=seed)
+    run: Play[D] = Play(process_type, *others, deps=deps, make_deps=make_deps, schema=schema, seed=seed)
     if watchers:
         watchers[-1](run)
     return run
 
 
 class Play(Generic[D]):
-    """One process type in virtual time, with one worker after the other.
+    """A process type in virtual time, with one worker after the other.
 
     Its methods that are awaited never suspend: they work in `async def` tests under any event loop, and in plain ones
     through `finish`. Use it as `with play(...) as run:` to have it checked and closed at the end; the pytest plugin
@@ -66,7 +68,7 @@ class Play(Generic[D]):
     def __init__(
         self,
         process_type: type[Process[D]],
-        *,
+        *others: type[Process[Any]],
         deps: D | None = None,
         make_deps: Callable[[Play[D]], D] | None = None,
         schema: str = "",
@@ -74,6 +76,7 @@ class Play(Generic[D]):
         script: Script | None = None,
     ) -> None:
         self.process_type = process_type
+        self._others = others
         self._make_deps = make_deps
         self._schema = schema
         self._seed = seed
@@ -81,7 +84,7 @@ class Play(Generic[D]):
         self._last_words = ""
         self._has_complained = False
         self._setup: list[tuple[str, dict[str, Param]]] = []
-        self.stage = Stage(process_type, script or Script(type_of(process_type).calls), seed)
+        self.stage = Stage((process_type, *others), script, seed)
         self._closing = weakref.finalize(self, self.stage.close)
         self.deps = cast("D", make_deps(self) if make_deps is not None else deps)
         self.stage.open(self.deps)
@@ -129,12 +132,18 @@ class Play(Generic[D]):
         self._last = record.id.hex()
         if until == "rest":
             stage.drive(lambda: stage.read(record.id).status != "running", self.now + patience)
-        return view(stage.read(record.id), stage.compiled, replayed=replayed)
+        return view(stage.read(record.id), stage.types[record.type], replayed=replayed)
 
     async def report(self, call: str | int | Try, outcome: Reported, *, source: Source = "push") -> str:
         """`App.report`, from outside: `call` is a call key, a `Try`, or the number of a call of the last process."""
         key = call.key if isinstance(call, Try) else f"{self._last}:{call}" if isinstance(call, int) else call
-        return self.stage.report(key, outcome, source)
+        effect = await self.do(lambda app: app.report(key, outcome, source=source))
+        self.stage.timeline.note(f"{source} says of {key[:8]}…{key[32:]}: {outcome!r}: {effect}")
+        return effect
+
+    async def do(self, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
+        """What an operator does, or another request: `await run.do(lambda app: app.cancel(id, ...))`."""
+        return self.stage.do(work)
 
     async def advance(self, by: float | str) -> None:
         """Let so much time pass, with everything that falls into it."""
@@ -256,6 +265,7 @@ class Play(Generic[D]):
             raise PlayFailed("this needs a play in which nothing has been started")
         other = Play(
             self.process_type,
+            *self._others,
             deps=None if self._make_deps is not None else _copied(self.deps),
             make_deps=self._make_deps,
             schema=self._schema,

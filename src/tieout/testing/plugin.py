@@ -19,7 +19,7 @@ _TO_CHECK = pytest.StashKey[list[Play[Any]]]()
 class MakePlay(Protocol):
     """`tieout.testing.play`, and the play is checked and closed when the test ends."""
 
-    def __call__(self, process_type: type[Process[D]], **options: Any) -> Play[D]: ...
+    def __call__(self, process_type: type[Process[D]], *others: type[Process[Any]], **options: Any) -> Play[D]: ...
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def tieout_play(request: pytest.FixtureRequest) -> Iterator[MakePlay]:
     """Make plays as `tieout.testing.play` does; they are checked and closed when the test ends."""
     made: list[Play[Any]] = request.node.stash.setdefault(_TO_CHECK, [])
 
-    def make(process_type: type[Process[D]], **options: Any) -> Play[D]:
-        run = play(process_type, **options)
+    def make(process_type: type[Process[D]], *others: type[Process[Any]], **options: Any) -> Play[D]:
+        run = play(process_type, *others, **options)
         if run not in made:
             made.append(run)
         return run

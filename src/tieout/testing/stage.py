@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from tieout.app import App
 from tieout.database import connect
 from tieout.errors import TieoutError
-from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
-from tieout.process.record import Record, Source
+from tieout.process.record import Record
 from tieout.testing.crash import Crash, Crashed, Points
-from tieout.testing.downstream import ScriptedCaller
+from tieout.testing.downstream import ScriptedCaller, steps_of
 from tieout.testing.life import Life
 from tieout.testing.script import PlayFailed, Script
 from tieout.testing.store import PlayStore
 from tieout.testing.timeline import Timeline
 from tieout.testing.virtual import VirtualLoop, VirtualTime, finish
+
+T = TypeVar("T")
 
 WAKES = 10_000
 """How often one wait of a test may find something to do: some seconds of real time, far more than a process needs."""
@@ -29,16 +30,16 @@ CLIENT_PAUSE = 1.0
 
 
 class Stage:
-    """Runs workers of one process type in virtual time, one after the other, over one database in memory."""
+    """Runs workers in virtual time, one after the other, over one database in memory."""
 
-    def __init__(self, process_type: type[Process[Any]], script: Script, seed: int) -> None:
-        self.process_type = process_type
-        self.compiled = type_of(process_type)
-        self.script = script
+    def __init__(self, process_types: Sequence[type[Process[Any]]], script: Script | None, seed: int) -> None:
+        self.types = {compiled.name: compiled for compiled in map(type_of, process_types)}
+        steps = steps_of(list(self.types.values()))
+        self.script = script or Script(steps)
         self.time = VirtualTime()
         self.points = Points()
         self.timeline = Timeline(self.time)
-        self.caller = ScriptedCaller(self.compiled, script, self.points, self.timeline.note, self._fail)
+        self.caller = ScriptedCaller(steps, self.script, self.points, self.timeline.note, self._fail)
         self.store = PlayStore()
         self.database = connect("sqlite://", inline=True, clock=self.time.micros, hook=self.points.hook)
         self.deps: Any = None
@@ -67,16 +68,15 @@ class Stage:
                 raise Crashed("the worker died before it could answer")
             self.pass_time(CLIENT_PAUSE)
 
-    def report(self, key: str, outcome: Reported, source: Source) -> str:
-        """Report from outside, again when the worker dies."""
+    def do(self, work: Callable[[App], Coroutine[Any, Any, T]]) -> T:
+        """Let somebody outside use the App, who does so again when the worker dies."""
         while True:
             life = self.life
-            task = life.begin(life.app.report(key, outcome, source=source))
+            task = life.begin(work(life.app))
             self.drive(lambda: task.done() or self.life is not life, math.inf)  # noqa: B023 - called before it changes
             if self.life is life:
-                effect = task.result()
-                self.timeline.note(f"{source} says of {key[:8]}…{key[32:]}: {outcome!r}: {effect}")
-                return effect
+                return task.result()
+            self.pass_time(CLIENT_PAUSE)
 
     def drive(self, done: Callable[[], bool], until: float) -> None:
         """Run whatever happens, and move the time to it, until `done()` or the given time; then it is that time."""
@@ -134,7 +134,8 @@ class Stage:
             caller=self.caller,
             chance=self._chance,
         )
-        app.register(self.process_type)
+        for process_type in self.types.values():
+            app.register(process_type.cls)
         life = Life(app, VirtualLoop(self.time, self._refused))
         self._lives.append(life)
         return life
@@ -170,12 +171,12 @@ class Stage:
         if not replayed and record.status == "running":
             self._accepted.append(record)
         told = "was there already" if replayed else "accepted"
-        self.timeline.note(f"{self.compiled.name} {record.request_key.decode()!r} {told}, at {record.state}")
+        self.timeline.note(f"{record.type} {record.request_key.decode()!r} {told}, at {record.state}")
         return record, replayed
 
     def _refuse(self, error: BaseException | None) -> Any:
         said = getattr(error, "code", None) if isinstance(error, TieoutError) else type(error).__name__
-        self.timeline.note(f"{self.compiled.name} is refused, {said}: {error}")
+        self.timeline.note(f"the request is refused, {said}: {error}")
         raise error if error is not None else AssertionError
 
     def _fail(self, error: BaseException) -> None:
