@@ -12,8 +12,8 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 from tieout.database import connect
+from tieout.database.pool import Pool
 from tieout.database.postgres_hosts import Hosts, parse
-from tieout.database.postgres_pool import Pool
 from tieout.errors import (
     CommitUnknown,
     ConfigError,
@@ -132,7 +132,7 @@ async def test_a_statement_past_its_deadline_is_given_up(postgres, fragile):
 
 async def test_a_full_pool_is_told_after_a_bounded_wait(postgres, monkeypatch):
     """Who waits too long for a connection is told so; a cancelled waiter does not lose one."""
-    monkeypatch.setattr("tieout.database.postgres_pool.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("tieout.database.pool.WAIT_SECONDS", 0.3)
     database = connect(postgres.url(pool=1))
     await database.open()
     held = asyncio.Event()
@@ -188,7 +188,7 @@ async def test_a_cancelled_caller_does_not_wait_for_the_server(proxy, fragile):
 
 async def test_old_connections_are_replaced(postgres, monkeypatch):
     """A connection past its age is not used again."""
-    monkeypatch.setattr("tieout.database.postgres_pool.LIFETIME_SECONDS", 0.0)
+    monkeypatch.setattr("tieout.database.pool.LIFETIME_SECONDS", 0.0)
     database = connect(postgres.url(pool=1))
     await database.open()
     pid = fetching("SELECT pg_backend_pid() AS pid")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
+from tieout.database.pool import Pool
 from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
 from tieout.database.postgres_hosts import Hosts, Link, parse
-from tieout.database.postgres_pool import Pool
 from tieout.database.query import Compiled, compiled
 from tieout.errors import (
     AppClosed,
@@ -22,7 +21,6 @@ from tieout.errors import (
     DatabaseUnavailable,
     StaleEpoch,
     StatementError,
-    UsageError,
 )
 
 T = TypeVar("T")
@@ -180,7 +178,7 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self._settings = parse(url)
         self._hosts = Hosts(self._settings)
-        self._pool: Pool | None = None
+        self._pool: Pool[Link] | None = None
         self._pid = 0
 
     @property
@@ -245,7 +243,7 @@ class PostgresDatabase:
             while rows := await cursor.fetch(batch):
                 link.deadline = math.inf
                 yield rows
-                link.deadline = pool.loop.time() + self._settings.deadline
+                link.deadline = pool.time() + self._settings.deadline
         except Exception as error:
             pool.discard(link)
             raise from_postgres(error, statement.name, statement.text) from error
@@ -254,22 +252,21 @@ class PostgresDatabase:
             raise
         await _undo(pool, link, PostgresTransaction(link, _STREAM), None)
 
-    def _opened(self) -> Pool:
+    def _opened(self) -> Pool[Link]:
         pool = self._pool
         if pool is None:
             raise AppClosed("the database is not open")
         if self._pid != os.getpid():
             raise AppForked("the database was opened before a fork: open it in this process")
-        if pool.loop is not asyncio.get_running_loop():
-            raise UsageError("this database was opened in another event loop")
+        pool.check_here()
         return pool
 
-    async def _begin(self, pool: Pool, text: str) -> Link:
+    async def _begin(self, pool: Pool[Link], text: str) -> Link:
         """A link with a transaction begun on it; a connection that proves dead costs only another attempt."""
         attempt = 0
         while True:
             link = await pool.acquire()
-            link.deadline = pool.loop.time() + self._settings.connect_timeout
+            link.deadline = pool.time() + self._settings.connect_timeout
             attempt += 1
             try:
                 await link.connection.execute(text)
@@ -283,11 +280,11 @@ class PostgresDatabase:
                 # Whatever closed this one has probably closed the others.
                 pool.retire()
             else:
-                link.deadline = pool.loop.time() + self._settings.deadline
+                link.deadline = pool.time() + self._settings.deadline
                 return link
 
 
-async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseException | None) -> None:
+async def _undo(pool: Pool[Link], link: Link, tx: PostgresTransaction, error: BaseException | None) -> None:
     """Roll back and give the link back; never await a connection that may not answer, or on behalf of the cancelled."""
     failure = tx.error
     tx.end()
@@ -309,7 +306,7 @@ async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseExce
         pool.release(link)
 
 
-def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
+def _commit_failed(pool: Pool[Link], link: Link, error: BaseException) -> BaseException:
     if was_rolled_back(error):
         pool.release(link)
         return from_commit(error)
@@ -317,7 +314,7 @@ def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseExceptio
     return from_commit(error) if isinstance(error, Exception) else error
 
 
-def _doubtful(pool: Pool, link: Link, status: str) -> DatabaseError:
+def _doubtful(pool: Pool[Link], link: Link, status: str) -> DatabaseError:
     """The error for a COMMIT that the server answered, though not with a plain yes."""
     doubt, link.doubt = link.doubt, ""
     pool.release(link)

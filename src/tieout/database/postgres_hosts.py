@@ -100,6 +100,14 @@ class Link:
         self.generation = 0
         connection.add_log_listener(self._listen)
 
+    def is_good(self) -> bool:
+        """Whether it is open, and still leads to the newest primary."""
+        return not (self.connection.is_closed() or self.is_stale())
+
+    def cut(self) -> None:
+        """Close it at once, without a word to the server."""
+        self.connection.terminate()
+
     def is_stale(self) -> bool:
         """Whether this process has since seen a server that was promoted later."""
         return _newest.get(self.system, 0) > self.timeline

@@ -1,4 +1,4 @@
-"""A small bounded pool of connections, last used first, and the clock that gives up on those that hang."""
+"""A small bounded pool of connections on one event loop, and the clock that gives up on those that hang."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
 
-from tieout.database.postgres_hosts import Link
-from tieout.errors import AppClosed, DatabaseUnavailable
+from tieout.errors import AppClosed, DatabaseUnavailable, UsageError
 
 WAIT_SECONDS = 10.0
 """Longest wait for a free connection."""
@@ -23,26 +23,53 @@ CLOSE_SECONDS = 5.0
 """How long closing waits for transactions that are running."""
 
 
-class Pool:
-    """At most `size` links. Whoever acquires one gives it back by `release`, or by `discard` when it is not clean."""
+class Link(Protocol):
+    """A connection, and what its pool and its transactions note on it. Times are those of the pool's `time`."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Link]], size: int) -> None:
+    deadline: float
+    retire_at: float
+    generation: int
+
+    def is_good(self) -> bool:
+        """Whether it is open, and still leads to the newest primary."""
+        ...
+
+    def cut(self) -> None:
+        """Close it at once, without a word to the server; whoever waits for an answer gets an error."""
+        ...
+
+
+L = TypeVar("L", bound=Link)
+
+
+class Pool(Generic[L]):
+    """At most `size` links, last used first.
+
+    Whoever acquires one gives it back by `release`, or by `discard` when it is not clean.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[L]], size: int) -> None:
         self._connect = connect
         self._size = size
         self._loop = asyncio.get_running_loop()
-        self._idle: list[Link] = []
-        self._links: set[Link] = set()
+        self._idle: list[L] = []
+        self._links: set[L] = set()
         self._count = 0
-        self._waiters: deque[tuple[float, asyncio.Future[Link | None]]] = deque()
+        self._waiters: deque[tuple[float, asyncio.Future[L | None]]] = deque()
         self._generation = 0
         self._ticking = False
         self._closed = False
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
+    def time(self) -> float:
+        """The clock that deadlines are read on."""
+        return self._loop.time()
 
-    async def acquire(self) -> Link:
+    def check_here(self) -> None:
+        """Raise `UsageError` in another event loop than that in which it was made."""
+        if self._loop is not asyncio.get_running_loop():
+            raise UsageError("this database was opened in another event loop")
+
+    async def acquire(self) -> L:
         """A link that is open; raise `DatabaseUnavailable` when none comes free or none can be opened."""
         if self._closed:
             raise AppClosed("the database is not open")
@@ -61,7 +88,7 @@ class Pool:
             if given is not None:
                 return given
 
-    def release(self, link: Link) -> None:
+    def release(self, link: L) -> None:
         """Take back a link whose transaction has ended."""
         link.deadline = math.inf
         if self._closed or not self._is_good(link):
@@ -69,7 +96,7 @@ class Pool:
         elif not self._give(link):
             self._idle.append(link)
 
-    def discard(self, link: Link) -> None:
+    def discard(self, link: L) -> None:
         """Take back a link that may not be used again; its server rolls back what was not committed."""
         self._drop(link)
         self._give(None)
@@ -91,12 +118,10 @@ class Pool:
         for _, waiter in self._waiters:
             waiter.cancel()
 
-    def _is_good(self, link: Link) -> bool:
-        if link.generation != self._generation or link.connection.is_closed() or link.is_stale():
-            return False
-        return self._loop.time() < link.retire_at
+    def _is_good(self, link: L) -> bool:
+        return link.generation == self._generation and link.is_good() and self._loop.time() < link.retire_at
 
-    async def _open(self) -> Link:
+    async def _open(self) -> L:
         self._count += 1
         try:
             link = await self._connect()
@@ -109,13 +134,13 @@ class Pool:
         self._links.add(link)
         return link
 
-    def _drop(self, link: Link) -> None:
+    def _drop(self, link: L) -> None:
         if link in self._links:
             self._links.remove(link)
             self._count -= 1
-            link.connection.terminate()
+            link.cut()
 
-    def _give(self, link: Link | None) -> bool:
+    def _give(self, link: L | None) -> bool:
         """Wake the first who waits, with the link or, without, to try anew."""
         while self._waiters:
             _, waiter = self._waiters.popleft()
@@ -124,8 +149,8 @@ class Pool:
                 return True
         return False
 
-    async def _wait(self) -> Link | None:
-        waiter: asyncio.Future[Link | None] = self._loop.create_future()
+    async def _wait(self) -> L | None:
+        waiter: asyncio.Future[L | None] = self._loop.create_future()
         self._waiters.append((self._loop.time() + WAIT_SECONDS, waiter))
         try:
             return await waiter
@@ -148,7 +173,7 @@ class Pool:
         now = self._loop.time()
         for link in self._links:
             if link.deadline < now:
-                link.connection.terminate()
+                link.cut()
         while self._waiters and self._waiters[0][0] < now:
             _, waiter = self._waiters.popleft()
             if not waiter.done():
