@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import blake2b
+from struct import Struct
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import msgspec
@@ -26,6 +27,8 @@ JSON_DIGITS = 40
 """Longest integer that is read from JSON, in digits."""
 
 _ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
+_FRAME = Struct(">I")
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -45,8 +48,8 @@ def key_bytes(key: str, what: str = "request key") -> bytes:
 def process_id(type_name: str, owner: bytes, key: bytes) -> bytes:
     """The 16 bytes that identify a process: BLAKE2b-128 of the three parts, each behind its length."""
     name = type_name.encode()
-    parts = b"".join((len(part).to_bytes(4, "big") + part) for part in (name, owner, key))
-    return blake2b(parts, digest_size=16, person=b"tieout.process").digest()
+    framed = _FRAME.pack(len(name)) + name + _FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key
+    return blake2b(framed, digest_size=16, person=b"tieout.process").digest()
 
 
 def fingerprint(*parts: str) -> bytes:
@@ -90,7 +93,7 @@ def storable_text(text: str, length: int) -> str:
 def canonical_json(value: Any) -> str:
     """One spelling for equal values: sorted keys, and 1.0 written as 1."""
     plain = msgspec.to_builtins(value, str_keys=True, builtin_types=())
-    return json.dumps(_whole_floats(plain), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _canonical(_whole_floats(plain))
 
 
 def digest(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -82,7 +83,7 @@ class ProcessType:
         _assign_joins(self)
         _check_states(self)
 
-    @property
+    @cached_property
     def states(self) -> dict[str, CallType | JoinType | TimerType | ChildrenType]:
         """Every state that is not final, by name. A call that is part of a join is no state of its own."""
         calls = {name: call for name, call in self.calls.items() if call.join is None}

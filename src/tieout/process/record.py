@@ -84,7 +84,8 @@ _encode = msgspec.json.Encoder().encode
 class Record(msgspec.Struct):
     """A process's row. Times are the server's, in microseconds; `now` is when this copy was read.
 
-    `read_at` is this machine's monotonic time of that moment, so that `now` can be carried on without asking again.
+    `read_at` is this machine's monotonic time of that moment, so that `now` can be carried on without asking again;
+    `revived` is what its steps see, once it has been read from the JSON columns.
     """
 
     id: bytes
@@ -113,6 +114,7 @@ class Record(msgspec.Struct):
     changed: int
     now: int
     read_at: float = 0.0
+    revived: dict[str, Any] | None = None
 
     @property
     def open_entry(self) -> Entry | None:

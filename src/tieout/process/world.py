@@ -92,11 +92,13 @@ class World(msgspec.Struct):
 
     def revive(self, process_type: ProcessType, record: Record) -> Process[Any]:
         """The process as its steps see it: params, snapshots and deps; volatile params are gone."""
+        if record.revived is None:
+            record.revived = {
+                **process_type.read_params(record.params),
+                "identity": Identity(record.id, record.owner, record.request_key),
+                "looked_up": process_type.read_snapshots(record.snapshots),
+                "bound_deps": self.deps,
+            }
         process: Process[Any] = object.__new__(process_type.cls)
-        process.__dict__.update(
-            process_type.read_params(record.params),
-            identity=Identity(record.id, record.owner, record.request_key),
-            looked_up=process_type.read_snapshots(record.snapshots),
-            bound_deps=self.deps,
-        )
+        process.__dict__.update(record.revived)
         return process
