@@ -16,7 +16,7 @@ from tieout.process.record import Record
 PROCESS, STRAY, CHILD, RECALL = "tieout_process", "tieout_stray", "tieout_child", "tieout_recall"
 TABLES = (PROCESS, STRAY, CHILD, RECALL)
 
-COLUMNS = Record.__struct_fields__[:-2]
+COLUMNS = Record.__struct_fields__[: Record.__struct_fields__.index("now")]
 _SAVED = (
     *("state", "status", "lane", "params", "snapshots", "calls", "trail", "result", "note", "attempts", "errors"),
     "wish",
