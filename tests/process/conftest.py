@@ -1,0 +1,53 @@
+"""The databases that the engine's tests run on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process.place import Place
+from tests.process.shop import Shop
+from tests.servers.postgres import FAST, Postgres
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    made = Postgres(**FAST)
+    try:
+        made.create()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(server: Postgres) -> str:
+    return server.url(server.database())
+
+
+@pytest.fixture
+async def sqlite_place(tmp_path: Path) -> AsyncIterator[Place]:
+    place = Place(f"sqlite:///{tmp_path}/shop.db")
+    await place.prepare()
+    yield place
+    await place.close()
+
+
+@pytest.fixture
+async def postgres_place(postgres_url: str) -> AsyncIterator[Place]:
+    place = Place(postgres_url)
+    await place.prepare()
+    yield place
+    await place.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> Place:
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
