@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
@@ -18,12 +17,6 @@ from typing import Any, NoReturn
 from tieout.database.sqlite_commit import Committer, Member
 from tieout.database.sqlite_session import Session
 from tieout.errors import AppClosed, AwaitInTransaction
-
-YIELD_EVERY_SECONDS = 0.1
-"""Under a load that never ends, how often another process is let at the file."""
-
-YIELD_SECONDS = 0.002
-"""For how long: twice what that process waits before it asks again."""
 
 
 class Job(Member):
@@ -133,12 +126,8 @@ class Writer(Thread):
 
     def run(self) -> None:
         refuse_awaiting()
-        yielded = time.monotonic()
         while self._await_job():
             hand_back(self._committer.serve(self._following))
-            if self._waiting and time.monotonic() > yielded + YIELD_EVERY_SECONDS:
-                time.sleep(YIELD_SECONDS)
-                yielded = time.monotonic()
         self._session.close()
 
     def _await_job(self) -> bool:
