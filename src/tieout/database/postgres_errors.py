@@ -2,57 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import asyncpg
 
-from tieout.errors import (
-    CommitUnknown,
-    ConstraintViolation,
-    DatabaseError,
-    DatabaseFull,
-    DatabaseReadOnly,
-    DatabaseUnavailable,
-    RetryTransaction,
-    SchemaMismatch,
-    StatementError,
-    UniqueViolation,
-)
-
-_STATES: Mapping[str, type[DatabaseError]] = {
-    "0A000": StatementError,
-    "23505": UniqueViolation,
-    "25001": StatementError,
-    "25006": DatabaseReadOnly,
-    "25P01": StatementError,
-    "25P02": StatementError,
-    "26000": RetryTransaction,  # the pooler between us gave another server: it does not know our statement
-    "40003": CommitUnknown,
-    "53100": DatabaseFull,
-    "55006": RetryTransaction,
-    "55P03": RetryTransaction,
-}
-
-_CLASSES: Mapping[str, type[DatabaseError]] = {
-    "08": DatabaseUnavailable,
-    "21": StatementError,
-    "22": StatementError,
-    "23": ConstraintViolation,
-    "25": DatabaseUnavailable,  # idle in transaction, or in it for too long: the server has closed the connection
-    "40": RetryTransaction,
-    "42": StatementError,
-    "44": ConstraintViolation,
-    "53": DatabaseUnavailable,
-    "54": StatementError,
-    "57": DatabaseUnavailable,
-    "58": DatabaseUnavailable,
-}
-
-_MISSING = {"42P01", "42703", "42883", "42P10"}
-"""A table, column, function or conflict target that does not exist."""
-
-_ROLLED_BACK_AT_COMMIT = {"22", "23", "40", "42", "44", "P0"}
-"""Classes that a deferred constraint or its trigger raises: the server has rolled back and says so."""
+from tieout.database.sqlstates import by_state, rolls_back_at_commit
+from tieout.errors import CommitUnknown, DatabaseError, DatabaseUnavailable, RetryTransaction, StatementError
 
 _WRONG_ADDRESS = {"28000", "28P01", "3D000"}
 """Refused user, wrong password, unknown database: waiting does not help."""
@@ -61,7 +14,7 @@ _WRONG_ADDRESS = {"28000", "28P01", "3D000"}
 def from_postgres(error: BaseException, doing: str, text: str = "") -> DatabaseError:
     """The error to raise for what the driver raised before COMMIT; `text` is the statement that it came from."""
     if isinstance(error, asyncpg.PostgresError):
-        return _by_state(error, doing, text)
+        return _of_server(error, doing, text)
     if isinstance(error, asyncpg.OutdatedSchemaCacheError):
         return RetryTransaction(f"{doing}: the schema has just changed")
     if isinstance(error, (OSError, asyncpg.InternalClientError)):
@@ -69,15 +22,12 @@ def from_postgres(error: BaseException, doing: str, text: str = "") -> DatabaseE
     return StatementError(f"{doing}: {error}")
 
 
-def _by_state(error: asyncpg.PostgresError, doing: str, text: str) -> DatabaseError:
+def _of_server(error: asyncpg.PostgresError, doing: str, text: str) -> DatabaseError:
     state: str = error.sqlstate or ""
-    kind = _STATES.get(state) or _CLASSES.get(state[:2], DatabaseError)
     message = f"{doing}: {error}"
     if isinstance(error, asyncpg.InvalidCachedStatementError):
-        kind = RetryTransaction
-    elif state in _MISSING and "tieout_" in text:
-        kind, message = SchemaMismatch, f"{message}; run `tieout migrate`"
-    return kind(message, state)
+        return RetryTransaction(message, state)
+    return by_state(state, message, text)
 
 
 def from_commit(error: BaseException) -> DatabaseError:
@@ -90,7 +40,7 @@ def from_commit(error: BaseException) -> DatabaseError:
 def was_rolled_back(error: BaseException) -> bool:
     """Whether the server says, at COMMIT, that it has rolled back; its connection is then as good as before."""
     state = getattr(error, "sqlstate", None) or ""
-    return isinstance(error, asyncpg.PostgresError) and state[:2] in _ROLLED_BACK_AT_COMMIT and state != "40003"
+    return isinstance(error, asyncpg.PostgresError) and rolls_back_at_commit(state)
 
 
 def is_stale_statement(error: BaseException) -> bool:
