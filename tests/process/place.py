@@ -11,6 +11,7 @@ import msgspec
 from tests.process.shop import POINTS, TABLES, Shop, redeem
 from tieout import App, ProcessView, Transaction, Unknown
 from tieout.alarm.store import Alarm, Evidence
+from tieout.eventloop import LoopClock
 from tieout.process.operating import Act
 from tieout.process.record import encode_calls
 
@@ -27,6 +28,14 @@ OURS = (
 )
 WAITED = 10.0
 """Seconds after which something that should come true has not."""
+
+
+class Hurried(LoopClock):
+    """A clock for Apps whose pauses between tries need not be waited for."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
 
 ANN = Act("ann", "as agreed by telephone")
 BOB = Act("bob", "I have checked it too")
@@ -126,7 +135,7 @@ async def sweep(app: App) -> int:
 
 
 async def rows(app: App, sql: str, **params: Any) -> list[tuple[Any, ...]]:
-    """The rows of a statement."""
+    """The rows of a statement, past whatever a test has put before the database."""
 
     async def work(tx: Transaction) -> list[tuple[Any, ...]]:
         if not sql.startswith("SELECT"):
@@ -134,7 +143,7 @@ async def rows(app: App, sql: str, **params: Any) -> list[tuple[Any, ...]]:
             return []
         return [tuple(row) for row in await tx.fetch(sql, **params)]
 
-    return await app.database.transact(work)
+    return await getattr(app.database, "inner", app.database).transact(work)
 
 
 async def points(app: App, user: str = "ann") -> int:
