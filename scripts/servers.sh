@@ -6,6 +6,9 @@ missing=()
 if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null; then
     missing+=(postgresql)
 fi
+if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null; then
+    missing+=(mariadb-server)
+fi
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi

@@ -39,3 +39,11 @@ class TestPostgres(DatabaseSuite):
     @pytest.fixture
     def site(self, postgres):
         return Site(lambda: connect(postgres.url(pool=4)))
+
+
+class TestMariaDB(DatabaseSuite):
+    """MariaDB, with a pool that is smaller than the number of tasks."""
+
+    @pytest.fixture
+    def site(self, mariadb, suite_database):
+        return Site(lambda: connect(mariadb.url(suite_database, pool=4)))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+from tieout.database.options import Bounds, number
 from tieout.database.postgres_errors import from_postgres, is_wrong_address
 from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, DatabaseUnavailable, StaleEpoch, TieoutError
 
@@ -49,7 +50,7 @@ class Settings:
     statement_cache: int = CACHED_STATEMENTS
 
 
-_OPTIONS: Mapping[str, tuple[type[int | float], float, float]] = {
+_OPTIONS: Mapping[str, Bounds] = {
     "pool": (int, 1, 1_000),
     "connect_timeout": (float, 0.05, 600),
     "deadline": (float, 0.05, 86_400),
@@ -64,7 +65,7 @@ def parse(url: str) -> Settings:
         query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as error:
         raise ConfigError(f"this is not a PostgreSQL URL: {error}") from error
-    own = {name: _option(name, value) for name, value in query if name in _OPTIONS}
+    own = {name: number(name, value, _OPTIONS) for name, value in query if name in _OPTIONS}
     rest = urlencode(
         [(name, value) for name, value in query if name not in _OPTIONS and name != "target_session_attrs"]
     )
@@ -72,17 +73,6 @@ def parse(url: str) -> Settings:
     hosts = [host.strip() for host in addresses.split(",")]
     dsns = [f"postgresql://{user}{at}{host}{parts.path}{'?' if rest else ''}{rest}" for host in hosts]
     return Settings(dsns=dsns, hosts=[host or "the default host" for host in hosts], **own)
-
-
-def _option(name: str, text: str) -> Any:
-    kind, least, most = _OPTIONS[name]
-    try:
-        value = kind(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise ConfigError(f"?{name}= must be a number from {least} to {most}, and is not {text!r}")
-    return value
 
 
 class Link:

@@ -25,8 +25,7 @@ from tieout.errors import StatementError
 AD_HOC_STATEMENTS = 1_000
 """How many strings are kept compiled, for each dialect: far more than a service has, in about a megabyte."""
 
-_TOKEN = re.compile(
-    r"""
+_TOKENS = r"""
       (?P<comment> --[^\n]* )
     | (?P<verbatim>
           /\*.*?\*/
@@ -42,9 +41,17 @@ _TOKEN = re.compile(
     | \{(?P<macro>\w+)\}
     | (?P<mark>[?%])
     | (?P<end>;)
-    """,
+    """
+
+_TOKEN = re.compile(_TOKENS, re.VERBOSE | re.DOTALL)
+
+_MYSQL_TOKEN = re.compile(
+    _TOKENS.replace("--[^\\n]*", r"(?:--(?=\s|$)|\#)[^\n]*")
+    .replace("'(?:[^']|'')*'", r"'(?:[^'\\]|\\.|'')*'")
+    .replace('"(?:[^"]|"")*"', r'"(?:[^"\\]|\\.|"")*"'),
     re.VERBOSE | re.DOTALL,
 )
+"""In MySQL a backslash escapes, # begins a comment, and -- does so before white space only."""
 
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CONTROL = re.compile(r"\s*(?:$|(?:begin|start|commit|end|rollback|abort|savepoint|release)\b)", re.IGNORECASE)
@@ -74,13 +81,28 @@ DIALECTS: Mapping[str, Dialect] = {
             "skip_locked": "FOR UPDATE SKIP LOCKED",
         },
     ),
+    "mysql": Dialect(
+        name="mysql",
+        placeholder="%s",
+        macros={
+            # Not from UNIX_TIMESTAMP or NOW: those go through the session's time zone, whose clock may turn back.
+            "now": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+            "for_update": "FOR UPDATE",
+            "skip_locked": "FOR UPDATE SKIP LOCKED",
+            "was_there": "LAST_INSERT_ID(9223372036854775807)",
+        },
+    ),
     "sqlite": Dialect(
         name="sqlite",
         placeholder="?",
         macros={"now": "tieout_now()", "for_update": "", "skip_locked": ""},
     ),
 }
-"""`{now}` is the server's time, in microseconds since 1970 UTC, the same throughout one statement."""
+"""`{now}` is the server's time, in microseconds since 1970 UTC, the same throughout one statement.
+
+MySQL has no ON CONFLICT DO NOTHING, and counts a row that it leaves as it is. `{was_there}` tells the driver that there
+was one: `ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)` matches no row.
+"""
 
 
 class Compiled:
@@ -197,7 +219,7 @@ def compile_statement(text: str, dialect: str, name: str) -> Compiled:
 
 def split(text: str, dialect: str) -> Iterator[str]:
     """The statements in a text, without their semicolons; those in literals, bodies and comments do not count."""
-    ends = [token.start() for token in _TOKEN.finditer(text) if token["end"]]
+    ends = [token.start() for token in _tokens(text, dialect) if token["end"]]
     start = 0
     for end in [*ends, len(text)]:
         if dialect == "sqlite" and end < len(text) and not sqlite3.complete_statement(text[start : end + 1]):
@@ -206,6 +228,10 @@ def split(text: str, dialect: str) -> Iterator[str]:
         start = end + 1
         if _COMMENTS.sub("", statement).strip():
             yield statement
+
+
+def _tokens(text: str, dialect: str) -> Iterator[re.Match[str]]:
+    return (_MYSQL_TOKEN if dialect == "mysql" else _TOKEN).finditer(text)
 
 
 class _Compiler:
@@ -218,7 +244,7 @@ class _Compiler:
     def translate(self, text: str) -> str:
         parts: list[str] = []
         position = 0
-        for token in _TOKEN.finditer(text):
+        for token in _tokens(text, self.dialect.name):
             parts.append(self._plain(text[position : token.start()]))
             parts.append(self._token(token))
             position = token.end()

@@ -11,7 +11,10 @@ from tieout.database.sqlite import InlineDatabase, SqliteDatabase, microseconds
 from tieout.database.sqlite_session import Hook
 from tieout.errors import ConfigError
 
-SCHEMES = "sqlite:///relative.db, sqlite:////absolute.db, sqlite://, postgresql://user@host:port/name"
+SCHEMES = (
+    "sqlite:///relative.db, sqlite:////absolute.db, sqlite://, postgresql://user@host:port/name,"
+    " mysql://user@host:port/name"
+)
 
 
 def connect(
@@ -27,6 +30,8 @@ def connect(
         return kind(sqlite_path(url), clock, hook)
     if scheme in {"postgresql", "postgres"}:
         return _postgres(url)
+    if scheme in {"mysql", "mariadb"}:
+        return _mysql(url)
     raise ConfigError(f"a database URL is one of {SCHEMES}; not {scheme}:…")
 
 
@@ -45,3 +50,11 @@ def _postgres(url: str) -> Database:
     except ModuleNotFoundError as error:
         raise ConfigError("PostgreSQL needs its driver: pip install tieout[postgres]") from error
     return PostgresDatabase(url)
+
+
+def _mysql(url: str) -> Database:
+    try:
+        from tieout.database.mysql_wire import MySqlOnLoop
+    except ModuleNotFoundError as error:
+        raise ConfigError("MySQL and MariaDB need their driver: pip install tieout[mysql]") from error
+    return MySqlOnLoop(url)

@@ -35,6 +35,19 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "bool": "INTEGER",
         "by_ids": "SELECT id FROM account WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id",
         "insert_new": "INSERT INTO account (id, points) VALUES (:id, :points) ON CONFLICT DO NOTHING",
+        "add_returning": "UPDATE account SET points = points + :n WHERE id = :id RETURNING points",
+    },
+    "mysql": {
+        "int": "BIGINT",
+        "text": "LONGTEXT CHARACTER SET utf8mb4",
+        "bytes": "LONGBLOB",
+        "float": "DOUBLE",
+        "bool": "BOOLEAN",
+        "by_ids": "SELECT id FROM account WHERE id IN ("
+        "SELECT given.id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS given) ORDER BY id",
+        "insert_new": "INSERT INTO account (id, points) VALUES (:id, :points)"
+        " ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)",
+        "add_returning": "UPDATE account SET points = LAST_INSERT_ID(points + :n) WHERE id = :id",
     },
     "postgres": {
         "int": "BIGINT",
@@ -44,13 +57,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "bool": "BOOLEAN",
         "by_ids": "SELECT id FROM account WHERE id = ANY(:ids) ORDER BY id",
         "insert_new": "INSERT INTO account (id, points) VALUES (:id, :points) ON CONFLICT DO NOTHING",
+        "add_returning": "UPDATE account SET points = points + :n WHERE id = :id RETURNING points",
     },
 }
 """What differs between dialects in the statements below."""
 
 TABLES = (
     "CREATE TABLE account (id {int} PRIMARY KEY, points {int} NOT NULL CHECK (points >= 0))",
-    "CREATE TABLE change (id {int} PRIMARY KEY, account {int} NOT NULL REFERENCES account (id))",
+    "CREATE TABLE posting (id {int} PRIMARY KEY, account {int} NOT NULL REFERENCES account (id))",
     "CREATE TABLE sample (id {int} PRIMARY KEY, n {int}, t {text}, b {bytes}, f {float}, o {bool})",
 )
 
@@ -84,7 +98,7 @@ async def opened(site: Site) -> AsyncIterator[Database]:
 
 async def make_tables(tx: Transaction) -> None:
     """Drop what an earlier test left, and create the tables anew."""
-    for table in ("change", "account", "sample"):
+    for table in ("posting", "account", "sample"):
         await tx.execute(f"DROP TABLE IF EXISTS {table}")
     for table in TABLES:
         await tx.execute(table.format(**WORDS[tx.dialect]))

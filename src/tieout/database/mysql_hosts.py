@@ -1,0 +1,173 @@
+"""Finding the primary: each host of the URL in turn, each with its own deadline, none that was abandoned."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from tieout.database.mysql_errors import from_mysql, is_wrong_address
+from tieout.database.mysql_server import Address, Server, Settings, flavour_of, server_of, set_up, who_are_you
+from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, DatabaseUnavailable, StaleEpoch, TieoutError
+
+log = logging.getLogger("tieout.database")
+
+
+class Wire(Protocol):
+    """A driver's connection, as we use it. Errors are the driver's."""
+
+    @property
+    def version(self) -> str: ...
+
+    async def query(self, text: bytes) -> Any:
+        """Run statements, separated by semicolons; the result of the first. All have run when it returns."""
+        ...
+
+    def stream(self, text: bytes, batch: int) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:
+        """The names of the columns and at most `batch` rows at a time; reads no further than asked."""
+        ...
+
+    def is_open(self) -> bool: ...
+
+    def cut(self) -> None: ...
+
+
+class Link:
+    """A connection to a primary, and what its pool and its transactions note on it."""
+
+    __slots__ = (
+        "abandoned",
+        "deadline",
+        "generation",
+        "has_locks",
+        "idle_since",
+        "query",
+        "retire_at",
+        "server",
+        "wire",
+    )
+
+    def __init__(self, wire: Wire, server: Server, abandoned: set[str]) -> None:
+        self.wire = wire
+        self.query = wire.query
+        self.server = server
+        self.abandoned = abandoned
+        self.deadline = math.inf
+        self.retire_at = math.inf
+        self.idle_since = math.inf
+        self.generation = 0
+        self.has_locks = False
+
+    def is_stale(self) -> bool:
+        """Whether this process has since gone over to another server."""
+        return self.server.identity in self.abandoned
+
+    def is_good(self) -> bool:
+        """Whether it is open, and still leads to the primary."""
+        return self.wire.is_open() and not self.is_stale()
+
+    def cut(self) -> None:
+        """Close it at once, without a word to the server."""
+        self.wire.cut()
+
+
+Prepare: TypeAlias = Callable[[Wire, Address], Awaitable[Link]]
+Dial: TypeAlias = Callable[[Settings, Address, Prepare], Awaitable[Link]]
+"""Connects, prepares, and cuts the connection where that fails or takes longer than `connect_timeout`."""
+
+
+class Hosts:
+    """Opens connections to whichever host is the primary.
+
+    A server that this process has left for another one is refused until it has all that the other had: an abandoned
+    primary that comes back has not. That can be told only where servers keep a log with GTIDs.
+    """
+
+    def __init__(self, settings: Settings, dial: Dial) -> None:
+        self._settings = settings
+        self._dial = dial
+        self._preferred = 0
+        self._primary: Server | None = None
+        self._abandoned: set[str] = set()
+
+    async def connect(self) -> Link:
+        """A link to the primary; raise what says best why there is none."""
+        failures: list[TieoutError] = []
+        count = len(self._settings.hosts)
+        for index in [(self._preferred + step) % count for step in range(count)]:
+            host = self._settings.hosts[index]
+            try:
+                link = await self._connect_one(host)
+            except TieoutError as failure:
+                failures.append(failure)
+            else:
+                self._preferred = index
+                return link
+        raise _combined(failures)
+
+    async def _connect_one(self, host: Address) -> Link:
+        try:
+            return await self._dial(self._settings, host, self._prepare)
+        except TieoutError:
+            raise
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"{host}: no answer in {self._settings.connect_timeout:g} s") from error
+        except Exception as error:
+            raise _refusal(error, host) from error
+
+    async def _prepare(self, wire: Wire, host: Address) -> Link:
+        flavour = flavour_of(wire.version)
+        await wire.query(set_up(flavour, self._settings.deadline))
+        answer = await wire.query(who_are_you(flavour))
+        server = server_of(flavour, answer.rows[0])
+        if server.read_only:
+            raise DatabaseReadOnly(f"{host} is read-only", "1290")
+        await self._newest_only(wire, server, host)
+        return Link(wire, server, self._abandoned)
+
+    async def _newest_only(self, wire: Wire, server: Server, host: Address) -> None:
+        """Note the server; raise `StaleEpoch` for one that was left and lacks what its successor had."""
+        before = self._primary
+        if before is not None and before.identity != server.identity:
+            if server.identity in self._abandoned and not await _includes(wire, server, before.position):
+                raise StaleEpoch(f"{host} is an abandoned primary: it lacks what {before.identity} had")
+            log.warning("%s (%s) is the primary now, and no longer %s", host, server.identity, before.identity)
+            self._abandoned.add(before.identity)
+        self._abandoned.discard(server.identity)
+        self._primary = server
+
+
+async def _includes(wire: Wire, server: Server, position: str) -> bool:
+    """Whether the server's log has come as far as `position`; True where that cannot be told."""
+    if not position or not server.position:
+        return True
+    if server.flavour == "MySQL":
+        answer = await wire.query(f"SELECT GTID_SUBSET('{position}', @@global.gtid_executed)".encode())
+        return bool(int(answer.rows[0][0]))
+    has = _sequences(server.position)
+    return all(has.get(domain, 0) >= number for domain, number in _sequences(position).items())
+
+
+def _sequences(position: str) -> dict[str, int]:
+    """MariaDB's position, `domain-server-sequence` with commas between, as the last sequence of each domain."""
+    found: dict[str, int] = {}
+    for part in position.split(","):
+        domain, _, number = part.strip().split("-")
+        found[domain] = max(found.get(domain, 0), int(number))
+    return found
+
+
+def _refusal(error: Exception, host: Address) -> TieoutError:
+    return ConfigError(f"{host}: {error}") if is_wrong_address(error) else from_mysql(error, str(host))
+
+
+def _combined(failures: Sequence[TieoutError]) -> TieoutError:
+    """The failure that says most, with what every host said."""
+    message = "; ".join(str(failure) for failure in failures)
+    for kind in (StaleEpoch, DatabaseReadOnly, DatabaseUnavailable):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return kind(message, failure.sqlstate)
+    first = failures[0]
+    return type(first)(message, first.sqlstate) if isinstance(first, DatabaseError) else ConfigError(message)

@@ -1,0 +1,92 @@
+"""MySQL and MariaDB on an event loop, through asyncmy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncmy
+from asyncmy.constants.CLIENT import FOUND_ROWS
+from asyncmy.cursors import SSCursor
+
+from tieout.database.mysql import MySqlDatabase
+from tieout.database.mysql_hosts import Link, Prepare
+from tieout.database.mysql_server import Address, Settings
+from tieout.database.pool import Pool
+
+
+class AsyncmyWire:
+    """One connection, used by one task at a time."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    @property
+    def version(self) -> str:
+        return str(self.connection.get_server_info())
+
+    async def query(self, text: bytes) -> Any:
+        connection = self.connection
+        await connection.query(text)
+        result = connection._result  # noqa: SLF001 - a cursor would copy it
+        following = result
+        while following.has_next:
+            await connection.next_result()
+            following = connection._result  # noqa: SLF001 - as above
+        return result
+
+    async def stream(self, text: bytes, batch: int) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:
+        cursor = self.connection.cursor(SSCursor)
+        await cursor.execute(text)
+        names = [column[0] for column in cursor.description or ()]
+        transport = self.connection._transport  # noqa: SLF001 - the driver itself reads ahead without bound
+        while rows := await cursor.fetchmany(batch):
+            transport.pause_reading()
+            yield names, rows
+            transport.resume_reading()
+
+    def is_open(self) -> bool:
+        return self.connection.connected and not self.connection._stream_broken  # noqa: SLF001 - it alone sees a close
+
+    def cut(self) -> None:
+        transport = self.connection._transport  # noqa: SLF001 - close() would wait for what is to be sent
+        if transport is not None:
+            transport.abort()
+        self.connection.close()
+
+
+async def dial(settings: Settings, host: Address, prepare: Prepare) -> Link:
+    """Connect to a host and prepare the session, within the connect time-out."""
+    wire = None
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            connection = await asyncmy.connect(
+                host=host.host,
+                port=host.port,
+                user=settings.user,
+                password=settings.password,
+                database=settings.database,
+                unix_socket=settings.unix_socket,
+                ssl=settings.tls,
+                charset="utf8mb4",
+                client_flag=FOUND_ROWS,
+                autocommit=None,
+                connect_timeout=settings.connect_timeout,
+                program_name="tieout",
+            )
+            wire = AsyncmyWire(connection)
+            return await prepare(wire, host)
+    except BaseException:
+        if wire is not None:
+            wire.cut()
+        raise
+
+
+class MySqlOnLoop(MySqlDatabase):
+    """Used from the event loop that opened it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, dial, Pool)

@@ -1,0 +1,83 @@
+"""A private MariaDB server."""
+
+from __future__ import annotations
+
+import itertools
+import pwd
+import shutil
+import subprocess
+
+from tests.servers.process import ServerProcess
+
+FAST = {"innodb_flush_log_at_trx_commit": "0", "innodb_doublewrite": "0", "innodb_flush_method": "nosync"}
+"""Settings for tests in which no machine loses power; a benchmark leaves them out."""
+
+
+def binary(name: str) -> str:
+    """The path of one of MariaDB's programs, also where they are not on the PATH."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise RuntimeError(f"MariaDB's {name} is not installed: apt-get install mariadb-server")
+    return found
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwnam("mysql").pw_name
+    except KeyError:
+        return "nobody"
+
+
+class MariaDB(ServerProcess):
+    """A server with the superuser `root` and the plain user `u`, neither with a password.
+
+    `settings` are options of its command line.
+    """
+
+    user = _account()
+
+    def __init__(self, **settings: str) -> None:
+        super().__init__()
+        self.data = self.folder / "data"
+        self.settings = settings
+        self._numbers = itertools.count(1)
+
+    def create(self) -> None:
+        """Make an empty server and start it."""
+        install = ["--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal"]
+        self.run(binary("mariadb-install-db"), *install, "--skip-test-db")
+        self.start()
+        self.sql("CREATE USER u@'%'; GRANT ALL ON *.* TO u@'%'; REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM u@'%'")
+
+    def command(self) -> list[str]:
+        settings = {
+            "bind-address": "127.0.0.1",
+            "max_connections": "120",
+            "innodb_buffer_pool_size": "64M",
+            "innodb_log_file_size": "64M",
+            "performance_schema": "off",
+            "skip_name_resolve": "1",
+        } | self.settings
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        where = [f"--datadir={self.data}", f"--port={self.port}", f"--socket={self.folder}/socket"]
+        return [binary("mariadbd"), "--no-defaults", *where, f"--pid-file={self.folder}/pid", *options]
+
+    def answers(self) -> bool:
+        ping = [binary("mariadb-admin"), "--no-defaults", f"--socket={self.folder}/socket", "-u", "root", "ping"]
+        return subprocess.run(ping, check=False, timeout=10, capture_output=True).returncode == 0
+
+    def url(self, database: str = "mysql", **options: object) -> str:
+        """The URL of one of its databases, with tieout's options."""
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"mysql://u@127.0.0.1:{self.port}/{database}{'?' if query else ''}{query}"
+
+    def database(self) -> str:
+        """Create an empty database; return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.sql(f"CREATE DATABASE {name}")
+        return name
+
+    def sql(self, sql: str, database: str = "mysql") -> str:
+        """Run statements as an operator would; return the rows, one a line."""
+        where = ["--no-defaults", f"--socket={self.folder}/socket", "-u", "root", "-D", database]
+        return self.run(binary("mariadb"), *where, "-BN", "-e", sql).strip()
