@@ -1,0 +1,18 @@
+"""The stores that these tests run on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.servers.postgres import FAST, Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """An empty database on a PostgreSQL server of these tests alone."""
+    server = Postgres(**FAST)
+    try:
+        server.create()
+        yield server.url(server.database())
+    finally:
+        server.remove()

@@ -1,0 +1,75 @@
+"""The suite of the process store and of the alarms, on every database and on the simulation's model of one."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.process_store.loop_parking import LoopParking
+from tests.simulation import model_alarms, model_statements
+from tests.simulation.model_database import ModelDatabase
+from tieout.alarm.store import AlarmStore
+from tieout.database import connect
+from tieout.database.migrate import migrate
+from tieout.eventloop import LoopClock
+from tieout.process.sql_store import SqlProcessStore
+from tieout.testing.process_store_site import StoreSite
+from tieout.testing.process_store_suite import InterleavingSuite, ProcessStoreSuite
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+async def nobody() -> int:
+    return 0
+
+
+def stores(database, waiting) -> StoreSite:
+    return StoreSite(database, SqlProcessStore(database.dialect, LoopClock()), AlarmStore(database.dialect), waiting)
+
+
+class TestSqliteFile(ProcessStoreSuite):
+    """A SQLite file: one writer at a time, so that nothing interleaves."""
+
+    @pytest.fixture
+    async def site(self, tmp_path):
+        database = connect(f"sqlite:///{tmp_path}/suite.db")
+        await database.open()
+        await migrate(database)
+        yield stores(database, nobody)
+        await database.close()
+
+
+class TestPostgres(ProcessStoreSuite, InterleavingSuite):
+    """PostgreSQL, one database emptied for each test."""
+
+    @pytest.fixture
+    async def site(self, postgres_url):
+        database = connect(postgres_url)
+        await database.open()
+        await migrate(database)
+        for table in (*model_statements.TABLES, *model_alarms.TABLES):
+            await database.transact(lambda tx, table=table: tx.execute(f"TRUNCATE {table} CASCADE"))
+
+        async def waiting() -> int:
+            row = await database.read(lambda tx: tx.fetch_one(WAITING))
+            return row[0]
+
+        yield stores(database, waiting)
+        await database.close()
+
+
+class TestModel(ProcessStoreSuite, InterleavingSuite):
+    """The model that the simulation runs on."""
+
+    @pytest.fixture
+    async def site(self):
+        statements = {**model_statements.STATEMENTS, **model_alarms.STATEMENTS}
+        tables = (*model_statements.TABLES, *model_alarms.TABLES)
+        ticks = itertools.count(0, 7)
+        database = ModelDatabase(LoopParking(), lambda: next(ticks), statements, tables)
+
+        async def waiting() -> int:
+            return sum(tx.waits_for is not None for tx in database.open)
+
+        return stores(database, waiting)
