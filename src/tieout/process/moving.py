@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -11,9 +13,10 @@ from tieout.contracts import Transaction
 from tieout.errors import DatabaseError
 from tieout.identity import storable_text
 from tieout.process.call_type import CallType
-from tieout.process.define import Handler
+from tieout.process.define import Handler, Next
 from tieout.process.landing import call_of, land, moved_on, with_entry
 from tieout.process.outcomes import Failed, Succeeded
+from tieout.process.process import Process
 from tieout.process.process_type import ProcessType
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 from tieout.process.rules import ERRORS_BEFORE_ALARM, NOTE_LENGTH, back_off
@@ -65,6 +68,10 @@ class Following(msgspec.Struct, frozen=True):
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     cancels: bool = False
+
+    def run(self, process: Process[Any], given: Any) -> Awaitable[Next]:
+        """Run it on what steps are given as their tx."""
+        return self.handler.method(process, given, *self.args, **self.kwargs)
 
 
 class Moving:
@@ -140,7 +147,7 @@ class Moving:
     async def _run_next(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
         following = await self._following(tx, process_type, record)
         process = self.world.revive(process_type, record)
-        moved = await following.handler.method(process, tx, *following.args, **following.kwargs)
+        moved = await self.world.run_step(tx, partial(following.run, process))
         landing = land(process_type, process_type.check_next(following.handler, moved))
         after = moved_on(record, landing, self.world.server_time(record), cause.source, cause.by, cause.n, cause.actor)
         if following.cancels:

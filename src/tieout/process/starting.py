@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,6 +34,16 @@ class AlreadyThereError(Exception):
     """The id exists: what the start step wrote has to be rolled back."""
 
 
+class Prepared(NamedTuple):
+    """A request ready for its transaction: its look-ups are made; params and look-ups as they will be stored."""
+
+    process_type: ProcessType
+    request: Process[Any]
+    params: str
+    snapshots: str
+    parent: bytes | None = None
+
+
 class Starting:
     """The first transaction of a process, and what a repeated request gets instead."""
 
@@ -45,12 +56,12 @@ class Starting:
         Raise `ParamsChanged`, `KeyRetired`, what the start step raised, or a `DatabaseError` after several tries.
         Whatever a repeated request's own attempt raised, the process that is there decides what it gets.
         """
-        process_type = self.world.registered(request)
-        params = process_type.stored_params(request.__dict__)
+        params = self.world.registered(request).stored_params(request.__dict__)
         encoded = encode_json(params)
         while True:
             try:
-                return Started(await self._start_new(process_type, request, encoded, parent), replayed=False)
+                prepared = await self.prepare(request, encoded, parent)
+                return Started(await self.world.transact(partial(self.write, prepared)), replayed=False)
             except DatabaseError as error:
                 if error.retryable:
                     raise
@@ -63,44 +74,43 @@ class Starting:
             if not isinstance(raised, AlreadyThereError):
                 raise raised
 
-    async def _start_new(
-        self, process_type: ProcessType, request: Process[Any], params: str, parent: bytes | None
-    ) -> Record:
-        world = self.world
-        request.__dict__["bound_deps"] = world.deps
-        snapshots = await self._look_up(process_type, request)
+    async def prepare(self, request: Process[Any], params: str, parent: bytes | None = None) -> Prepared:
+        """Look up what the request's type keeps of the world."""
+        process_type = self.world.registered(request)
+        request.__dict__["bound_deps"] = self.world.deps
+        return Prepared(process_type, request, params, await self._look_up(process_type, request), parent)
 
-        async def work(tx: Transaction) -> Record:
-            moved = process_type.check_next(process_type.start, await process_type.start.method(request, tx))
-            landing = land(process_type, moved)
-            calls = first_calls(landing)
-            identity: Identity = request.__dict__["identity"]
-            process = NewProcess(
-                identity.id,
-                process_type.name,
-                identity.owner,
-                identity.key,
-                process_type.version,
-                landing.state,
-                landing.status,
-                landing.due_in,
-                landing.lane,
-                params,
-                snapshots,
-                encode_calls(calls),
-                landing.result,
-                process_type.deadline if landing.status == "running" else None,
-                parent,
-            )
-            asked_at = world.clock.monotonic()
-            created = await world.store.insert(tx, process)
-            if created is None:
-                raise AlreadyThereError
-            if landing.children:
-                await world.store.add_children(tx, identity.id, landing.children)
-            return _first_record(process, calls, created, asked_at)
-
-        return await world.transact(work)
+    async def write(self, prepared: Prepared, tx: Transaction) -> Record:
+        """Run the start step and insert the process; raise `AlreadyThereError` when its id exists."""
+        process_type, request, params, snapshots, parent = prepared
+        moved = await self.world.run_step(tx, partial(process_type.start.method, request))
+        landing = land(process_type, process_type.check_next(process_type.start, moved))
+        calls = first_calls(landing)
+        identity: Identity = request.__dict__["identity"]
+        process = NewProcess(
+            identity.id,
+            process_type.name,
+            identity.owner,
+            identity.key,
+            process_type.version,
+            landing.state,
+            landing.status,
+            landing.due_in,
+            landing.lane,
+            params,
+            snapshots,
+            encode_calls(calls),
+            landing.result,
+            process_type.deadline if landing.status == "running" else None,
+            parent,
+        )
+        asked_at = self.world.clock.monotonic()
+        created = await self.world.store.insert(tx, process)
+        if created is None:
+            raise AlreadyThereError
+        if landing.children:
+            await self.world.store.add_children(tx, identity.id, landing.children)
+        return _first_record(process, calls, created, asked_at)
 
     async def _look_up(self, process_type: ProcessType, request: Process[Any]) -> str:
         looked_up: dict[str, Any] = {}
@@ -123,11 +133,12 @@ class Starting:
 
         record = await world.transact(work)
         if record is not None:
-            _check_same(record, identity, params, world.type_of(record).spellings)
+            check_same(record, identity, params, world.type_of(record).spellings)
         return record
 
 
-def _check_same(record: Record, identity: Identity, params: dict[str, Any], spellings: Mapping[str, Spelling]) -> None:
+def check_same(record: Record, identity: Identity, params: dict[str, Any], spellings: Mapping[str, Spelling]) -> None:
+    """Raise `ParamsChanged`, `KeyRetired` or `InvalidKey` unless this row was started by the same request."""
     if (record.owner, record.request_key) != (identity.owner, identity.key):
         raise InvalidKey(f"the id of this key, {record.id.hex()}, is taken by another key: use a new one")
     if record.status == "retired":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -32,6 +32,15 @@ LONGEST_PAUSE = 4.0
 """Longest pause between tries, in seconds."""
 
 
+RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+"""Runs a transaction step on what this App's steps are given as their `tx`; raises the step's errors, translated."""
+
+
+async def run_natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run a step on the transaction itself."""
+    return await step(tx)
+
+
 class World(msgspec.Struct):
     """The engine's collaborators; every part of the engine holds the same one."""
 
@@ -44,6 +53,7 @@ class World(msgspec.Struct):
     breakers: Breakers
     deps: Any
     types: dict[str, ProcessType]
+    run_step: RunStep = run_natively
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work`, which may be run again, in one transaction; try again while that may help.
