@@ -8,7 +8,7 @@ import pytest
 
 import tieout
 from tests.once.place import Counter, Place, answers, effects, until
-from tieout import Answered
+from tieout import Absent, Answered
 
 MANY = 100
 
@@ -124,3 +124,14 @@ async def test_different_keys_do_not_wait_for_each_other(postgres_place: Place, 
     await until(lambda: counter.runs == 5)
     counter.gate.set()
     assert [answer.replayed for answer in await asyncio.gather(*tasks)] == [False] * 5
+
+
+async def test_a_fork_leaves_no_turn_behind(sqlite_place: Place, counter: Counter) -> None:
+    """What the parent of a fork is at work on is not in flight for ever in its child; the parent goes on."""
+    app = await sqlite_place.open()
+    issue = counter.prizes(app, wait="10s")
+    running = asyncio.create_task(issue.run("k1", sku="mug"))
+    await asyncio.sleep(0)
+    app.answers._pid += 1  # noqa: SLF001 - as in the child, which has a process id of its own
+    assert await issue.find("k2") == Absent()
+    assert (await issue.run("k1", sku="mug")).value == (await running).value

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.once.place import Counter, Place, Prize, give
+from tests.once.place import Counter, Place, Prize, give, until
 from tieout import Absent, Answered, InFlight, Transaction
 
 
@@ -43,6 +43,18 @@ async def test_a_request_at_work_is_in_flight_everywhere(postgres_place: Place, 
     counter.gate.set()
     given = await first
     assert await other.find("k1") == Answered(given.value, replayed=True)
+
+
+async def test_every_key_is_told_from_every_other(postgres_place: Place, counter: Counter) -> None:
+    """Whatever their hashes, exactly the keys that are at work are in flight for another process."""
+    counter.gate = asyncio.Event()
+    issue, other = [counter.prizes(await postgres_place.open()) for _ in range(2)]
+    running = [asyncio.create_task(issue.run(f"k{n}", sku="mug")) for n in range(8)]
+    await until(lambda: counter.runs == 8)
+    found = [await other.find(f"k{n}") for n in range(24)]
+    assert found == [InFlight()] * 8 + [Absent()] * 16
+    counter.gate.set()
+    await asyncio.gather(*running)
 
 
 async def test_asking_does_not_look_like_work(postgres_place: Place, counter: Counter) -> None:

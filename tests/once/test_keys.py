@@ -121,8 +121,8 @@ async def test_an_id_that_belongs_to_another_key_is_refused(
     app = await place.open()
     issue = counter.prizes(app)
 
-    def collide(scope: str, owner: str, key: str, print_: bytes) -> object:
-        request = identify(scope, owner, key, print_)
+    def collide(scope: str, owner: str, key: str, content: bytes) -> object:
+        request = identify(scope, owner, key, content)
         return type(request)(b"\1" * 16, request.scope, request.owner, request.key, request.fingerprint)
 
     monkeypatch.setattr("tieout.once.define.identify", collide)

@@ -7,6 +7,7 @@ duplicates early that they are some.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
@@ -94,6 +95,7 @@ class Engine:
         self.clock = clock
         self.chance = chance
         self._turns: dict[bytes, Turn] = {}
+        self._pid = os.getpid()
 
     async def run(self, request: Request, work: Work, *, keep: int, wait: float = 0.0) -> Given:
         """Do the work of a request in one transaction with its answer, or give the answer that is there.
@@ -103,9 +105,9 @@ class Engine:
         """
         ends, looks = self.clock.monotonic() + wait, 0
         while True:
-            mine = Turn(request)
-            turn = self._turns.setdefault(request.id, mine)
-            if turn is mine and (given := await self._take(turn, work, keep)) is not None:
+            mine, turns = Turn(request), self._here()
+            turn = turns.setdefault(request.id, mine)
+            if turn is mine and (given := await self._take(turns, turn, work, keep)) is not None:
                 return given
             looks = await self._outwait(turn, ends, looks)
             if turn.stored is not None:
@@ -119,7 +121,7 @@ class Engine:
         Absent     no transaction that had claimed the key when this was asked can commit any more. A request that had
                    not come so far, being on the wire or waiting for a connection, still can.
         """
-        at_work = request.id in self._turns
+        at_work = request.id in self._here()
 
         async def look(tx: Transaction) -> tuple[bool, Stored | None]:
             # In this order: a transaction that ends in between is either still at work, or seen by the second.
@@ -145,7 +147,13 @@ class Engine:
             if batch < PURGE_BATCH:
                 return purged
 
-    async def _take(self, turn: Turn, work: Work, keep: int) -> Given | None:
+    def _here(self) -> dict[bytes, Turn]:
+        """The turns of this process: those that came through a fork are the parent's, and would never end here."""
+        if self._pid != os.getpid():
+            self._turns, self._pid = {}, os.getpid()
+        return self._turns
+
+    async def _take(self, turns: dict[bytes, Turn], turn: Turn, work: Work, keep: int) -> Given | None:
         """Be the one in this process that is at work on the key; None when another process is."""
         try:
             given = await self._answer(turn.request, work, keep)
@@ -154,7 +162,7 @@ class Engine:
             return given
         finally:
             turn.done = True
-            del self._turns[turn.request.id]
+            del turns[turn.request.id]
 
     async def _answer(self, request: Request, work: Work, keep: int) -> Given | None:
         """Transactions until one commits or says who was first; None when another process is at work.

@@ -105,8 +105,8 @@ class HttpOnce:
     def request(self, scope: Mapping[str, Any], key: str, body: bytes) -> Request:
         """The request of an ASGI scope; raise `InvalidKey`."""
         owner = "" if self._owner is None else self._owner(scope)
-        print_ = http_fingerprint(scope["method"], scope["path"], scope.get("query_string", b""), body)
-        return identify(self.scope, owner, key, print_)
+        content = http_fingerprint(scope["method"], scope["path"], scope.get("query_string", b""), body)
+        return identify(self.scope, owner, key, content)
 
     async def run(
         self, request: Request, route: Callable[[Transaction], Awaitable[HttpAnswer]]

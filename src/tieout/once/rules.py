@@ -68,12 +68,12 @@ class Begin(msgspec.Struct, frozen=True):
 Verdict: TypeAlias = Replay | Changed | Taken | Busy | Begin
 
 
-def identify(scope: str, owner: str, key: str, print_: bytes) -> Request:
-    """The request of this key; raise `InvalidKey`. An empty owner is the scope's own."""
+def identify(scope: str, owner: str, key: str, content: bytes) -> Request:
+    """The request of this key whose fingerprint is `content`; raise `InvalidKey`. An empty owner is the scope's own."""
     owned = key_bytes(owner, "owner") if owner != "" else b""
     raw = key_bytes(key, "key")
     parts = b"".join(len(part).to_bytes(4, "big") + part for part in (scope.encode(), owned, raw))
-    return Request(blake2b(parts, digest_size=16, person=b"tieout.once").digest(), scope, owned, raw, print_)
+    return Request(blake2b(parts, digest_size=16, person=b"tieout.once").digest(), scope, owned, raw, content)
 
 
 def verdict(request: Request, stored: Stored | None, *, free: bool) -> Verdict:
