@@ -3,6 +3,7 @@
 from tieout.app import App
 from tieout.contracts import Database, Transaction
 from tieout.errors import (
+    AlreadyStarted,
     AppClosed,
     AppForked,
     ApprovalNeeded,
@@ -55,6 +56,7 @@ from tieout.worker import Limits
 
 __all__ = [
     "Absent",
+    "AlreadyStarted",
     "Answer",
     "Answered",
     "App",

@@ -16,6 +16,7 @@
     │   ├── Refused                     raised by a start step: the business says no
     │   ├── ParamsChanged               this key was used before, with other params
     │   ├── KeyRetired                  this key was used before, so long ago that only a tombstone is left
+    │   ├── AlreadyStarted              raised by a joined start: this request was started before; roll back
     │   ├── KeyInFlight                 a request with this key is at work: retry later, with the same key
     │   ├── UnknownProcess              no process has this id
     │   ├── UnknownAlarm                no alarm has this id
@@ -44,7 +45,7 @@ A code never changes its meaning. The message is for people and may change.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 DatabaseOutcome = Literal["failed", "unknown"]
 
@@ -157,6 +158,16 @@ class KeyRetired(RequestError):
     """This key was used before, so long ago that only a tombstone is left."""
 
     code = "key-retired"
+
+
+class AlreadyStarted(RequestError):
+    """Raised by a start that joins a transaction: the same request was started before, as `process`. Roll back."""
+
+    code = "already-started"
+
+    def __init__(self, process: Any) -> None:
+        super().__init__(f"process {process.id} was started before by the same request: roll back, and go on from it")
+        self.process = process
 
 
 class KeyInFlight(RequestError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
+
 from tieout.process.record import Record
 from tieout.process.rules import LEASE_MARGIN
 from tieout.process.world import World
@@ -60,6 +62,14 @@ class Claiming:
             self._raise_low_water(lanes, found, share)
             claimed += found
         return claimed
+
+    async def claim_one(self, record: Record) -> Record | None:
+        """Claim this process, whose time has come; None when it is not as this copy says any more."""
+        lease = self._lease()
+        claimed = msgspec.structs.replace(record, attempts=record.attempts + 1)
+        if not await self.world.transact(lambda tx: self.world.store.save(tx, claimed, lease)):
+            return None
+        return msgspec.structs.replace(claimed, fence=record.fence + 1, due=record.now + lease)
 
     async def _lanes_in_use(self) -> list[str]:
         """Every known lane, and those of states that the code no longer has: their processes have to be held."""

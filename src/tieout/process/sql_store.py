@@ -135,6 +135,12 @@ class SqlProcessStore:
         """The states at which processes that are not final stand."""
         return [StoredState(*row) for row in await tx.fetch(self.sql.stored_states)]
 
+    async def read_winner(self, tx: Transaction, process: bytes) -> Record | None:
+        """The row as committed last, however old the snapshot of the transaction is; None when there is none."""
+        asked_at = self.clock.monotonic()
+        row = await tx.fetch_one(self.sql.read_winner, id=process)
+        return None if row is None else self._record(row, asked_at)
+
     async def to_retire(self, tx: Transaction, age: int, since: int, limit: int) -> list[Record]:
         """Final processes unchanged for `age` microseconds and created at or after `since`, oldest first."""
         asked_at = self.clock.monotonic()

@@ -18,6 +18,14 @@ SELECT id, type, owner, request_key, version, state, status, fence, due, lane, p
 FROM tieout_process
 WHERE id = :id
 
+-- Of a transaction whose snapshot may be older than the row. PostgreSQL has then refused the insert already (40001).
+-- name: read_winner
+SELECT id, type, owner, request_key, version, state, status, fence, due, lane, params, snapshots, calls, trail,
+    result, note, attempts, errors, duplicates, deadline, wish, parent, created, changed,
+    {now} AS now
+FROM tieout_process
+WHERE id = :id
+
 -- name: save_process
 UPDATE tieout_process
 SET state = :state, status = :status, fence = :fence + 1, due = {now} + :due_in, lane = :lane, params = :params,
