@@ -11,6 +11,7 @@ from tests.simulation.evidence import Act as Acted
 from tests.simulation.evidence import Asked
 from tests.simulation.model_statements import PROCESS
 from tests.simulation.scheduler import SECOND
+from tests.simulation.storm import LONGEST_JUMP
 from tieout.errors import (
     ApprovalNeeded,
     DatabaseError,
@@ -211,7 +212,7 @@ async def outage(simulation: Simulation) -> None:
     """The database goes away for a while."""
     chance, rates, storm = simulation.chance, simulation.rates, simulation.storm
     await simulation.scheduler.sleep(round(chance.random() * rates.until * 0.7))
-    jump = round((chance.random() * 10 - 5) * SECOND) if rates.jumps else 0
+    jump = round((2 * chance.random() - 1) * LONGEST_JUMP) if rates.jumps else 0
     await storm.outage(storm.duration(0.05, 40), jump)
 
 

@@ -9,6 +9,7 @@ from tests.simulation.business import BROKEN_STEP, Reply
 from tests.simulation.downstream import KEY_VALID, Downstream, Order
 from tests.simulation.evidence import Sent
 from tests.simulation.scheduler import SECOND
+from tests.simulation.storm import LONGEST_JUMP
 from tieout.errors import NotSent
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ class Network:
         return downstream.answer(order, self.now)
 
     def _remembers(self, service: str, key: str) -> int | None:
-        return KEY_VALID[self.simulation.kinds[key.partition(":")[0]]] if service == "prizes" else None
+        if service != "prizes":
+            return None
+        kind = self.simulation.kinds[key.partition(":")[0]]
+        return KEY_VALID[kind] + (self.rates.outages * LONGEST_JUMP if self.rates.jumps else 0)
 
     def _act(self, act: Callable[[], Reply], ticket: Any, timeout: float) -> None:
         self.under_way -= 1

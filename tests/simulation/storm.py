@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LONG_PAUSE = 32 * SECOND
 """Longer than any lease."""
 
+LONGEST_JUMP = 5 * SECOND
+"""By how much the clocks of two servers differ at most. A type's `key_valid` has to leave room for that."""
+
 IDLE_LIMIT = 15 * SECOND
 """After this time a server cuts a transaction whose client says nothing."""
 
