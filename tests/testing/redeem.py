@@ -99,6 +99,34 @@ class TakesOutside(Redeem, name="takes-outside", key="request_id", owner="user")
         return 100
 
 
+class TakesInBetween(Redeem, name="takes-in-between", key="request_id", owner="user"):
+    """Wrong: a look-up acts while a prize is issued and not yet given out."""
+
+    @tieout.snapshot
+    async def price(self) -> int:
+        assert self.deps.database is not None
+        if self.deps.issued:
+            await self.deps.database.transact(lambda tx: tx.execute(TAKE, user=self.user, cost=7))
+        return 100
+
+    @tieout.call(timeout=2, query_after=5)
+    async def issue(self, send: Sending, sku: str, quantity: int) -> Answer[Prize]:
+        return await self.deps.issue(send.key, sku, quantity)
+
+    @issue.query
+    async def find(self, send: Sending, sku: str, quantity: int) -> Found[Prize]:
+        return await self.deps.find(send.key)
+
+    @issue.succeeded(to="completed")
+    async def complete(self, tx: Transaction, prize: Prize) -> Next:
+        self.deps.issued.clear()
+        return self.completed(prize)
+
+    @issue.failed(to="refunded")
+    async def refund(self, tx: Transaction, why: Failed) -> Next:
+        return self.refunded(why.code)
+
+
 class OwnKey(tieout.Process[Shop], name="own-key", key="request_id"):
     """Wrong: every try goes out under another key than the one it is given."""
 
@@ -129,6 +157,26 @@ class MadeUpId(OwnKey, name="made-up-id", key="request_id"):
     @tieout.start(to="order")
     async def begin(self, tx: Transaction) -> Next:
         await tx.execute("INSERT INTO points_change VALUES (:process, 1, 1)", process=uuid4().hex)
+        return self.order.next()
+
+
+class AsksAnew(OwnKey, name="asks-anew", key="request_id"):
+    """Wrong: a query takes what it finds for a failure, and the order is placed anew, under the next key."""
+
+    @tieout.call(timeout=2, query_after=5)
+    async def order(self, send: Sending) -> Answer[Prize]:
+        return await self.deps.issue(send.key, "mug", 1)
+
+    @order.query
+    async def find(self, send: Sending) -> Found[Prize]:
+        return Failed("done before") if send.key in self.deps.issued else NotFound()
+
+    @order.succeeded(to="completed")
+    async def ordered(self, tx: Transaction, prize: Prize) -> Next:
+        return self.completed("ordered")
+
+    @order.failed(to=("order", "completed"))
+    async def not_ordered(self, tx: Transaction, why: Failed) -> Next:
         return self.order.next()
 
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.testing.redeem import ORDER, SCHEMA, MadeUpId, OwnKey, Prize, Redeem, Shop, TakesOutside, redeem
+from tests.testing.redeem import (
+    ORDER,
+    SCHEMA,
+    AsksAnew,
+    MadeUpId,
+    OwnKey,
+    Prize,
+    Redeem,
+    Shop,
+    TakesInBetween,
+    TakesOutside,
+    redeem,
+)
 from tieout import NotFound, ParamsChanged, Refused, Succeeded
 from tieout.testing import Always, Crashed, Lost, Play, PlayFailed, everywhere, play
 
@@ -203,6 +217,59 @@ async def test_a_key_of_its_own_is_caught() -> None:
         await run.assert_idempotent(request_id="r", effects=lambda run: len(run.deps.issued))
 
 
+async def test_a_look_up_that_acts_in_between_is_caught() -> None:
+    """A fault that only a second request in the middle of the first one shows is found there."""
+    run = play(TakesInBetween, make_deps=lambda run: Shop(run.database), schema=SCHEMA)
+    with pytest.raises(PlayFailed, match=r"(?s)^with the same request again at after-call:1:\ntable account:"):
+        await run.assert_idempotent(**ORDER)
+
+
+async def test_a_second_key_is_caught() -> None:
+    """A process that, after a crash, sends under more keys than without one has asked for more."""
+    run = play(AsksAnew, deps=Shop())
+    with pytest.raises(PlayFailed, match=r"(?s)^with a crash at .*keys and arguments sent:\n  \+ 'order \w+:2 {}'"):
+        await run.crash_everywhere(lambda run: run.start(request_id="r"))
+
+
+async def test_a_client_comes_in_between() -> None:
+    """`at` acts exactly at a point: what it begins before a call runs before the handler does."""
+    told = []
+
+    class Listens(Shop):
+        async def issue(self, key, sku, quantity):
+            told.append("the handler")
+            return await super().issue(key, sku, quantity)
+
+    async def somebody() -> None:
+        told.append("somebody")
+
+    run = redeem(deps=Listens())
+    run.at("call:1", lambda run: run.stage.life.begin(somebody()))
+    await run.start(**ORDER)
+    assert told == ["somebody", "the handler"]
+
+
+async def test_nothing_else_of_a_dead_worker_goes_on() -> None:
+    """A handler of another process, in the middle of its work when the worker dies, never comes to its end."""
+    told = []
+
+    class Slowly(Shop):
+        async def issue(self, key, sku, quantity):
+            await asyncio.sleep(1)
+            for _ in range(3 * quantity):
+                await asyncio.sleep(0)
+            told.append(quantity)
+            return PRIZE
+
+    run = redeem(deps=Slowly())
+    run.script("issue", query=[Always(PRIZE)])
+    run.crash_at("after-call:1")
+    for quantity in (1, 2):
+        await run.start(**{**ORDER, "request_id": f"r{quantity}", "quantity": quantity}, until="accepted")
+    await run.rest()
+    assert told == [1]
+
+
 async def test_chance_is_told_from_repetition() -> None:
     """Values that differ although nothing is in the way are shown as such, and can be left out."""
     run = play(MadeUpId, deps=Shop(), schema=SCHEMA)
@@ -214,9 +281,17 @@ async def test_chance_is_told_from_repetition() -> None:
 async def test_state_of_before_is_part_of_every_run() -> None:
     """Rows that the test wrote first, and its scripts, are there in each run; deps are as they were."""
     run = redeem()
-    await run.execute("UPDATE account SET points = 200")
+    await run.execute("UPDATE account SET points = :points", points=201)
     run.script("issue", send=[Always(PRIZE)], query=[Always(PRIZE)])
-    await run.assert_idempotent(**ORDER, effects=lambda run: run.deps.issued)
+    left = []
+
+    async def check(run: Play[Shop]) -> None:
+        left.append(await balance(run))
+
+    points = await run.crash_everywhere(
+        lambda run: run.start(**ORDER), check=check, effects=lambda run: run.deps.issued
+    )
+    assert left == [1] * (len(points) + 2)
     assert (run.began, run.deps.issued) == (False, {})
 
 

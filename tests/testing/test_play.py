@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -210,6 +211,16 @@ async def test_a_report_may_come_before_the_call() -> None:
     p = await run.start(**ORDER, until="accepted")
     await run.report(1, Failed("sold_out"))
     assert (await run.get(p.id)).state == "refunded"
+
+
+async def test_a_worker_sweeps_at_its_own_pace() -> None:
+    """What is due at once again and again is asked for once a second, as a worker does."""
+    run = redeem()
+    run.script("issue", *[Pending(0)] * 5, PRIZE)
+    await run.start(**ORDER)
+    times = [one.at for one in run.queried()]
+    assert len(times) == 5
+    assert all(later - earlier >= 1.0 for earlier, later in pairwise(times))
 
 
 async def test_refusals_reach_the_test() -> None:

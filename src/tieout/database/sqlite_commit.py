@@ -85,13 +85,15 @@ class Committer:
     def _run_members(self, following: Callable[[], M | None], members: list[M], done: list[M]) -> None:
         most = self._size()
         ends = time.monotonic() + BATCH_SECONDS
-        while len(members) < most and time.monotonic() < ends and (member := following()) is not None:
+        while (member := following()) is not None:
             members.append(member)
             if self._add(member, shared=bool(done)):
                 done.append(member)
             elif not self._session.connection.in_transaction:
                 _fail(done, member.error)
                 done.clear()
+                return
+            if len(members) >= most or time.monotonic() >= ends:
                 return
 
     def _begin(self) -> None:
