@@ -9,7 +9,12 @@ import pytest
 
 from tests.docs import blocks
 
-PAGES = ("README.md", "docs/tutorial/quickstart.md", "docs/how-to/test-your-process.md")
+PAGES = (
+    "README.md",
+    "docs/tutorial/quickstart.md",
+    "docs/how-to/test-your-process.md",
+    "docs/how-to/wait-for-more.md",
+)
 TESTS = "pytest -q -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function -W error -p no:cacheprovider"
 README_LINES = 32
 
