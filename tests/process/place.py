@@ -136,14 +136,11 @@ async def sweep(app: App) -> int:
 
 async def rows(app: App, sql: str, **params: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement, past whatever a test has put before the database."""
-
-    async def work(tx: Transaction) -> list[tuple[Any, ...]]:
-        if not sql.startswith("SELECT"):
-            await tx.execute(sql, **params)
-            return []
-        return [tuple(row) for row in await tx.fetch(sql, **params)]
-
-    return await getattr(app.database, "inner", app.database).transact(work)
+    database = getattr(app.database, "inner", app.database)
+    if sql.startswith("SELECT"):
+        return [tuple(row) for row in await database.read(lambda tx: tx.fetch(sql, **params))]
+    await database.transact(lambda tx: tx.execute(sql, **params))
+    return []
 
 
 async def points(app: App, user: str = "ann") -> int:

@@ -42,7 +42,7 @@ class Lossy:
         self.read, self.stream = self.inner.read, self.inner.stream
 
     async def transact(self, work):
-        """Run it. "done": it is committed and not told; "undone": rolled back and not told; an error is raised instead."""
+        """Run it: "done" is committed and not told, "undone" rolled back and not told; an error is raised instead."""
         self.count += 1
         fate = self.plan.get(self.count, self.plan.get("always"))
         if isinstance(fate, Exception):
