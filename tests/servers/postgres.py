@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
 from tests.servers.process import START_SECONDS, ServerProcess
@@ -16,15 +17,14 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for tests in which no machine loses power; a benchmark leaves them out."""
 
 
+@cache
 def binary(name: str) -> str:
-    """The path of one of PostgreSQL's programs, also where they are not on the PATH."""
-    found = shutil.which(name)
-    if not found and shutil.which("pg_config"):
-        folder = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True).stdout.strip()
-        found = shutil.which(name, path=folder)
-    if not found:
-        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-        found = next((str(folder / name) for folder in reversed(folders) if (folder / name).exists()), None)
+    """The path of one of PostgreSQL's programs: Debian's newest, past the slow wrappers on the PATH, or another."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    if shutil.which("pg_config"):
+        told = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True).stdout.strip()
+        folders.append(Path(told))
+    found = next((str(folder / name) for folder in folders if (folder / name).exists()), None) or shutil.which(name)
     if not found:
         raise RuntimeError(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
     return found

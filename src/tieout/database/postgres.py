@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -163,7 +164,9 @@ class PostgresTransaction:
         if isinstance(self.error, DatabaseReadOnly) and self._began_with is not _WRITE:
             self.error = StatementError(f"{statement.name} writes, inside a read")
         if self._connection.is_closed():
-            self.error = DatabaseUnavailable(f"{statement.name}: the connection was lost: {error}", self.error.sqlstate)
+            late = self._link.deadline < asyncio.get_running_loop().time()
+            why = "no answer before the deadline" if late else f"the connection was lost: {error}"
+            self.error = DatabaseUnavailable(f"{statement.name}: {why}", self.error.sqlstate)
         raise self.error from error
 
 

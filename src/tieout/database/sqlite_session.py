@@ -25,6 +25,9 @@ Hook = Callable[[str], None]
 CACHED_STATEMENTS = 512
 """Prepared statements kept by each connection: all of tieout's and a service's own."""
 
+LOG_BYTES = 67_108_864
+"""What the log is cut back to when a bulk or a long stream has made it grow."""
+
 BUSY_SECONDS = 10.0
 """How long a batch waits for another process that writes to the same file."""
 
@@ -82,6 +85,7 @@ class Session:
             raise ConfigError(
                 f"{path} cannot be kept in WAL mode, only in mode {mode!r}: is it on a network file system?"
             )
+        run(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         _refuse_read_only(self.connection)
         run("PRAGMA busy_timeout = 0")  # from now on `begin` waits itself
 
