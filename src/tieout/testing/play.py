@@ -62,7 +62,7 @@ class Play(Generic[D]):
 
     Its methods that are awaited never suspend: they work in `async def` tests under any event loop, and in plain ones
     through `finish`. Use it as `with play(...) as run:` to have it checked and closed at the end; the pytest plugin
-    does so for plays made by `tieout_play`, or in the test itself.
+    does so for plays made by `tieout_play`, and checks those that a test makes itself.
     """
 
     def __init__(
