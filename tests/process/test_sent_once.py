@@ -72,9 +72,12 @@ async def test_not_found_before_the_settle_time_waits(place, shop):
     assert (await app.get(process.id)).state == "completed"
 
 
-async def test_without_a_query_it_is_held_at_once(place, shop):
-    """Nobody can ask, and nothing may be sent."""
+async def test_without_a_query_it_is_held(place, shop):
+    """Nobody can ask, and nothing may be sent: held as soon as whoever marked it cannot be about to send it."""
     app, process = await standing(place, shop, idempotent=False, query=False)
+    await sweep(app)
+    assert (await app.get(process.id)).status == "running"
+    await age(app, process, HOUR)
     await sweep(app)
     process = await app.get(process.id)
     assert (process.status, process.note) == ("held", "sent-once")

@@ -15,6 +15,7 @@ from tieout.process.rules import (
     Apply,
     Hold,
     Query,
+    Rest,
     Send,
     after_not_found,
     back_off,
@@ -63,7 +64,14 @@ def test_a_call_that_is_sent_once_is_sent_when_it_bears_no_mark():
 def test_a_call_that_is_sent_once_is_never_sent_again():
     """With the mark it is queried; without a query it is held for a person."""
     assert move(rules(idempotent=False), sent=NOW) == Query()
-    assert move(rules(idempotent=False, has_query=False), sent=NOW) == Hold("sent-once")
+    given = rules(idempotent=False, has_query=False)
+    assert move(given, at=NOW + given.first_due, sent=NOW) == Hold("sent-once")
+
+
+def test_a_marked_call_is_left_to_whoever_marked_it():
+    """Somebody who was made to look early does not hold what may be sent in the next moment."""
+    given = rules(idempotent=False, has_query=False)
+    assert move(given, at=NOW + given.first_due - 3, sent=NOW) == Rest(3)
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
@@ -103,10 +111,11 @@ def test_the_settle_time_of_a_later_call_begins_when_it_was_opened():
 
 
 def test_not_found_never_sends_a_second_time_what_is_sent_once():
-    """After the settle time it is held, at any age."""
+    """After the settle time, counted from its last possible send, it is held, at any age."""
     given = rules(idempotent=False)
-    assert missed(given, NOW + RULES.settle - 1, sent=NOW) is None
-    assert missed(given, NOW + RULES.settle, sent=NOW) == Hold("sent-once")
+    last_send = NOW + given.first_due - given.timeout
+    assert missed(given, last_send + given.settle - 1, sent=NOW) is None
+    assert missed(given, last_send + given.settle, sent=NOW) == Hold("sent-once")
 
 
 def test_not_found_past_the_keys_life_holds():

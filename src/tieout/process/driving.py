@@ -24,6 +24,7 @@ from tieout.process.rules import (
     Hold,
     HoldReason,
     Query,
+    Rest,
     Send,
     after_not_found,
     delay,
@@ -160,6 +161,8 @@ class Driving:
                 return await self._query_first(record, entry, call)
             case Send():
                 return await self._send_again(record, entry, call)
+            case Rest(left):
+                return await self._look_again(record, left, "it may be about to be sent")
             case Hold(reason):
                 await self._hold(record, reason, f"{record.type}.{entry.step} can neither be sent nor queried any more")
         return record
@@ -218,11 +221,12 @@ class Driving:
         entry = record.calls[-1]
         left = (entry.opened or record.created) + timer.after(entry.args) - self.world.server_time(record)
         if left > 0 and record.wish is None:
-            await self.world.transact(
-                lambda tx: self.world.store.postpone(tx, record.id, record.fence, left, "waiting for its time")
-            )
-            return record
+            return await self._look_again(record, left, "waiting for its time")
         return await self.after(await self.gate.go_on(record, Cause("sweep", "timer")))
+
+    async def _look_again(self, record: Record, due_in: int, note: str) -> Record:
+        await self.world.transact(lambda tx: self.world.store.postpone(tx, record.id, record.fence, due_in, note))
+        return record
 
     async def _gather(self, record: Record) -> CameTo:
         """Leave the children's state when all have ended; start those that are pending; else look again later."""
@@ -235,9 +239,7 @@ class Driving:
         if not pending and await self.family.fold(record.id) == 0:
             return await self.after(await self.gate.go_on(record, Cause("immediate", "children")))
         due_in = self.world.jittered_micros(self.family.pause(record, pending))
-        await self.world.transact(
-            lambda tx: self.world.store.postpone(tx, record.id, record.fence, due_in, "waiting for its children")
-        )
+        await self._look_again(record, due_in, "waiting for its children")
         return Fork(record, tuple(partial(self._start_child, record, child) for child in pending))
 
     async def _start_child(self, parent: Record, child: Child) -> CameTo:

@@ -116,13 +116,19 @@ class Apply(msgspec.Struct, frozen=True):
     claim: FinalClaim
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """Whoever marked the call may still be about to send it: look again after `left` microseconds."""
+
+    left: int
+
+
 class Hold(msgspec.Struct, frozen=True):
     """Nothing more can be done without a person."""
 
     reason: HoldReason
 
 
-Move: TypeAlias = Send | Query | Apply | Hold
+Move: TypeAlias = Send | Query | Apply | Rest | Hold
 
 
 def verdict(
@@ -186,18 +192,28 @@ def next_move(record: Record, entry: Entry, rules: CallRules, at: int) -> Move:
     if rules.has_query:
         return Query()
     if not rules.idempotent:
-        return Hold("sent-once")
+        left = last_send(record, entry, rules) + rules.timeout - at
+        return Rest(left) if left > 0 else Hold("sent-once")
     return Send(mark=True) if key_is_valid(record, entry, rules, at) else Hold("key-expired")
 
 
 def after_not_found(record: Record, entry: Entry, rules: CallRules, at: int) -> Move | None:
     """What a claimant does when the query knows nothing of the call; None before the settle time."""
-    sent = entry.sent or opened_at(record, entry)
-    if at < sent + rules.settle:
+    if at < last_send(record, entry, rules) + rules.settle:
         return None
     if not rules.idempotent:
         return Hold("sent-once")
     return Send(mark=True) if key_is_valid(record, entry, rules, at) else Hold("key-expired")
+
+
+def last_send(record: Record, entry: Entry, rules: CallRules) -> int:
+    """When the call may have been sent last, as far as that matters.
+
+    A call that is sent once may be sent until the lease ends that its mark gave, even when somebody has made the
+    process due before that. Of one that can be sent again, an early guess costs no more than one more send.
+    """
+    sent = entry.sent or opened_at(record, entry)
+    return sent if rules.idempotent else sent + rules.first_due - rules.timeout
 
 
 def key_is_valid(record: Record, entry: Entry, rules: CallRules, at: int) -> bool:
