@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -27,10 +29,18 @@ def postgres_url(server: Postgres) -> str:
     return server.url(server.database())
 
 
+@pytest.fixture(scope="session")
+def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared file, to be copied: migrating each test's own would take most of its time."""
+    path = tmp_path_factory.mktemp("prepared") / "shop.db"
+    asyncio.run(Place(f"sqlite:///{path}").prepare())
+    return path
+
+
 @pytest.fixture
-async def sqlite_place(tmp_path: Path) -> AsyncIterator[Place]:
+async def sqlite_place(tmp_path: Path, prepared_file: Path) -> AsyncIterator[Place]:
+    shutil.copy(prepared_file, tmp_path / "shop.db")
     place = Place(f"sqlite:///{tmp_path}/shop.db")
-    await place.prepare()
     yield place
     await place.close()
 

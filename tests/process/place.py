@@ -26,6 +26,8 @@ OURS = (
     "account",
     "change",
 )
+DELETIONS = tuple(f"DELETE FROM {table}" for table in OURS)
+EMPTY = {"sqlite": DELETIONS, "postgres": (f"DO $$ BEGIN {'; '.join(DELETIONS)}; END $$",)}
 WAITED = 10.0
 """Seconds after which something that should come true has not."""
 
@@ -71,8 +73,8 @@ class Place:
         async def work(tx: Transaction) -> None:
             for statement in TABLES:
                 await tx.execute(statement)
-            for table in OURS:
-                await tx.execute(f"DELETE FROM {table}")
+            for statement in EMPTY[tx.dialect]:
+                await tx.execute(statement)
             await tx.execute("INSERT INTO account (name, points) VALUES ('ann', :points)", points=POINTS)
 
         await app.database.transact(work)
