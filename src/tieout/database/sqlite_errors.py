@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tieout.database.query import Compiled
 from tieout.errors import (
@@ -66,10 +67,15 @@ def missing_table(connection: sqlite3.Connection, statement: Compiled) -> Schema
 
     SQLite has no code for a missing table, so its catalogue is asked.
     """
-    wanted = set(_TIEOUT_TABLE.findall(statement.text))
+    return missing_in(statement.text, connection.execute)
+
+
+def missing_in(text: str, execute: Callable[[str], Iterable[Any]]) -> SchemaMismatch | None:
+    """As `missing_table`, of the text of a statement; `execute` gives the rows of another."""
+    wanted = set(_TIEOUT_TABLE.findall(text))
     if not wanted:
         return None
-    missing = wanted - {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    missing = wanted - {name for (name,) in execute("SELECT name FROM sqlite_master")}
     if not missing:
         return None
     return SchemaMismatch(f"missing in the database: {', '.join(sorted(missing))}; run `tieout migrate`")

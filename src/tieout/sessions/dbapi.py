@@ -1,0 +1,75 @@
+"""Connections of blocking drivers that keep to the DB-API."""
+
+from __future__ import annotations
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from tieout.database.query import Compiled
+from tieout.errors import DatabaseError
+from tieout.sessions.failures import from_driver
+from tieout.sessions.joined import Joined, Ran, of_rows, of_write
+from tieout.sessions.values import timed
+
+_numbers = itertools.count(1)
+
+
+def new_savepoint() -> str:
+    """A name that no other savepoint has."""
+    return f"tieout_{next(_numbers)}"
+
+
+class DbapiTransaction(Joined):
+    """A connection with an open transaction. Nothing here suspends: each statement blocks until it is done."""
+
+    blocking = True
+
+    @abstractmethod
+    def cursor(self) -> Any:
+        """A new cursor whose rows are plain tuples, whatever the user has set for others."""
+
+    async def run(self, statement: Compiled, args: Sequence[Any], *, fetch: bool) -> Ran:
+        cursor = self.cursor()
+        try:
+            cursor.execute(timed(statement), args)
+            if cursor.description is not None:
+                return of_rows([column[0] for column in cursor.description], cursor.fetchall())
+            return of_write(self.dialect, self.matched(statement, cursor), getattr(cursor, "lastrowid", None))
+        finally:
+            cursor.close()
+
+    async def run_many(self, statement: Compiled, rows: Sequence[Sequence[Any]]) -> None:
+        cursor = self.cursor()
+        try:
+            cursor.executemany(timed(statement), rows)
+        finally:
+            cursor.close()
+
+    async def set_savepoint(self) -> str:
+        name = new_savepoint()
+        self.control(f"SAVEPOINT {name}")
+        return name
+
+    async def release_savepoint(self, mark: str) -> None:
+        self.control(f"RELEASE SAVEPOINT {mark}")
+
+    async def undo_savepoint(self, mark: str) -> None:
+        self.control(f"ROLLBACK TO SAVEPOINT {mark}")
+        self.control(f"RELEASE SAVEPOINT {mark}")
+
+    def matched(self, statement: Compiled, cursor: Any) -> int:
+        """How many rows a write matched."""
+        return int(cursor.rowcount)
+
+    def control(self, text: str) -> None:
+        """Run a statement without values and without rows."""
+        cursor = self.cursor()
+        try:
+            cursor.execute(text)
+        finally:
+            cursor.close()
+
+    def failure(self, error: Exception, doing: str, text: str = "") -> DatabaseError:
+        return from_driver(self.dialect, error, doing, text)

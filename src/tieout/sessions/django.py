@@ -1,0 +1,164 @@
+"""Django: what is inside `transaction.atomic`, on the connection that it keeps for this thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import Error
+
+from tieout.contracts import Statement
+from tieout.database.query import Compiled
+from tieout.errors import ConfigError, DatabaseError, DatabaseUnavailable, StatementError, UsageError
+from tieout.sessions.dbapi import DbapiTransaction
+from tieout.sessions.failures import from_commit
+from tieout.sessions.joined import Joined, Ran
+
+_DRIVERS = {
+    "postgresql": ("psycopg", "PsycopgTransaction"),
+    "mysql": ("mysql", "MysqlTransaction"),
+    "sqlite": ("sqlite", "SqliteTransaction"),
+}
+
+
+class DjangoTransaction(Joined):
+    """`django.db.connection`, or one of `django.db.connections`, inside `atomic`; steps find the ORM in it too."""
+
+    blocking = True
+
+    def __init__(self, user: Any) -> None:
+        self.using: str = getattr(user, "_alias", None) or user.alias
+        super().__init__(transaction.get_connection(self.using))
+        self.dialect = {"postgresql": "postgres"}.get(self.user.vendor, self.user.vendor)
+        self._driver: DbapiTransaction | None = None
+
+    async def check_open(self) -> None:
+        if not self.user.in_atomic_block:
+            raise UsageError("no transaction is open on Django's connection: use `transaction.atomic()`")
+        if self.user.needs_rollback:
+            raise UsageError("this transaction has failed already: leave it")
+        module, name = _DRIVERS.get(self.user.vendor, ("", ""))
+        if not module or type(self.user.connection).__module__.startswith("psycopg2"):
+            raise ConfigError("tieout can join Django's transactions on psycopg 3, MySQL and SQLite")
+        self._driver = getattr(import_module(f"tieout.sessions.{module}"), name)(self.user.connection)
+
+    @property
+    def driver(self) -> DbapiTransaction:
+        """The transaction as the driver below Django sees it."""
+        if self._driver is None:
+            raise UsageError("this transaction was not checked")
+        return self._driver
+
+    def compile(self, sql: str | Statement) -> Compiled:
+        return self.driver.compile(sql)
+
+    async def run(self, statement: Compiled, args: Sequence[Any], *, fetch: bool) -> Ran:
+        return await self.driver.run(statement, args, fetch=fetch)
+
+    async def run_many(self, statement: Compiled, rows: Sequence[Sequence[Any]]) -> None:
+        await self.driver.run_many(statement, rows)
+
+    async def set_savepoint(self) -> Savepoint:
+        return Savepoint(self.using)
+
+    async def release_savepoint(self, mark: Savepoint) -> None:
+        if self.user.needs_rollback:
+            raise StatementError("a statement failed unnoticed, and Django would roll back")
+        mark.leave(None)
+
+    async def undo_savepoint(self, mark: Savepoint) -> None:
+        mark.leave(UndoError())
+
+    def after_commit(self, call: Callable[[], None]) -> bool:
+        transaction.on_commit(call, using=self.using)
+        return True
+
+    def translated(self, error: Exception) -> Exception:
+        return self.failure(error, "step") if isinstance(error, Error) else error
+
+    def failure(self, error: Exception, doing: str, text: str = "") -> DatabaseError:
+        # Django wraps what the driver raised, but for what has come from the driver directly.
+        cause = error.__cause__ if isinstance(error, Error) and isinstance(error.__cause__, Exception) else error
+        return self.driver.failure(cause, doing, text)
+
+
+class DjangoSessions:
+    """Each transaction in an `atomic` of its own: steps are given Django's connection, and the ORM writes in it too."""
+
+    given: type = BaseDatabaseWrapper
+    blocking = True
+
+    def __init__(self, atomic: Callable[[], Any]) -> None:
+        self._atomic = atomic
+
+    async def begin(self) -> AtomicTransaction:
+        """A transaction that has begun; raise `UsageError` inside one: it could not be committed."""
+        atomic = self._atomic()
+        connection = transaction.get_connection(atomic.using)
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        atomic.durable = True
+        try:
+            atomic.__enter__()
+        except RuntimeError as error:
+            raise UsageError("inside `atomic`, give its connection as tx=") from error
+        except Error as error:
+            raise DatabaseUnavailable(f"begin: {error}") from error
+        own = AtomicTransaction(connection, atomic)
+        await own.tx.check_open()
+        return own
+
+
+class AtomicTransaction:
+    """An `atomic`, begun and ended by us."""
+
+    def __init__(self, connection: Any, atomic: Any) -> None:
+        self.tx = DjangoTransaction(connection)
+        self._atomic = atomic
+
+    async def settle(self) -> None:
+        """Raise what stands against a commit."""
+        self.tx.check()
+        if self.tx.user.needs_rollback:
+            raise StatementError("a statement failed unnoticed, and Django would roll back")
+
+    async def commit(self) -> None:
+        """Commit; raise `CommitUnknown` when nobody knows whether that was done."""
+        self.tx.end()
+        try:
+            self._atomic.__exit__(None, None, None)
+        except Error as error:
+            self.tx.user.close()
+            raise from_commit(self.tx.dialect, error.__cause__ or error) from error
+
+    async def roll_back(self, *, interrupted: bool) -> None:
+        """Undo all; close the connection when it may be in the middle of something."""
+        self.tx.end()
+        try:
+            self._atomic.__exit__(UndoError, UndoError(), None)
+        except Error:
+            interrupted = True
+        if interrupted:
+            self.tx.user.close()
+
+
+class UndoError(Exception):
+    """Tells `atomic` to go back to its savepoint."""
+
+
+class Savepoint:
+    """A savepoint that Django knows of."""
+
+    def __init__(self, using: str) -> None:
+        self._atomic = transaction.atomic(using=using)
+        self._atomic.__enter__()
+        self._left = False
+
+    def leave(self, error: Exception | None) -> None:
+        """Release it, or with an error go back to it; once, since Django goes back by itself when it cannot release."""
+        if not self._left:
+            self._left = True
+            self._atomic.__exit__(type(error) if error else None, error, None)

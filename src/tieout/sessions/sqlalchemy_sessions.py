@@ -1,0 +1,108 @@
+"""An App's own transactions in sessions of SQLAlchemy's, made by the user's `sessionmaker` or `async_sessionmaker`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from tieout.errors import CommitUnknown, UsageError
+from tieout.sessions.failures import from_commit
+from tieout.sessions.sqlalchemy import AsyncSqlalchemyTransaction, SqlalchemyTransaction, begin_sqlite
+
+
+class SqlalchemySessions:
+    """Makes a session for each transaction; steps are given the session."""
+
+    def __init__(self, maker: Any) -> None:
+        self.given: type = maker.class_
+        self.blocking = issubclass(self.given, Session)
+        self._maker = maker
+
+    async def begin(self) -> SessionTransaction:
+        """A transaction that has begun, here and at the server."""
+        own = SessionTransaction(self._maker())
+        try:
+            await own.tx.call(own.begin)
+        except BaseException as error:
+            await own.roll_back(interrupted=not isinstance(error, Exception))
+            if isinstance(error, Exception) and not isinstance(error, UsageError):
+                raise own.tx.failure(error, "begin") from error
+            raise
+        return own
+
+
+class SessionTransaction:
+    """A session's transaction, begun and ended by us."""
+
+    def __init__(self, session: Any) -> None:
+        self._session: Session = session if isinstance(session, Session) else session.sync_session
+        kind = SqlalchemyTransaction if self._session is session else AsyncSqlalchemyTransaction
+        self.tx = kind(session, self._session)
+        self._root: Any = None
+        self._driver: Any = None
+        self._doubt = ""
+
+    def begin(self) -> None:
+        """Begin; in SQLite with the write lock, since who asks for it later may wait in vain."""
+        self._root = self._session.begin()
+        self.tx.learn()
+        connection = self.tx.connection()
+        if self.tx.dialect == "sqlite":
+            begin_sqlite(connection, "BEGIN IMMEDIATE")
+        self._listen(connection.connection.driver_connection)
+
+    async def settle(self) -> None:
+        """Send what is left to be sent; raise what stands against a commit."""
+        self.tx.check()
+        await self.tx.flush()
+        if self._session.get_transaction() is not self._root:
+            raise UsageError("a step has committed or rolled back its session: that is the App's to do")
+
+    async def commit(self) -> None:
+        """Commit and give the connection back; raise `CommitUnknown` when nobody knows whether that was done."""
+        try:
+            await self.tx.call(self._session.commit)
+        except BaseException as error:
+            await self.roll_back(interrupted=True)
+            if not isinstance(error, Exception):
+                raise
+            raise from_commit(self.tx.dialect, getattr(error, "orig", None) or error) from error
+        doubt = self._doubt
+        await self.roll_back(interrupted=False)
+        if doubt:
+            raise CommitUnknown(f"committed here, and perhaps not on the standby: {doubt}")
+
+    async def roll_back(self, *, interrupted: bool) -> None:
+        """Undo what is not committed and give the connection back; throw it away when it may be in the middle of it."""
+        self._stop_listening()
+        self.tx.end()
+        try:
+            await self.tx.call(self._session.invalidate if interrupted else self._session.close)
+        except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
+            await self.tx.call(self._session.invalidate)
+
+    def _listen(self, driver: Any) -> None:
+        self._driver = driver
+        if hasattr(driver, "add_log_listener"):
+            driver.add_log_listener(self._hear_asyncpg)
+        elif hasattr(driver, "add_notice_handler"):
+            driver.add_notice_handler(self._hear_psycopg)
+
+    def _stop_listening(self) -> None:
+        driver, self._driver = self._driver, None
+        if hasattr(driver, "remove_log_listener"):
+            driver.remove_log_listener(self._hear_asyncpg)
+        elif hasattr(driver, "remove_notice_handler"):
+            driver.remove_notice_handler(self._hear_psycopg)
+
+    def _hear_asyncpg(self, _: Any, message: Any) -> None:
+        self._hear(message.server_source_function, str(message))
+
+    def _hear_psycopg(self, diagnosis: Any) -> None:
+        self._hear(diagnosis.source_function, str(diagnosis.message_primary))
+
+    def _hear(self, source: str | None, message: str) -> None:
+        # A cancelled wait for the standby is reported as success with a warning; only where it comes from tells.
+        if (source or "").startswith("SyncRep"):
+            self._doubt = message

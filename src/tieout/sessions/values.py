@@ -1,0 +1,70 @@
+"""Values and placeholders as the users' drivers take them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tieout.database.query import Compiled
+from tieout.database.sqlite import microseconds
+from tieout.errors import StatementError
+
+REWRITTEN = 2_000
+"""Statements kept with other placeholders: all of tieout's and a service's own."""
+
+_TOKEN = re.compile(
+    r"""
+      (?P<verbatim>
+          /\*.*?\*/
+        | [eE]'(?:[^'\\]|\\.|'')*'
+        | '(?:[^']|'')*'
+        | "(?:[^"]|"")*"
+        | (?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?P=tag)
+        | [A-Za-z_][\w$]*
+      )
+    | \$(?P<number>\d+)
+    | %
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@lru_cache(maxsize=REWRITTEN)
+def with_percent(statement: Compiled) -> Compiled:
+    """A statement of PostgreSQL's with `%s` in place of `$1`, as most drivers take it: each use is one more value."""
+    params: list[str] = []
+
+    def rewritten(token: re.Match[str]) -> str:
+        if token["number"]:
+            params.append(statement.params[int(token["number"]) - 1])
+            return "%s"
+        return token[0].replace("%", "%%")
+
+    text = _TOKEN.sub(rewritten, statement.text)
+    return Compiled(statement.name, text, tuple(params), statement.dialect)
+
+
+def bound(statement: Compiled, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The values in the driver's order; raise `StatementError` for one that the database cannot hold."""
+    args = statement.bind(values)
+    return args if statement.dialect == "postgres" else tuple(map(_bindable, args))
+
+
+def _bindable(value: Any) -> Any:
+    """A list as JSON, as SQLite and MySQL take it; what neither of them can hold is refused, not changed."""
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value)
+    if isinstance(value, float) and math.isnan(value):
+        raise StatementError("NaN cannot be stored")
+    return value
+
+
+def timed(statement: Compiled) -> str:
+    """The text to run now: with the time in it for SQLite, where a user's connection does not know tieout's clock."""
+    if statement.dialect != "sqlite":
+        return statement.text
+    return statement.text.replace("tieout_now()", str(microseconds()))
