@@ -28,13 +28,13 @@ from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
+from tieout.process.mysql_store import process_store
 from tieout.process.operating import Act, Operating
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Record, Source
 from tieout.process.retention import Retention
-from tieout.process.sql_store import SqlProcessStore
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
 from tieout.process.world import World
@@ -84,7 +84,7 @@ class App:
         self._retention = microseconds(retention)
         self._tombstones = microseconds(tombstones)
         self._caller = caller or LoopCaller()
-        self.store = SqlProcessStore(self.database.dialect, clock or LoopClock())
+        self.store = process_store(self.database.dialect, clock or LoopClock())
         alarms = AlarmStore(self.database.dialect)
         self.engine = Engine(
             World(

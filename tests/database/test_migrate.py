@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from tieout.database import connect
+from tieout.database import connect, stepwise
 from tieout.database.migrate import check, migrate, migrations, plan
-from tieout.errors import ConfigError, DatabaseError, SchemaMismatch
+from tieout.database.query import split
+from tieout.errors import ConfigError, DatabaseError, SchemaMismatch, StatementError
 from tieout.testing.database_site import executing, fetching, refused
 
-DIALECTS = ("sqlite", "postgres")
+DIALECTS = ("sqlite", "postgres", "mysql")
 
 
 @pytest.fixture
@@ -30,11 +32,11 @@ def add(folder, number: int, text: str) -> None:
         (folder / f"{number:04}_step.{dialect}.sql").write_text(text)
 
 
-@pytest.fixture(params=["sqlite", "inline", "postgres"])
+@pytest.fixture(params=["sqlite", "inline", "postgres", "mariadb"])
 def url(request, tmp_path):
     """The address of an empty database of each kind."""
-    if request.param == "postgres":
-        server = request.getfixturevalue("postgres")
+    if request.param in ("postgres", "mariadb"):
+        server = request.getfixturevalue(request.param)
         return server.url(server.database())
     return f"sqlite:///{tmp_path}/migrate.db"
 
@@ -64,11 +66,11 @@ async def test_applies_what_is_missing_once(database, folder):
 
 
 async def test_a_broken_migration_leaves_nothing(database, folder):
-    """When a statement of a migration fails nothing of it stays; those before it do."""
+    """When a statement of a migration fails nothing of it stays; those before it do. MySQL goes on from there."""
     add(folder, 3, "CREATE TABLE b (n BIGINT); INSERT INTO a (n) VALUES (2); SELECT nonsense FROM nowhere;")
     await refused(DatabaseError, migrate(database, None, folder))
     assert [str(one) for one in await plan(database, folder)] == ["0003_step"]
-    assert len(await database.read(fetching("SELECT * FROM a"))) == 1
+    assert len(await database.read(fetching("SELECT * FROM a"))) == (2 if database.dialect == "mysql" else 1)
     add(folder, 3, "CREATE TABLE b (n BIGINT);")
     await migrate(database, None, folder)
     await check(database, folder)
@@ -187,3 +189,36 @@ def test_a_gap_in_the_files_is_refused(folder):
         migrations("sqlite", folder)
     with pytest.raises(ConfigError):
         migrations("oracle", folder)
+
+
+async def test_mysql_goes_on_after_a_crash_at_any_statement(mariadb, monkeypatch):
+    """Cut off after any statement that changed tables, before that was noted, a migration is finished later."""
+    database = connect(mariadb.url(mariadb.database()))
+    await database.open()
+    whole = stepwise.Step.note_done
+    crashes = 0
+
+    async def crash_once(self, tx) -> None:
+        nonlocal crashes
+        if not self.is_again:
+            crashes += 1
+            raise LookupError("cut off")
+        await whole(self, tx)
+
+    monkeypatch.setattr(stepwise.Step, "note_done", crash_once)
+    while await plan(database):
+        with suppress(LookupError):
+            await migrate(database)
+    await check(database)
+    assert crashes == sum(len(list(split(one.text, "mysql"))) for one in migrations("mysql"))
+    await database.close()
+
+
+async def test_mysql_believes_no_work_done_that_it_has_not_begun(mariadb, folder):
+    """A table that somebody else made is an error, and is not taken for one of an earlier try."""
+    database = connect(mariadb.url(mariadb.database()))
+    await database.open()
+    await database.transact(executing("CREATE TABLE a (other BIGINT)"))
+    error = await refused(StatementError, migrate(database, None, folder))
+    assert error.sqlstate == "1050"
+    await database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
 from tests.process_store.loop_parking import LoopParking
@@ -13,11 +14,17 @@ from tieout.alarm.store import AlarmStore
 from tieout.database import connect
 from tieout.database.migrate import migrate
 from tieout.eventloop import LoopClock
-from tieout.process.sql_store import SqlProcessStore
+from tieout.process.mysql_store import process_store
+from tieout.testing.process_store_interleaving import ended, saving, two_open
 from tieout.testing.process_store_site import StoreSite
 from tieout.testing.process_store_suite import InterleavingSuite, ProcessStoreSuite
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING_IN_INNODB = """
+SELECT CAST(variable_value AS SIGNED)
+FROM information_schema.global_status
+WHERE variable_name = 'Innodb_row_lock_current_waits'
+"""
 
 
 async def nobody() -> int:
@@ -25,7 +32,7 @@ async def nobody() -> int:
 
 
 def stores(database, waiting) -> StoreSite:
-    return StoreSite(database, SqlProcessStore(database.dialect, LoopClock()), AlarmStore(database.dialect), waiting)
+    return StoreSite(database, process_store(database.dialect, LoopClock()), AlarmStore(database.dialect), waiting)
 
 
 class TestSqliteFile(ProcessStoreSuite):
@@ -57,6 +64,35 @@ class TestPostgres(ProcessStoreSuite, InterleavingSuite):
 
         yield stores(database, waiting)
         await database.close()
+
+
+class TestMariaDB(ProcessStoreSuite, InterleavingSuite):
+    """MariaDB, one database emptied for each test."""
+
+    @pytest.fixture
+    async def site(self, mariadb_url):
+        database = connect(mariadb_url)
+        await database.open()
+        await migrate(database)
+        for table in reversed((*model_statements.TABLES, *model_alarms.TABLES)):
+            await database.transact(lambda tx, table=table: tx.execute(f"DELETE FROM {table}"))
+
+        async def waiting() -> int:
+            row = await database.read(lambda tx: tx.fetch_one(WAITING_IN_INNODB))
+            return row[0]
+
+        yield stores(database, waiting)
+        await database.close()
+
+    async def test_a_save_that_cannot_match_does_not_wait(self, site):
+        """InnoDB locks a row before it looks at the fence: here it waits, and is judged by what is there then."""
+        record = await site.insert("p")
+        async with two_open(site) as (first, second):
+            await first.do(saving(site, record))
+            ahead = msgspec.structs.replace(record, fence=record.fence + 1)
+            saved = await second.blocked(saving(site, ahead))
+            await first.roll_back()
+            assert not await ended(saved)
 
 
 class TestModel(ProcessStoreSuite, InterleavingSuite):

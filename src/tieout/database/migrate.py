@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from tieout.contracts import Database, Transaction
+from tieout.database import stepwise
 from tieout.database.query import Compiled, split
 from tieout.errors import ConfigError, SchemaMismatch
 
@@ -26,7 +27,10 @@ CREATE TABLE IF NOT EXISTS tieout_migration (
 )
 """
 
-_LOCKS: Mapping[str, str] = {"postgres": "SELECT pg_advisory_xact_lock(7596567432169381749)"}
+_LOCKS: Mapping[str, str] = {
+    "mysql": stepwise.LOCK,
+    "postgres": "SELECT pg_advisory_xact_lock(7596567432169381749)",
+}
 """How one process at a time is let in. SQLite needs nothing: a transaction there holds the write lock."""
 
 
@@ -78,33 +82,72 @@ async def migrate(
 ) -> Sequence[Migration]:
     """Apply what is missing, each migration in one transaction with its own record; return what was applied.
 
-    `progress` is told the name of each once it is committed. Several processes may do this at once.
+    `progress` is told the name of each once it is committed. Several processes may do this at once. MySQL commits each
+    change of tables at once: there a migration that was interrupted goes on behind the last statement that was done.
     """
     known = migrations(database.dialect, folder)
     done: list[Migration] = []
-    while (applied := await database.transact(partial(_apply_next, known))) is not None:
+    apply_next = _step_on if database.dialect in stepwise.STEPWISE else _apply_next
+    while await plan(database, folder):
+        applied = await apply_next(database, known)
+        if applied is None:
+            continue
         done.append(applied)
         if progress:
             progress(str(applied))
     return done
 
 
-async def _apply_next(known: Sequence[Migration], tx: Transaction) -> Migration | None:
+async def _apply_next(database: Database, known: Sequence[Migration]) -> Migration | None:
+    return await database.transact(partial(_apply, known))
+
+
+async def _step_on(database: Database, known: Sequence[Migration]) -> Migration | None:
+    """Run one statement of the next migration, or record it when all have been run."""
+
+    async def find(tx: Transaction) -> stepwise.Statements | None:
+        migration = await _next(known, tx)
+        if migration is None:
+            return None
+        return stepwise.Statements(migration.number, list(split(migration.text, tx.dialect)))
+
+    async def record_if_done(tx: Transaction) -> Migration | None:
+        migration, statements = await _next(known, tx), await find(tx)
+        if migration is None or statements is None:
+            return None
+        if not (await stepwise.next_step(tx, statements)).is_past_the_end:
+            return None
+        await _record(migration, tx)
+        return migration
+
+    await stepwise.run_next(database, find)
+    return await database.transact(record_if_done)
+
+
+async def _apply(known: Sequence[Migration], tx: Transaction) -> Migration | None:
+    migration = await _next(known, tx)
+    if migration is None:
+        return None
+    for statement in split(migration.text, tx.dialect):
+        await tx.execute(Compiled(str(migration), statement, (), tx.dialect))
+    await _record(migration, tx)
+    return migration
+
+
+async def _next(known: Sequence[Migration], tx: Transaction) -> Migration | None:
     await _lock(tx)
     await tx.execute(_TABLE)
     pending = _pending(known, await _applied(tx))
-    if not pending:
-        return None
-    migration = pending[0]
-    for statement in split(migration.text, tx.dialect):
-        await tx.execute(Compiled(str(migration), statement, (), tx.dialect))
+    return pending[0] if pending else None
+
+
+async def _record(migration: Migration, tx: Transaction) -> None:
     await tx.execute(
         "INSERT INTO tieout_migration (number, name, digest, applied_at) VALUES (:number, :name, :digest, {now})",
         number=migration.number,
         name=migration.name,
         digest=migration.digest,
     )
-    return migration
 
 
 async def _lock(tx: Transaction) -> None:

@@ -93,7 +93,14 @@ class SqlProcessStore:
     ) -> list[Record]:
         """Due processes of these types, at most `share` of each lane, made due only after `lease` microseconds."""
         asked_at = self.clock.monotonic()
-        rows = await tx.fetch(
+        rows = await self.claim_rows(tx, lanes, types, share, lease, low)
+        return [record for row in rows if (record := self._legible(row, asked_at)) is not None]
+
+    async def claim_rows(
+        self, tx: Transaction, lanes: list[str], types: dict[str, int], share: int, lease: int, low: int
+    ) -> Sequence[Row]:
+        """The rows of a claim, as they are after it."""
+        return await tx.fetch(
             self.sql.claim_processes,
             lanes=lanes,
             types=list(types),
@@ -102,7 +109,6 @@ class SqlProcessStore:
             lease=lease,
             low=low,
         )
-        return [record for row in rows if (record := self._legible(row, asked_at)) is not None]
 
     async def lanes(self, tx: Transaction) -> list[str]:
         """Every lane that a running process of any type waits on, by name; costs one look-up for each."""

@@ -47,6 +47,16 @@ SELECT lane
 FROM found
 WHERE lane IS NOT NULL
 
+-- name: lanes_due
+SELECT used.lane
+FROM (SELECT DISTINCT lane FROM tieout_process WHERE lane IS NOT NULL) AS used
+WHERE EXISTS (SELECT 1 FROM tieout_process AS p WHERE p.lane = used.lane AND p.due <= {now} AND p.due >= :low)
+
+-- name: lease_process
+UPDATE tieout_process
+SET due = :due, fence = fence + 1, attempts = attempts + 1
+WHERE id = :id
+
 -- name: postpone_process
 UPDATE tieout_process
 SET due = {now} + :due_in, note = :note
