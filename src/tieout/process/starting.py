@@ -34,6 +34,10 @@ class AlreadyThereError(Exception):
     """The id exists: what the start step wrote has to be rolled back."""
 
 
+class FreeError(Exception):
+    """The id was free: the row that showed it has to be rolled back."""
+
+
 class Prepared(NamedTuple):
     """A request ready for its transaction: its look-ups are made; params and look-ups as they will be stored."""
 
@@ -54,7 +58,8 @@ class Starting:
         """Start it, or find the process that the same request started before.
 
         Raise `ParamsChanged`, `KeyRetired`, what the start step raised, or a `DatabaseError` after several tries.
-        Whatever a repeated request's own attempt raised, the process that is there decides what it gets.
+        Whatever a repeated request's own attempt raised, the process that is there decides what it gets. A refusal is
+        certain: also an earlier attempt whose COMMIT was lost has not stored anything, and will not.
         """
         params = self.world.registered(request).stored_params(request.__dict__)
         encoded = encode_json(params)
@@ -71,7 +76,7 @@ class Starting:
             found = await self._existing(request, params)
             if found is not None:
                 return Started(found, replayed=True)
-            if not isinstance(raised, AlreadyThereError):
+            if not isinstance(raised, AlreadyThereError) and await self._is_free(request):
                 raise raised
 
     async def prepare(self, request: Process[Any], params: str, parent: bytes | None = None) -> Prepared:
@@ -121,6 +126,25 @@ class Starting:
             plain[name] = codec.plain(await item.method(request))
             looked_up[name] = codec.typed(plain[name])
         return encode_json(plain)
+
+    async def _is_free(self, request: Process[Any]) -> bool:
+        """Whether no process has this id; an insert waits for an attempt whose COMMIT was lost and may still land."""
+        identity: Identity = request.__dict__["identity"]
+        process_type = self.world.registered(request)
+        row = NewProcess(
+            *(identity.id, process_type.name, identity.owner, identity.key, process_type.version, "", "final"),
+            *(None, None, "{}", "{}", "[]", None, None),
+        )
+
+        async def work(tx: Transaction) -> None:
+            if await self.world.store.insert(tx, row) is not None:
+                raise FreeError
+
+        try:
+            await self.world.transact(work)
+        except FreeError:
+            return True
+        return False
 
     async def _existing(self, request: Process[Any], params: dict[str, Any]) -> Record | None:
         world, identity = self.world, request.__dict__["identity"]
