@@ -224,11 +224,11 @@ async def downstream_outage(simulation: Simulation) -> None:
 
 
 async def close_door(simulation: Simulation) -> None:
-    """The shop refuses new exchanges for a while."""
-    await simulation.scheduler.sleep(round(simulation.chance.random() * 8 * SECOND))
-    simulation.database.put(SHOP, "door", {"open": False})
-    await simulation.scheduler.sleep(simulation.storm.duration(0.5, 10))
-    simulation.database.put(SHOP, "door", {"open": True})
+    """The shop refuses new exchanges again and again, between one moment and the next."""
+    while simulation.scheduler.now < 9 * SECOND:
+        for is_open in (False, True):
+            simulation.database.put(SHOP, "door", {"open": is_open})
+            await simulation.scheduler.sleep(simulation.storm.duration(0.02, 1.5))
 
 
 async def retire(simulation: Simulation) -> None:
