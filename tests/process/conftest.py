@@ -11,6 +11,7 @@ import pytest
 
 from tests.process.place import Place
 from tests.process.shop import Shop
+from tests.servers import mariadb
 from tests.servers.postgres import FAST, Postgres
 
 
@@ -53,7 +54,25 @@ async def postgres_place(postgres_url: str) -> AsyncIterator[Place]:
     await place.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    made = mariadb.MariaDB(**mariadb.FAST)
+    try:
+        made.create()
+        yield made.url(made.database())
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+async def mariadb_place(mariadb_url: str) -> AsyncIterator[Place]:
+    place = Place(mariadb_url)
+    await place.prepare()
+    yield place
+    await place.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def place(request: pytest.FixtureRequest) -> Place:
     return request.getfixturevalue(f"{request.param}_place")
 

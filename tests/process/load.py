@@ -48,7 +48,7 @@ async def all_ended(app: App, count: int) -> None:
         return await rows(app, "SELECT status, count(*) FROM tieout_process GROUP BY status") == [("final", count)]
 
     await eventually(ended)
-    written = Counter(await rows(app, "SELECT process, what FROM change"))
+    written = Counter(await rows(app, "SELECT process, what FROM posting"))
     assert sorted(what for _, what in written) == ["complete"] * count + ["deduct"] * count
     assert set(written.values()) == {1}
     assert await points(app) == POINTS - 10 * count

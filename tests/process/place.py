@@ -24,10 +24,10 @@ OURS = (
     "tieout_alarm",
     "tieout_audit",
     "account",
-    "change",
+    "posting",
 )
 DELETIONS = tuple(f"DELETE FROM {table}" for table in OURS)
-EMPTY = {"sqlite": DELETIONS, "postgres": (f"DO $$ BEGIN {'; '.join(DELETIONS)}; END $$",)}
+EMPTY = {"sqlite": DELETIONS, "mysql": DELETIONS, "postgres": (f"DO $$ BEGIN {'; '.join(DELETIONS)}; END $$",)}
 WAITED = 10.0
 """Seconds after which something that should come true has not."""
 
@@ -152,7 +152,7 @@ async def points(app: App, user: str = "ann") -> int:
 
 async def changes(app: App, process: str) -> list[str]:
     """What the steps of a process have written, in no order."""
-    return sorted(what for (what,) in await rows(app, "SELECT what FROM change WHERE process = :id", id=process))
+    return sorted(what for (what,) in await rows(app, "SELECT what FROM posting WHERE process = :id", id=process))
 
 
 async def alarms(app: App, kind: str = "") -> list[Alarm]:

@@ -12,8 +12,8 @@ import tieout
 from tieout import Answer, Failed, Found, Next, NotFound, Sending, Succeeded, Transaction
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, points BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS change (process TEXT NOT NULL, what TEXT NOT NULL, points BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS account (name VARCHAR(100) PRIMARY KEY, points BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS posting (process TEXT NOT NULL, what TEXT NOT NULL, points BIGINT NOT NULL)",
 )
 POINTS = 1_000
 """What an account has at first."""
@@ -97,7 +97,7 @@ async def take_points(tx: Transaction, user: str, cost: int, process: str) -> No
 async def note(tx: Transaction, process: str, what: str, points: int = 0) -> None:
     """Write what a step did; nothing in the table makes that happen only once."""
     await tx.execute(
-        "INSERT INTO change (process, what, points) VALUES (:process, :what, :points)",
+        "INSERT INTO posting (process, what, points) VALUES (:process, :what, :points)",
         process=process,
         what=what,
         points=points,

@@ -243,6 +243,6 @@ async def test_a_storm_of_lost_commits_loses_and_doubles_nothing(place, shop):
     shop.find = find
     await sweep(plain)
     await sweep(plain)
-    written = Counter(await rows(plain, "SELECT process, what FROM change"))
+    written = Counter(await rows(plain, "SELECT process, what FROM posting"))
     assert written == {(process.id, what): 1 for process in processes for what in ("deduct", "complete")}
     assert await alarms(plain) == []

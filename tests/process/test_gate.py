@@ -50,7 +50,7 @@ async def test_the_same_final_from_whichever_source_is_a_duplicate(place, shop, 
     assert effects == [["advanced", "duplicate"]] * len(WAYS)
     assert await alarms(app) == []
     assert await rows(app, "SELECT DISTINCT status, duplicates, fence FROM tieout_process") == [("final", 1, 2)]
-    assert (await rows(app, "SELECT count(*) FROM change WHERE what <> 'deduct'")) == [(len(WAYS),)]
+    assert (await rows(app, "SELECT count(*) FROM posting WHERE what <> 'deduct'")) == [(len(WAYS),)]
 
 
 @pytest.mark.parametrize(("first", "second"), OTHER)
@@ -75,7 +75,7 @@ async def test_another_final_from_whichever_source_is_one_conflict(place, shop, 
     assert {alarm.object for alarm in raised} == {key_of(process) for process in processes}
     assert {(alarm.count, alarm.state, alarm.severity) for alarm in raised} == {(1, "open", "critical")}
     assert len(raised) == len(WAYS) == (await rows(app, "SELECT count(*) FROM tieout_alarm"))[0][0]
-    assert (await rows(app, "SELECT count(*) FROM change WHERE what <> 'deduct'")) == [(len(WAYS),)]
+    assert (await rows(app, "SELECT count(*) FROM posting WHERE what <> 'deduct'")) == [(len(WAYS),)]
     for alarm in raised[:3]:
         assert {claim["kind"] for claim in await evidence(app, alarm)} == {kind_of(first), kind_of(second)}
         assert len(await evidence(app, alarm)) == 2

@@ -255,7 +255,7 @@ async def test_a_later_step_uses_the_kept_look_up(app, shop):
     process = await app.start(request())
     await rest(app)
     await app.report(key_of(process), Failed("sold-out"))
-    refunds = await rows(app, "SELECT points FROM change WHERE what = 'refund'")
+    refunds = await rows(app, "SELECT points FROM posting WHERE what = 'refund'")
     assert refunds == [(-25,)]
 
 
