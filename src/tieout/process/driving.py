@@ -101,6 +101,8 @@ class Driving:
         if self.world.breakers.is_open(call.lane, self.world.clock.monotonic()):
             return record
         if not call.rules.idempotent:
+            if entry.sent is not None:
+                return record
             marked = await self.calls.mark_sent(record, entry, call)
             if marked is None:
                 return record

@@ -35,7 +35,10 @@ class Family:
         return await self.world.transact(lambda tx: self.world.store.pending_children(tx, parent.id, BATCH))
 
     async def start(self, parent: Record, child: Child) -> Record | None:
-        """Start a child, or find it started; None when its own start refuses it, which is how it then ended."""
+        """Start a child; None when somebody else has, who works on it, or when its own start refuses it.
+
+        Refused is how it then ended.
+        """
         try:
             request = self._request(child)
             started = await self.starting.start(request, parent.id)
@@ -44,7 +47,7 @@ class Family:
             await self.world.transact(lambda tx: self.world.store.child_refused(tx, parent.id, child.id, reason))
             return None
         await self.world.transact(lambda tx: self.world.store.child_started(tx, parent.id, child.id))
-        return started.record
+        return None if started.replayed else started.record
 
     async def fold(self, parent: bytes) -> int:
         """Note how started children ended; how many are still open."""
