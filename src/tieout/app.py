@@ -17,7 +17,7 @@ from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.database.sqlite import SqliteDatabase
-from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess
+from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess, UsageError
 from tieout.eventloop import LoopCaller, LoopClock, settled
 from tieout.messages.store import PURGE_BATCH, Inbox
 from tieout.once.define import Handler, Once, check_scope
@@ -28,6 +28,7 @@ from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
+from tieout.process.joining import Joining
 from tieout.process.mysql_store import process_store
 from tieout.process.operating import Act, Operating
 from tieout.process.outcomes import Reported
@@ -37,7 +38,8 @@ from tieout.process.record import Record, Source
 from tieout.process.retention import Retention
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
-from tieout.process.world import World
+from tieout.process.world import World, run_natively
+from tieout.sessions import Joined, SessionDatabase, in_sessions, join, run_in_session
 from tieout.worker import Limits, Worker
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class App:
     """Processes in one database: start them, report on them, read them.
 
     url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database
+    session     what transaction steps are given as `tx` instead of a `Transaction`: SQLAlchemy's `async_sessionmaker`
     deps        what handlers find as `self.deps`
     sweep       False: only what this App starts is driven here; workers do the rest
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
@@ -65,6 +68,7 @@ class App:
         self,
         url: str,
         *,
+        session: Any = None,
         deps: Any = None,
         sweep: bool = True,
         migrate: bool | None = None,
@@ -76,7 +80,10 @@ class App:
         caller: Caller | None = None,
         chance: Random | None = None,
     ) -> None:
-        self.database = connect(url) if database is None else database
+        self._native = connect(url) if database is None else database
+        sessions = None if session is None else in_sessions(self._native, session, blocking=False)
+        self._given = None if sessions is None else sessions.given
+        self.database: Database = sessions or self._native
         self.types: dict[str, ProcessType] = {}
         self.limits = limits or Limits()
         self.sweeps = sweep
@@ -97,8 +104,10 @@ class App:
                 Breakers(),
                 deps,
                 self.types,
+                run_natively if sessions is None else run_in_session,
             )
         )
+        self.joining = Joining(self.engine.world, self.engine.starting, self.engine.claiming, self.store)
         self.operate = Operating(self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms)
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
         self.retention = Retention(self.engine.world, self.store)
@@ -153,7 +162,9 @@ class App:
     async def __aenter__(self) -> Self:
         await self.database.open()
         try:
-            await (migrate(self.database) if self.migrates else check(self.database))
+            await (migrate(self._native) if self.migrates else check(self._native))
+            if isinstance(self.database, SessionDatabase):
+                await self.database.check_same()
         except BaseException:
             await self.database.close()
             raise
@@ -186,13 +197,19 @@ class App:
             raise AppForked("this App was opened before a fork: open it in the child")
         return self._worker
 
-    async def start(self, request: Process[Any], *, wait: float | str | None = None) -> ProcessView:
+    async def start(self, request: Process[Any], *, wait: float | str | None = None, tx: Any = None) -> ProcessView:
         """Start a process, once: the same request again gets the process that there is.
 
         Returns as soon as it is accepted, that is durably stored; with `wait`, once it is final or held, or after so
         long. Raise `ParamsChanged` for the same key with other params, `KeyRetired`, what the start step raised, or a
         `DatabaseError`: then repeat the same request.
+
+        With `tx`, an open transaction of yours, the process is stored by your commit, or not at all. The same request
+        again raises `AlreadyStarted`, so that all that you wrote rolls back; `RetryTransaction` asks for all of it
+        once more. What begins after the commit begins by itself where the library tells of commits; else call `nudge`.
         """
+        if tx is not None:
+            return await self._join(request, tx, wait)
         worker, patience = self.worker, 0.0 if wait is None else duration(wait)
         record, replayed = await self.engine.start(request)
         if not replayed:
@@ -200,6 +217,14 @@ class App:
         if patience and record.status == "running":
             record = await self._wait(record, patience)
         return self._view(record, replayed=replayed)
+
+    async def nudge(self, process_id: str) -> bool:
+        """Go on at once with a process whose transaction you have just committed, instead of when it is due.
+
+        Returns whether it is gone on with: not, when it is not there, has ended, or somebody else is at work on it.
+        """
+        worker, record = self.worker, await self.joining.take(raw_id(process_id))
+        return record is not None and worker.go_on(record)
 
     async def report(self, call_key: str, outcome: Reported, *, source: Source = "push") -> str:
         """Say what became of a call, from a callback or a message.
@@ -241,8 +266,8 @@ class App:
 
     async def migrate(self, progress: Callable[[str], None] | None = None) -> None:
         """Bring the tables up to date; several nodes may do so at once."""
-        await self.database.open()
-        await migrate(self.database, progress)
+        await self._native.open()
+        await migrate(self._native, progress)
 
     async def keep_house(self) -> None:
         """One round of retention: retire, purge, forget."""
@@ -252,6 +277,17 @@ class App:
         await self.retention.retire(self._retention)
         await self.retention.purge(self._tombstones)
         await self.retention.forget_strays()
+
+    async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
+        worker = self.worker
+        if wait is not None:
+            raise UsageError("with tx= nothing begins before your commit: wait after it, with app.wait(id)")
+        joined = await join(tx, self.database.dialect, self._given, blocking=False)
+        record = await self.joining.start(request, joined)
+        if isinstance(joined, Joined):
+            tell = asyncio.get_running_loop().call_soon_threadsafe
+            joined.after_commit(lambda: tell(worker.after_commit, record, self.joining.take))
+        return self._view(record)
 
     async def _wait(self, record: Record, timeout: float) -> Record:
         """Until this App brings it to rest, with a look now and then whether somebody else has."""

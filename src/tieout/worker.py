@@ -73,6 +73,18 @@ class Worker:
             return None
         return self._spawn(record, self.engine.driving.at_once(record))
 
+    def after_commit(self, record: Record, take: Callable[[bytes], Awaitable[Record | None]]) -> None:
+        """Go on with a process that joined a transaction, if that was committed with it."""
+        if not self.draining and not self._is_full(record.lane):
+            self._spawn(record, self._take(record, take))
+
+    def go_on(self, record: Record) -> bool:
+        """Go on with a process that was taken; False when that is left to the sweep."""
+        if self.draining or self._is_full(record.lane):
+            return False
+        self._spawn(record, self._continue(record))
+        return True
+
     def after(self, receipt: Receipt) -> None:
         """Do what follows from a report that came from outside."""
         if receipt.effect == "advanced" and not self.draining:
@@ -109,6 +121,15 @@ class Worker:
         self._busy[record.lane] += 1
         task.add_done_callback(self._ended)
         return task
+
+    async def _take(self, record: Record, take: Callable[[bytes], Awaitable[Record | None]]) -> CameTo:
+        taken = await take(record.id)
+        return record if taken is None else await self._continue(taken)
+
+    def _continue(self, record: Record) -> Awaitable[CameTo]:
+        """Nobody can have sent what a process waits for that nobody has claimed."""
+        driving = self.engine.driving
+        return driving.take_over(record) if record.attempts else driving.at_once(record)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._busy[self._running.pop(task)] -= 1

@@ -15,7 +15,7 @@ from tieout.process.claiming import Claiming
 from tieout.process.process import Process
 from tieout.process.record import Record
 from tieout.process.sql_store import SqlProcessStore
-from tieout.process.starting import AlreadyThereError, Starting, check_same
+from tieout.process.starting import AlreadyThereError, FreeError, Starting, check_same
 from tieout.process.view import view
 from tieout.process.world import World
 
@@ -53,7 +53,13 @@ class Joining:
         else:
             self._remember(record)
             return record
-        await self._refuse_repetition(request, params, tx, raised)
+        winner = await self._winner(request, tx, raised)
+        if winner is not None:
+            process_type = self.world.type_of(winner)
+            check_same(winner, request.__dict__["identity"], params, process_type.spellings)
+            raise AlreadyStarted(view(winner, process_type, replayed=True))
+        if isinstance(raised, AlreadyThereError):
+            raise RetryTransaction("the process that had this key is gone: run the transaction again")
         raise raised
 
     async def take(self, process: bytes) -> Record | None:
@@ -80,20 +86,22 @@ class Joining:
             del self._waiting[next(iter(self._waiting))]
         self._waiting[record.id] = record.created
 
-    async def _refuse_repetition(
-        self, request: Process[Any], params: dict[str, Any], tx: Transaction, raised: Exception
-    ) -> None:
-        """Raise what a repetition gets. Whatever its own attempt raised, the process that is there decides."""
-        identity = request.__dict__["identity"]
+    async def _winner(self, request: Process[Any], tx: Transaction, raised: Exception) -> Record | None:
+        """The process that the same key has started before. Whatever this attempt raised, that one decides."""
+        process: bytes = request.__dict__["identity"].id
         try:
-            record = await self.store.read_winner(tx, identity.id)
+            winner = await self.store.read_winner(tx, process)
+            if winner is None and not isinstance(raised, AlreadyThereError) and not await self._is_free(request, tx):
+                winner = await self.store.read_winner(tx, process)
         except DatabaseError as error:
-            if isinstance(raised, AlreadyThereError):
+            if error.retryable or isinstance(raised, AlreadyThereError):
                 raise
             raise raised from error
-        if record is not None:
-            process_type = self.world.type_of(record)
-            check_same(record, identity, params, process_type.spellings)
-            raise AlreadyStarted(view(record, process_type, replayed=True)) from None
-        if isinstance(raised, AlreadyThereError):
-            raise RetryTransaction("the process that had this key is gone: run the transaction again") from None
+        return winner
+
+    async def _is_free(self, request: Process[Any], tx: Transaction) -> bool:
+        try:
+            await tx.savepoint(partial(self.starting.check_taken, request))
+        except FreeError:
+            return True
+        return False

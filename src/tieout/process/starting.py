@@ -127,8 +127,8 @@ class Starting:
             looked_up[name] = codec.typed(plain[name])
         return encode_json(plain)
 
-    async def _is_free(self, request: Process[Any]) -> bool:
-        """Whether no process has this id; an insert waits for an attempt whose COMMIT was lost and may still land."""
+    async def check_taken(self, request: Process[Any], tx: Transaction) -> None:
+        """Raise `FreeError` when no process has this id; waits for an attempt whose COMMIT was lost but may land."""
         identity: Identity = request.__dict__["identity"]
         process_type = self.world.registered(request)
         row = NewProcess(
@@ -136,12 +136,12 @@ class Starting:
             *(None, None, "{}", "{}", "[]", None, None),
         )
 
-        async def work(tx: Transaction) -> None:
-            if await self.world.store.insert(tx, row) is not None:
-                raise FreeError
+        if await self.world.store.insert(tx, row) is not None:
+            raise FreeError
 
+    async def _is_free(self, request: Process[Any]) -> bool:
         try:
-            await self.world.transact(work)
+            await self.world.transact(partial(self.check_taken, request))
         except FreeError:
             return True
         return False

@@ -56,6 +56,7 @@ class SessionDatabase:
         self.native = native
         self.dialect = native.dialect
         self.sessions = sessions
+        self.given = sessions.given
 
     async def open(self) -> None:
         await self.native.open()

@@ -72,7 +72,7 @@ class DjangoTransaction(Joined):
     async def undo_savepoint(self, mark: Savepoint) -> None:
         mark.leave(UndoError())
 
-    def after_commit(self, call: Callable[[], None]) -> bool:
+    def after_commit(self, call: Callable[[], object]) -> bool:
         transaction.on_commit(call, using=self.using)
         return True
 

@@ -75,7 +75,7 @@ class Joined(ABC):
         """Refuse every later statement: the transaction is over."""
         self.error = StatementError("this transaction has ended: use tx only inside the work that it was given to")
 
-    def after_commit(self, call: Callable[[], None]) -> bool:
+    def after_commit(self, call: Callable[[], object]) -> bool:
         """Let `call` be called once this transaction is committed, in whichever thread; False when that cannot be."""
         return False
 

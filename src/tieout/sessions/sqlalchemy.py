@@ -82,7 +82,7 @@ class SqlalchemyTransaction(Joined):
         if isinstance(self.owner, Session):
             await self._tried(self.call(self.owner.flush))
 
-    def after_commit(self, call: Callable[[], None]) -> bool:
+    def after_commit(self, call: Callable[[], object]) -> bool:
         if not isinstance(self.owner, Session):
             return False
         _AfterCommit(self.owner, call)
@@ -150,7 +150,7 @@ def transaction_of(user: Any) -> Joined:
 class _AfterCommit:
     """Calls a function once a session's present transaction is committed, and forgets it when that is rolled back."""
 
-    def __init__(self, session: Session, call: Callable[[], None]) -> None:
+    def __init__(self, session: Session, call: Callable[[], object]) -> None:
         self._session = session
         self._call = call
         event.listen(session, "after_commit", self._committed)
