@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.once.place import Counter, Place
+from tests.servers import mariadb
 from tests.servers.postgres import FAST, Postgres
 
 
@@ -42,7 +43,31 @@ async def postgres_place(postgres_url: str) -> AsyncIterator[Place]:
     await place.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    made = mariadb.MariaDB(**mariadb.FAST)
+    try:
+        made.create()
+        yield made.url(made.database())
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+async def mariadb_place(mariadb_url: str) -> AsyncIterator[Place]:
+    place = Place(mariadb_url)
+    await place.prepare()
+    yield place
+    await place.close()
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def served_place(request: pytest.FixtureRequest) -> Place:
+    """A database that serves several transactions, and several processes, at the same time."""
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def place(request: pytest.FixtureRequest) -> Place:
     return request.getfixturevalue(f"{request.param}_place")
 

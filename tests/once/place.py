@@ -38,8 +38,8 @@ class Place:
         self.apps: list[App] = []
 
     @property
-    def is_postgres(self) -> bool:
-        return self.url.startswith("postgresql")
+    def is_served(self) -> bool:
+        return not self.url.startswith("sqlite")
 
     async def open(self, **options: Any) -> App:
         """An open App."""

@@ -84,7 +84,7 @@ async def test_a_killed_process_leaves_the_key_free(place: Place) -> None:
     try:
         assert process.stdout and await process.stdout.readline() == b"at work\n"
         issue = service(app)
-        if place.is_postgres:
+        if place.is_served:
             assert await issue.find("k1") == InFlight()
     finally:
         process.kill()

@@ -31,10 +31,10 @@ async def test_a_key_is_absent_before_it_comes_and_after_it_failed(place: Place,
     assert await issue.find("k1") == Absent()
 
 
-async def test_a_request_at_work_is_in_flight_everywhere(postgres_place: Place, counter: Counter) -> None:
+async def test_a_request_at_work_is_in_flight_everywhere(served_place: Place, counter: Counter) -> None:
     """Until its transaction ends a key is in flight: in its own process and in any other one, however often asked."""
     counter.gate = asyncio.Event()
-    issue, other = [counter.prizes(await postgres_place.open()) for _ in range(2)]
+    issue, other = [counter.prizes(await served_place.open()) for _ in range(2)]
     first = asyncio.create_task(issue.run("k1", sku="mug"))
     await counter.entered.wait()
     for service in (issue, other):
@@ -45,10 +45,10 @@ async def test_a_request_at_work_is_in_flight_everywhere(postgres_place: Place, 
     assert await other.find("k1") == Answered(given.value, replayed=True)
 
 
-async def test_every_key_is_told_from_every_other(postgres_place: Place, counter: Counter) -> None:
+async def test_every_key_is_told_from_every_other(served_place: Place, counter: Counter) -> None:
     """Whatever their hashes, exactly the keys that are at work are in flight for another process."""
     counter.gate = asyncio.Event()
-    issue, other = [counter.prizes(await postgres_place.open()) for _ in range(2)]
+    issue, other = [counter.prizes(await served_place.open()) for _ in range(2)]
     running = [asyncio.create_task(issue.run(f"k{n}", sku="mug")) for n in range(8)]
     await until(lambda: counter.runs == 8)
     found = [await other.find(f"k{n}") for n in range(24)]
@@ -57,9 +57,9 @@ async def test_every_key_is_told_from_every_other(postgres_place: Place, counter
     await asyncio.gather(*running)
 
 
-async def test_asking_does_not_look_like_work(postgres_place: Place, counter: Counter) -> None:
+async def test_asking_does_not_look_like_work(served_place: Place, counter: Counter) -> None:
     """Queries for a key never make each other, or the request that comes meanwhile, believe that it is in flight."""
-    issue, other = [counter.prizes(await postgres_place.open()) for _ in range(2)]
+    issue, other = [counter.prizes(await served_place.open()) for _ in range(2)]
     asked = await asyncio.gather(*(service.find("k1") for service in (issue, other) for _ in range(40)))
     assert asked == [Absent()] * 80
 
@@ -99,9 +99,9 @@ async def test_in_flight_on_sqlite_means_this_process(sqlite_place: Place) -> No
     assert await asking == Answered((await first).value, replayed=True)
 
 
-async def test_absent_is_certain_for_what_had_begun(postgres_place: Place, counter: Counter) -> None:
+async def test_absent_is_certain_for_what_had_begun(served_place: Place, counter: Counter) -> None:
     """When a key is absent, no transaction that was at work on it before commits afterwards."""
-    issue, other = [counter.prizes(await postgres_place.open()) for _ in range(2)]
+    issue, other = [counter.prizes(await served_place.open()) for _ in range(2)]
     for n in range(40):
         counter.gate, counter.entered = asyncio.Event(), asyncio.Event()
         counter.raises = [ZeroDivisionError()] if n % 2 else []

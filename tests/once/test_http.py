@@ -64,7 +64,7 @@ async def test_every_part_of_a_request_counts(place: Place, change: dict) -> Non
     assert (await client.send("k1", query=b"x=0")).replayed
 
 
-async def test_a_request_at_work_is_a_409(postgres_place: Place) -> None:
+async def test_a_request_at_work_is_a_409(served_place: Place) -> None:
     """While the first is at work, a duplicate is told so at once and when to come again; so is a query."""
     go, entered = asyncio.Event(), asyncio.Event()
 
@@ -74,8 +74,8 @@ async def test_a_request_at_work_is_a_409(postgres_place: Place) -> None:
         await go.wait()
         await reply(send, "done")
 
-    client, _ = await served(postgres_place, Service(slow))
-    other, _ = await served(postgres_place)
+    client, _ = await served(served_place, Service(slow))
+    other, _ = await served(served_place)
     first = asyncio.create_task(client.send("k1"))
     await entered.wait()
     for duplicate in (await client.send("k1"), await other.send("k1")):
