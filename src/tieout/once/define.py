@@ -69,8 +69,7 @@ class Once(Generic[T]):
         request = identify(self.scope, owner, key, params_fingerprint(plain, self._defaults))
 
         async def work(tx: Transaction) -> Kept:
-            given = {name: getattr(typed, name) for name in typed.__struct_fields__}
-            return Kept(self._encode(await self.handler(tx, **given)))
+            return Kept(self._encode(await self.handler(tx, **msgspec.structs.asdict(typed))))
 
         patience = self.options.wait if wait is None else duration(wait)
         kept, replayed = await self._engine.run(request, work, keep=self.options.keep, wait=patience)

@@ -105,10 +105,12 @@ class Engine:
         """
         ends, looks = self.clock.monotonic() + wait, 0
         while True:
-            mine, turns = Turn(request), self._here()
+            mine, turns = Turn(request), self._turns
             turn = turns.setdefault(request.id, mine)
             if turn is mine and (given := await self._take(turns, turn, work, keep)) is not None:
                 return given
+            if turn is not mine and not self._is_here():
+                continue
             looks = await self._outwait(turn, ends, looks)
             if turn.stored is not None:
                 return _given(request, verdict(request, turn.stored, free=False))
@@ -121,7 +123,7 @@ class Engine:
         Absent     no transaction that had claimed the key when this was asked can commit any more. A request that had
                    not come so far, being on the wire or waiting for a connection, still can.
         """
-        at_work = request.id in self._here()
+        at_work = request.id in self._turns and self._is_here()
 
         async def look(tx: Transaction) -> tuple[bool, Stored | None]:
             # In this order: a transaction that ends in between is either still at work, or seen by the second.
@@ -147,11 +149,12 @@ class Engine:
             if batch < PURGE_BATCH:
                 return purged
 
-    def _here(self) -> dict[bytes, Turn]:
-        """The turns of this process: those that came through a fork are the parent's, and would never end here."""
-        if self._pid != os.getpid():
-            self._turns, self._pid = {}, os.getpid()
-        return self._turns
+    def _is_here(self) -> bool:
+        """Whether the turns are this process's: those that came through a fork would never end, and are dropped."""
+        if self._pid == os.getpid():
+            return True
+        self._turns, self._pid = {}, os.getpid()
+        return False
 
     async def _take(self, turns: dict[bytes, Turn], turn: Turn, work: Work, keep: int) -> Given | None:
         """Be the one in this process that is at work on the key; None when another process is."""
