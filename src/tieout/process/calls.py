@@ -87,7 +87,8 @@ class Calls:
         self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
     ) -> Reported:
         timeout = call.rules.timeout / 1e6
-        sending = Sending(record.call_key(entry), timeout, record.attempts + 1, partial(self._recall, record.id))
+        over = self.world.clock.monotonic() + timeout
+        sending = Sending(record.call_key(entry), timeout, record.attempts + 1, partial(self._recall, record.id, over))
 
         async def late(answer: Any) -> None:
             outcome = await self.outcome_of(record, entry, call, answer)
@@ -121,12 +122,15 @@ class Calls:
             await self.world.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))
             return Unknown(str(error)[:RAW_LENGTH], raw)
 
-    async def _recall(self, process: bytes, name: str, look_up: Callable[[], Awaitable[Any]]) -> Any:
+    async def _recall(self, process: bytes, over: float, name: str, look_up: Callable[[], Awaitable[Any]]) -> Any:
         store = self.world.store
         kept = await self.world.transact(lambda tx: store.recall(tx, process, name))
         if kept is None:
             value = encode_json(msgspec.to_builtins(await look_up(), str_keys=True))
             kept = await self.world.transact(lambda tx: _keep_first(store, tx, process, name, value))
+        if self.world.clock.monotonic() >= over:
+            # The handler runs on behind its time-out: it must not send what somebody else may be sending by now.
+            raise TimeoutError("the try was over before its recall was there")
         return msgspec.json.decode(kept)
 
     def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
