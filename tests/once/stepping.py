@@ -15,6 +15,15 @@ STEPS = 4
 SETTLED = 20.0
 """Seconds after which an order that has not come to its end is stuck."""
 
+WHO = {"postgres": "SELECT pg_backend_pid() AS pid", "mysql": "SELECT CONNECTION_ID() AS pid"}
+WAITING = {
+    "postgres": "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) FROM information_schema.PROCESSLIST"
+    " WHERE id = :pid AND command = 'Query' AND time_ms > 30",
+}
+"""Whether a connection waits for another one's lock. MariaDB's list of lock waits is too old to ask: what has been at
+one statement for long is taken to wait, and if it does not, the order is another one than was meant."""
+
 
 def orders() -> Iterator[str]:
     """Every order of the steps of A and B: 70 of them."""
@@ -74,7 +83,7 @@ class SteppedDatabase:
 
     async def transact(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
         async def stepped(tx: Transaction) -> Any:
-            self._actor.pid = (await tx.fetch_one("SELECT pg_backend_pid() AS pid"))[0]
+            self._actor.pid = (await tx.fetch_one(WHO[tx.dialect]))[0]
             result = await work(SteppedTransaction(tx, self._actor))
             await self._actor.stop("commit")
             return result
@@ -85,9 +94,8 @@ class SteppedDatabase:
 class SteppedTransaction:
     """The transaction of one of them."""
 
-    dialect = "postgres"
-
     def __init__(self, tx: Transaction, actor: Actor) -> None:
+        self.dialect = tx.dialect
         self._tx = tx
         self._actor = actor
 

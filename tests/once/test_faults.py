@@ -183,9 +183,9 @@ async def test_commits_are_lost_again_and_again(place: Place, counter: Counter, 
     assert await effects(app) == 1
 
 
-async def test_our_own_lost_transaction_is_waited_for(postgres_place: Place, counter: Counter) -> None:
+async def test_our_own_lost_transaction_is_waited_for(served_place: Place, counter: Counter) -> None:
     """When the server is still at a commit that we have given up, its end is waited for: it is no stranger's."""
-    app = await postgres_place.open()
+    app = await served_place.open()
     database = losing(app, "slow")
     issue = counter.prizes(app)
     running = asyncio.create_task(issue.run("k1", sku="mug"))
@@ -198,11 +198,11 @@ async def test_our_own_lost_transaction_is_waited_for(postgres_place: Place, cou
 
 
 async def test_giving_up_says_that_it_is_unknown(
-    postgres_place: Place, counter: Counter, monkeypatch: pytest.MonkeyPatch
+    served_place: Place, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the last try the caller is told that it may have been done, and may repeat the request later."""
     monkeypatch.setattr("tieout.once.engine.LONGEST_PAUSE", 0.01)
-    app = await postgres_place.open()
+    app = await served_place.open()
     database = losing(app, "slow")
     issue = counter.prizes(app)
     with pytest.raises(tieout.CommitUnknown):

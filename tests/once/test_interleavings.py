@@ -1,4 +1,4 @@
-"""Every order of the statements of two requests with one key, on PostgreSQL."""
+"""Every order of the statements of two requests with one key, on PostgreSQL and on MariaDB."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.once.place import Place, effects, give, rows
-from tests.once.stepping import Actor, SteppedDatabase, orders
+from tests.once.stepping import WAITING, Actor, SteppedDatabase, orders
 from tieout import App
 from tieout.contracts import Transaction
 from tieout.once.engine import Engine, Given
@@ -42,7 +42,7 @@ def request(app: App, actor: Actor, *, fails: bool, blind: bool) -> asyncio.Task
             raise FailedError
         return Kept(f'"{actor.name}"')
 
-    store = (BlindStore if blind else OnceStore)("postgres")
+    store = (BlindStore if blind else OnceStore)(app.database.dialect)
     engine = Engine(SteppedDatabase(app.database, actor), store, app.answers.clock, app.answers.chance)
     return asyncio.create_task(engine.run(REQUEST, work, keep=KEEP, wait=20))
 
@@ -52,8 +52,7 @@ async def play(app: App, watch: App, order: str, *, fails: bool, blind: bool) ->
     actors = {name: Actor(name) for name in "AB"}
 
     async def blocked(pid: int) -> bool:
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND wait_event_type = 'Lock'"
-        return bool((await rows(watch, waiting, pid=pid))[0][0])
+        return bool((await rows(watch, WAITING[watch.database.dialect], pid=pid))[0][0])
 
     for name, actor in actors.items():
         actor.task = request(app, actor, fails=fails and name == "A", blind=blind)
@@ -70,13 +69,13 @@ async def play(app: App, watch: App, order: str, *, fails: bool, blind: bool) ->
 @pytest.mark.parametrize("blind", [False, True], ids=["claimed", "blind"])
 @pytest.mark.parametrize("fails", [False, True], ids=["both", "first-fails"])
 async def test_every_order_has_one_effect(
-    postgres_place: Place, fails: bool, blind: bool, capsys: pytest.CaptureFixture[str]
+    served_place: Place, fails: bool, blind: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In all 70 orders one effect is committed and both get its answer; or, if A fails, B's is, and A hears of it.
 
     That holds as well when the claims say nothing: then the unique id alone decides.
     """
-    app, watch = await postgres_place.open(), await postgres_place.open()
+    app, watch = await served_place.open(), await served_place.open()
     seen: Tally[str] = Tally()
     for order in orders():
         for table in ("prize", "tieout_once"):
@@ -91,16 +90,17 @@ async def test_every_order_has_one_effect(
             assert replayed == [False, True], (order, steps)
         seen["A first" if given[0] and kept == {Kept('"A"')} else "B first"] += 1
         seen["both at work"] += all("effect" in at for at in steps.values())
+    how = f"{app.database.dialect}, {'A fails' if fails else 'both succeed'}, {'blind' if blind else 'claimed'}"
     with capsys.disabled():
-        print(f"\n70 orders, {'A fails' if fails else 'both succeed'}, {'blind' if blind else 'claimed'}: {dict(seen)}")
+        print(f"\n70 orders, {how}: {dict(seen)}")
     assert sum(seen[first] for first in ("A first", "B first")) == 70
     assert (seen["both at work"] > 0) is (blind or fails)
 
 
-async def test_an_answer_that_was_missed_is_found(postgres_place: Place) -> None:
+async def test_an_answer_that_was_missed_is_found(served_place: Place) -> None:
     """A claim may be had just after the first has committed and miss its answer: the second's work is undone."""
-    app = await postgres_place.open()
-    engine = Engine(app.database, BlindStore("postgres"), app.answers.clock, app.answers.chance)
+    app = await served_place.open()
+    engine = Engine(app.database, BlindStore(app.database.dialect), app.answers.clock, app.answers.chance)
 
     async def work(tx: Transaction) -> Kept:
         await give(tx, "", "mug", 1)
@@ -111,16 +111,19 @@ async def test_an_answer_that_was_missed_is_found(postgres_place: Place) -> None
     assert await effects(app) == 1
 
 
-async def test_every_order_with_a_query_is_told_right(postgres_place: Place) -> None:
+async def test_every_order_with_a_query_is_told_right(served_place: Place) -> None:
     """A query between the steps of a request: absent only before its claim, answered only after its commit."""
-    app, watch = await postgres_place.open(), await postgres_place.open()
+    app, watch = await served_place.open(), await served_place.open()
     seen: Tally[str] = Tally()
     for places in itertools.combinations(range(6), 2):
         await rows(watch, "DELETE FROM tieout_once")
         actors = {"A": Actor("A"), "Q": Actor("Q")}
         actors["A"].task = request(app, actors["A"], fails=False, blind=False)
         asking = Engine(
-            SteppedDatabase(watch.database, actors["Q"]), OnceStore("postgres"), app.answers.clock, app.answers.chance
+            SteppedDatabase(watch.database, actors["Q"]),
+            OnceStore(app.database.dialect),
+            app.answers.clock,
+            app.answers.chance,
         )
         actors["Q"].task = asyncio.create_task(asking.find(REQUEST))
         await asyncio.gather(*(actor.arrive() for actor in actors.values()))
