@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tieout.contracts import Transaction
-from tieout.errors import RequestError
+from tieout.errors import NewerVersion, Overloaded, RequestError
 from tieout.identity import encode_json
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Child, Record
@@ -37,17 +37,22 @@ class Family:
     async def start(self, parent: Record, child: Child) -> Record | None:
         """Start a child; None when somebody else has, who works on it, or when its own start refuses it.
 
-        Refused is how it then ended.
+        Refused is how it then ended. A start and a refusal by two workers exclude each other: each is noted by the
+        parent in its own transaction. Raise `NewerVersion` when another node has to start it.
         """
         try:
             request = self._request(child)
             started = await self.starting.start(request, parent.id)
+        except (NewerVersion, Overloaded):
+            raise
         except RequestError as error:
             reason = encode_json({"code": error.code, "reason": str(error)})
             await self.world.transact(lambda tx: self.world.store.child_refused(tx, parent.id, child.id, reason))
             return None
+        if not started.replayed:
+            return started.record
         await self.world.transact(lambda tx: self.world.store.child_started(tx, parent.id, child.id))
-        return None if started.replayed else started.record
+        return None
 
     async def fold(self, parent: bytes) -> int:
         """Note how started children ended; how many are still open."""
@@ -69,5 +74,5 @@ class Family:
     def _request(self, child: Child) -> Any:
         process_type: ProcessType | None = self.world.types.get(child.type)
         if process_type is None:
-            raise RequestError(f"this node has no process type {child.type!r}")
+            raise NewerVersion(f"this node has no process type {child.type!r}: retry on one that has")
         return process_type.cls(**process_type.read_params(child.params))

@@ -175,9 +175,9 @@ class SqlProcessStore:
         """Children that are not started yet, in their order."""
         return [Child(*row) for row in await tx.fetch(self.sql.pending_children, parent=parent, limit=limit)]
 
-    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> None:
-        """Note that a child has been started."""
-        await tx.execute(self.sql.child_started, parent=parent, child=child)
+    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> bool:
+        """Note that a child has been started; False when its parent does not wait for it to be."""
+        return await tx.execute(self.sql.child_started, parent=parent, child=child) == 1
 
     async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
         """Note that a child will never start, and why (JSON)."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tieout.contracts import Transaction
-from tieout.errors import DatabaseError, InvalidKey, KeyRetired, ParamsChanged
+from tieout.errors import DatabaseError, InvalidKey, KeyRetired, NotAllowed, ParamsChanged
 from tieout.identity import Spelling, encode_json
 from tieout.process.landing import first_calls, land
 from tieout.process.process import Process
@@ -113,6 +113,8 @@ class Starting:
         created = await self.world.store.insert(tx, process)
         if created is None:
             raise AlreadyThereError
+        if parent is not None and not await self.world.store.child_started(tx, parent, identity.id):
+            raise NotAllowed("its parent does not wait for it any more, or has noted that it was refused")
         if landing.children:
             await self.world.store.add_children(tx, identity.id, landing.children)
         return _first_record(process, calls, created, asked_at)

@@ -148,8 +148,8 @@ class ProcessStore(Protocol):
         """Children that are not started yet, in their order."""
         ...
 
-    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> None:
-        """Note that a child has been started."""
+    async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> bool:
+        """Note that a child has been started; False when its parent does not wait for it to be."""
         ...
 
     async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
