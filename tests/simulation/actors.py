@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.business import ACCOUNT, HOUSE, KINDS, SERVICES, SHOP, Prize, Reply, answer
+from tests.simulation.business import ACCOUNT, HOUSE, SHOP, Prize, Reply, answer
+from tests.simulation.business_waits import guests
 from tests.simulation.downstream import Downstream, Order
 from tests.simulation.evidence import Act as Acted
 from tests.simulation.evidence import Asked
+from tests.simulation.kinds import DRAWN, KINDS, SERVICES
 from tests.simulation.model_statements import PROCESS
 from tests.simulation.scheduler import SECOND
 from tests.simulation.storm import LONGEST_JUMP
@@ -49,7 +51,7 @@ def cast(simulation: Simulation) -> Iterator[Work]:
     """Everybody who takes part in this schedule."""
     chance, rates = simulation.chance, simulation.rates
     for number in range(rates.requests):
-        kind = chance.choice(("redeem", "redeem", "gift", "message", "bundle"))
+        kind = chance.choice(DRAWN)
         request = Request(simulation, kind, f"r{number}", chance.choice(("ann", "bob")))
         if chance.random() < rates.doubles:
             simulation.storm.saw("double start")
@@ -85,6 +87,16 @@ class Request:
         self.start = round(chance.random() * 8 * SECOND)
         self.process = KINDS[kind](**self.params).id
         simulation.kinds[self.process] = kind
+        if kind == "party":
+            self._invite(simulation)
+
+    def _invite(self, simulation: Simulation) -> None:
+        user, sku = self.params["user"], self.params["sku"]
+        for guest in guests(self.process, user, sku):
+            simulation.kinds[guest.id] = "message"
+            simulation.evidence.children[guest.id] = self.process
+            asked = Asked(0, guest.id, "message", user, sku, 1, altered=False, said="child")
+            simulation.evidence.asked.append(asked)
 
     def make(self, *, altered: bool) -> Any:
         """The request as it is sent."""
@@ -251,7 +263,8 @@ async def operator(simulation: Simulation) -> None:
     if row.committed["status"] == "held":
         await settle(simulation, process) if chance.random() < 0.5 else await command(simulation, process, "resume")
         return
-    action = chance.choice(("hold", "hold", "retry", "query"))
+    cancels = simulation.kinds[process] == "trip" and chance.random() < 0.5
+    action = "cancel" if cancels else chance.choice(("hold", "hold", "retry", "query"))
     if not await command(simulation, process, action) or action != "hold":
         return
     await simulation.scheduler.sleep(storm.duration(0.1, 40))
@@ -259,7 +272,13 @@ async def operator(simulation: Simulation) -> None:
         await command(simulation, process, "resume")
 
 
-SEEN = {"hold": "operator held", "resume": "operator resumed", "retry": "operator hurried", "query": "operator asked"}
+SEEN = {
+    "hold": "operator held",
+    "resume": "operator resumed",
+    "retry": "operator hurried",
+    "query": "operator asked",
+    "cancel": "operator cancelled",
+}
 
 
 async def command(simulation: Simulation, process: str, action: str) -> bool:
@@ -288,11 +307,15 @@ async def settle_some(simulation: Simulation) -> None:
 async def settle(simulation: Simulation, process: str) -> None:
     """Ask the downstream what is true, and settle the open call so; a second person helps where one is needed."""
     got = await simulation.ask(lambda node: node.engine.read(bytes.fromhex(process)))
-    if got is None or got[0] is None or got[0].status != "held" or got[0].open_entry is None:
+    if got is None or got[0] is None or got[0].status != "held":
         return
-    entry = got[0].open_entry
+    kind = simulation.kinds[process]
+    calls = [entry for entry in got[0].open_entries if (kind, entry.n) in SERVICES]
+    if not calls:
+        return
+    entry = simulation.chance.choice(calls)
     key = f"{process}:{entry.n}"
-    downstream = simulation.network.downstreams[SERVICES[simulation.kinds[process], entry.n]]
+    downstream = simulation.network.downstreams[SERVICES[kind, entry.n]]
     order = downstream.orders.get(key)
     if order is None and (simulation.busy > 1 or simulation.network.under_way):
         return

@@ -20,8 +20,10 @@ CALLS = {
     "gift": ("prizes", "parcels"),
     "message": ("messages",),
     "bundle": ("parcels", "prizes"),
+    "trip": ("prizes", "parcels"),
+    "party": (),
 }
-"""The downstream of each call of a process."""
+"""The downstream of each call of a process; the two of a trip are made at the same time."""
 
 SECOND_CALL = {"gift": "ship", "bundle": "issue"}
 """The state of a process that waits on its second call."""
@@ -35,6 +37,7 @@ KEY_VALID = {
     ("gift", 1): 45_000_000,
     ("message", 1): 40_000_000,
     ("bundle", 2): 60_000_000,
+    ("trip", 1): 60_000_000,
 }
 """For how long the key of a call may be used, by kind and number, in microseconds."""
 
@@ -72,6 +75,7 @@ class Auditor:
         """All checks, one after the other."""
         yield from (f"surprise: {surprise}" for surprise in self.evidence.surprises)
         yield from self.accepted_is_kept()
+        yield from self.children_end_first()
         yield from self.writes_happen_once()
         yield from self.points_add_up()
         yield from self.finals_stay()
@@ -87,7 +91,8 @@ class Auditor:
         """I1, I2: what was accepted is there, what was refused for good is not, and nothing altered was accepted."""
         attempts: dict[str, list[Asked]] = defaultdict(list)
         for asked in self.evidence.asked:
-            attempts[asked.process].append(asked)
+            if asked.process not in self.evidence.children:
+                attempts[asked.process].append(asked)
         for process, all_asked in attempts.items():
             said = {asked.said for asked in all_asked}
             if "accepted" in said and process not in self.last:
@@ -98,6 +103,19 @@ class Auditor:
                 yield f"I1: {process} was accepted with altered params"
             if any(asked.said == "changed" and not asked.altered for asked in all_asked):
                 yield f"I1: {process} was refused as changed and was not"
+
+    def children_end_first(self) -> Iterator[str]:
+        """A child is there only when its parent is; when the parent has ended, each child has, or never started."""
+        for child, parent in self.evidence.children.items():
+            mine, theirs = self.last.get(child), self.last.get(parent)
+            if mine is not None and theirs is None:
+                yield f"children: {child} is there, and {parent}, which runs it, is not"
+            if mine is None or theirs is None or theirs.status not in ("final", "retired"):
+                continue
+            if mine.status not in ("final", "retired"):
+                yield f"children: {parent} has ended, and its child {child} is {mine.status} {mine.state}"
+            elif mine.moved > theirs.moved:
+                yield f"children: {parent} ended before its child {child}"
 
     def writes_happen_once(self) -> Iterator[str]:
         """I3: each step's business writes are there once, and only those of the way that the process went."""
@@ -112,7 +130,7 @@ class Auditor:
 
     def _ways(self, polled: Polled) -> list[set[str]]:
         if polled.status in ("final", "retired"):
-            done = {"deduct", "complete"} if polled.state == "completed" else {"deduct", "refund"}
+            done = {"deduct", "complete"} if polled.state == "completed" else {"deduct", "refund"}  # or cancelled
         else:
             done = {"deduct"}
         second = SECOND_CALL.get(self.kinds[polled.process])
@@ -161,7 +179,8 @@ class Auditor:
             keys = [f"{process}:{n}" for n in range(1, len(CALLS[self.kinds[process]]) + 1)]
             lied = [key for key in keys if key in self.evidence.planted]
             if not lied:
-                yield from self._agrees(polled, keys)
+                yield from (self._trip_agrees if self.kinds[process] == "trip" else self._agrees)(polled, keys)
+                yield from self._nothing_follows(polled, keys)
             elif all(self.settled.get(key) for key in lied) and polled.status == "final":
                 yield from self._followed(polled, lied)
 
@@ -180,12 +199,33 @@ class Auditor:
                 if effect.args["user"] != self._asked(polled.process).user:
                     yield f"agreement: {key} was done for {effect.args}"
 
+    def _trip_agrees(self, polled: Polled, keys: list[str]) -> Iterator[str]:
+        done = [len(self.effects[key]) for key in keys]
+        if polled.state == "completed" and done != [1, 1]:
+            yield f"agreement: {polled.process} is completed, and had {done} effects"
+        if polled.state == "refunded" and done == [1, 1]:
+            yield f"agreement: {polled.process} is refunded, and both its calls succeeded"
+        seat = [effect.code for effect in self.effects[keys[0]]]
+        if polled.state == "completed" and seat != [self.codes.get((polled.process, "complete"))]:
+            yield f"agreement: {polled.process} is completed with another code than {seat}"
+
+    def _nothing_follows(self, polled: Polled, keys: list[str]) -> Iterator[str]:
+        for key in keys:
+            if any(effect.at > polled.ended for effect in self.effects[key]):
+                yield f"agreement: {polled.process} had ended as {polled.state} when {key} had its effect"
+
     def _followed(self, polled: Polled, lied: list[str]) -> Iterator[str]:
         for key in lied:
             if any(alarm.about == key and alarm.at > polled.moved for alarm in self.conflicts.values()):
                 continue
-            done = polled.state == "completed" if self._is_last(key) else "packed" in self.changes[polled.process]
-            if done != (self.settled[key] == "succeeded"):
+            succeeded = self.settled[key] == "succeeded"
+            if self.kinds[polled.process] == "trip":
+                agrees = succeeded or polled.state != "completed"
+            elif self._is_last(key):
+                agrees = succeeded == (polled.state == "completed")
+            else:
+                agrees = succeeded == ("packed" in self.changes[polled.process])
+            if not agrees:
                 yield f"agreement: {key} was settled as {self.settled[key]}, and {polled.process} is {polled.state}"
 
     def _asked(self, process: str) -> Asked:
@@ -241,25 +281,30 @@ class Auditor:
     def everything_rests(self) -> Iterator[str]:
         """I5: when the faults have stopped, everything is final, or held for a reason that is true."""
         for process, polled in self.last.items():
-            if polled.status == "running":
+            if polled.status == "running" and not self._waits_for_held(process):
                 yield f"I5: {process} still runs: {polled.state} ({polled.note})"
             elif polled.status == "held" and not self._is_reason(polled):
                 yield f"I5: {process} is held, because: {polled.note}"
 
+    def _waits_for_held(self, process: str) -> bool:
+        mine = [child for child, parent in self.evidence.children.items() if parent == process]
+        return any(child in self.last and self.last[child].status == "held" for child in mine)
+
     def _is_reason(self, polled: Polled) -> bool:
         process, reason = polled.process, polled.note.partition(":")[0]
-        n = 2 if polled.state == SECOND_CALL.get(self.kinds[process]) else 1
+        kind = self.kinds[process]
+        calls = [1, 2] if polled.state == "book" else [2 if polled.state == SECOND_CALL.get(kind) else 1]
         mine: list[Raised] = [alarm for alarm in self.evidence.alarms if alarm.process == process]
         match reason:
             case "conflict":
                 return any(alarm.kind == "conflict" for alarm in mine)
             case "sent-once":
                 told = any(alarm.kind == "unconfirmed" for alarm in mine)
-                return told and not REPEATS[CALLS[self.kinds[process]][n - 1]]
+                return told and not all(REPEATS[CALLS[kind][n - 1]] for n in calls)
             case "key-expired":
                 told = any(alarm.kind == "unconfirmed" for alarm in mine)
                 age = polled.at - min(asked.at for asked in self.evidence.asked if asked.process == process)
-                return told and age + EARLY >= KEY_VALID.get((self.kinds[process], n), age + EARLY + 1)
+                return told and any(age + EARLY >= KEY_VALID.get((kind, n), age + EARLY + 1) for n in calls)
             case "operator":
                 return any(act.process == process and act.action == "hold" for act in self.evidence.acts)
         return False

@@ -21,7 +21,7 @@ from tieout.contracts import Transaction
 from tieout.errors import Refused
 from tieout.process.define import Final, Next, call, snapshot, start
 from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Succeeded, Unknown
-from tieout.process.process import Process, type_of
+from tieout.process.process import Process
 from tieout.process.sending import Sending
 
 ACCOUNT, CHANGE, SHOP = "account", "change", "shop"
@@ -54,6 +54,7 @@ class Wire(Protocol):
     async def send(self, service: str, key: str, args: dict[str, Any], timeout: float) -> Reply: ...
     async def ask(self, service: str, key: str) -> Reply: ...
     async def price(self, sku: str) -> int: ...
+    async def rate(self) -> int: ...
     def stumble(self, step: str) -> None: ...
 
 
@@ -336,16 +337,3 @@ class Bundle(Process[Wire], name="bundle", key="request_id", owner="user"):
         self.deps.stumble("take back")
         await give_back(tx, self.id, self.user, self.price * self.quantity)
         return self.refunded(why.code)
-
-
-KINDS: dict[str, type[Any]] = {"redeem": Redeem, "gift": Gift, "message": Message, "bundle": Bundle}
-PROCESS_TYPES = {name: type_of(cls) for name, cls in KINDS.items()}
-SERVICES = {
-    ("redeem", 1): "prizes",
-    ("gift", 1): "prizes",
-    ("gift", 2): "parcels",
-    ("message", 1): "messages",
-    ("bundle", 1): "parcels",
-    ("bundle", 2): "prizes",
-}
-"""The downstream of each call of a process."""

@@ -17,7 +17,7 @@ from tests.simulation.evidence import Claim, Effect, Evidence
 from tests.simulation.faults import Rates
 from tests.simulation.scheduler import SECOND
 
-KEY_VALID = {"redeem": 60 * SECOND, "gift": 45 * SECOND, "bundle": 60 * SECOND}
+KEY_VALID = {"redeem": 60 * SECOND, "gift": 45 * SECOND, "bundle": 60 * SECOND, "trip": 60 * SECOND}
 """For how long the prize service remembers a key of each kind of process."""
 
 ABSURD = (-1.0, 1e9, float("inf"), float("nan"), 1e-9)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Said = Literal["accepted", "refused", "changed", "retired", "lost"]
+Said = Literal["accepted", "refused", "changed", "retired", "lost", "child"]
+"""What a client was told; "child" when no client asked, but a process that runs others."""
 
 
 @dataclass(slots=True)
@@ -29,7 +30,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Polled:
-    """A process as a client saw it, who asked at `asked` and was answered at `at`."""
+    """A process as a client saw it, who asked at `asked` and was answered at `at`.
+
+    `moved` counts the commits until it became final, `ended` is when that was.
+    """
 
     asked: int
     at: int
@@ -40,6 +44,7 @@ class Polled:
     code: str
     price: int
     moved: int
+    ended: int = -1
 
 
 @dataclass(slots=True)
@@ -124,6 +129,7 @@ class Evidence:
     points: dict[str, int] = field(default_factory=dict)
     opening: dict[str, int] = field(default_factory=dict)
     surprises: list[str] = field(default_factory=list)
+    children: dict[str, str] = field(default_factory=dict)
     planted: set[str] = field(default_factory=set)
     faults_ended: int = 0
     rest_by: int = 0

@@ -17,7 +17,15 @@ FAULTS = (
     *("push lost", "push twice", "push late", "push before the answer", "forged report", "early report"),
     *("lie: other kind", "lie: other identity", "lie: other echo", "lie told first"),
     *("double start", "retry after a lost answer", "replay", "changed params", "shop closed", "step raised"),
-    *("operator held", "operator resumed", "operator hurried", "operator asked", "operator settled", "retired"),
+    *(
+        "operator held",
+        "operator resumed",
+        "operator hurried",
+        "operator asked",
+        "operator settled",
+        "operator cancelled",
+        "retired",
+    ),
 )
 """Every fault; one that never came means that the run was too kind."""
 
@@ -29,6 +37,7 @@ RARE = (
     *("sent again after not found", "sent again without a query", "held: sent-once", "held: key-expired"),
     *("held: conflict", "held: operator", "taken over from a node that stood still", "taken over from a dead node"),
     *("moved on by immediate", "moved on by query", "moved on by push", "moved on by sweep", "second call opened"),
+    *("one of two calls closed", "moved on by a timer", "moved on by children", "cancelled", "child refused"),
     *("settled by two", "final by an operator", "alarm: deadline", "alarm: step-failing", "alarm: unfit-answer"),
     *("alarm: unknown-call", "alarm: unconfirmed", "report of a retired one"),
 )

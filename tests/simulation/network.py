@@ -34,6 +34,10 @@ class NodeWire:
         """The price now; it goes up all the time."""
         return 10 + self.simulation.scheduler.now // (10 * SECOND)
 
+    async def rate(self) -> int:
+        """The rate now: it changes all the time, being the time."""
+        return self.simulation.scheduler.now
+
     def stumble(self, step: str) -> None:
         """Raise, now and then."""
         simulation = self.simulation

@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.business import PROCESS_TYPES
+from tests.simulation.kinds import PROCESS_TYPES
 from tests.simulation.network import NodeWire
 from tests.simulation.scheduler import SECOND, CrashedError, Owner, Task
 from tieout.alarm.store import AlarmStore

@@ -80,6 +80,7 @@ class Scheduler:
         self.current: Task = Task(_nothing(), self.world)
         self.current.coroutine.close()
         self._running = False
+        self._nested = 0
         self._owners: dict[Owner, None] = {}
         self._ready: list[Task] = []
         self._timers: list[tuple[int, int, Any, int]] = []
@@ -104,7 +105,9 @@ class Scheduler:
         task = Task(coroutine, owner)
         task.then = _unheard
         owner.tasks[task] = None
+        self._nested += 1
         self._run(task)
+        self._nested -= 1
         self.current, self._running = before, True
         return task
 
@@ -225,7 +228,7 @@ class Scheduler:
         self._running = False
         if waits_for is not _SUSPENDED:
             raise ForeignAwaitError(f"{task.coroutine} awaits what no contract gives")
-        if self._doomed is not None:
+        if self._doomed is not None and not self._nested:
             owner, self._doomed = self._doomed, None
             self._end(owner)
 

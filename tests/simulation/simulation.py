@@ -169,7 +169,7 @@ class Simulation:
         result = json.loads(record.result) if record.result else None
         code = result.get("code", "") if isinstance(result, dict) else result or ""
         price = json.loads(record.snapshots).get("price", 0)
-        moved = self.watch.ended.get(record.id, 0)
+        moved, ended = self.watch.ended.get(record.id, (0, -1))
         self.evidence.polled.append(
             Polled(
                 asked,
@@ -181,6 +181,7 @@ class Simulation:
                 code,
                 price,
                 moved,
+                ended,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.model_alarms import ALARM
 from tests.simulation.model_database import ModelTransaction, Values
-from tests.simulation.model_statements import PROCESS
+from tests.simulation.model_statements import CHILD, PROCESS
 from tests.simulation.scheduler import SECOND, Ticket
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Watch:
         self.scheduler = simulation.scheduler
         self.storm = simulation.storm
         self.raised: dict[bytes, int] = {}
-        self.ended: dict[bytes, int] = {}
+        self.ended: dict[bytes, tuple[int, int]] = {}
         self._commits = 0
         self._running = 0
         self._holders: dict[bytes, Any] = {}
@@ -30,8 +30,21 @@ class Watch:
         simulation.database.changed = self.changed
 
     def running(self) -> int:
-        """How many processes are neither final nor held."""
-        return self._running
+        """How many processes are neither final nor held, nor wait for children that are held."""
+        return self._running - sum(self._waits_for_held(party) for party in self._parties()) if self._running else 0
+
+    def _parties(self) -> set[str]:
+        return set(self.simulation.evidence.children.values())
+
+    def _waits_for_held(self, party: str) -> bool:
+        database, raw = self.simulation.database, bytes.fromhex(party)
+        mine = database.tables[PROCESS].get(raw)
+        if mine is None or mine.committed is None or mine.committed["status"] != "running":
+            return False
+        children = [row for row in database.committed(CHILD) if row["parent"] == raw]
+        rows = [database.tables[PROCESS].get(row["child"]) for row in children]
+        statuses = {slot.committed["status"] for slot in rows if slot is not None and slot.committed is not None}
+        return "held" in statuses and "running" not in statuses and all(row["state"] != "pending" for row in children)
 
     async def until_due(self) -> None:
         """Sleep until something is due: a second at least, as long as it takes at most."""
@@ -53,6 +66,8 @@ class Watch:
             self._process(tx, before or _NOTHING, after)
         elif table == ALARM and before is None:
             self._alarm(after)
+        elif table == CHILD and after["final"] == "refused":
+            self.storm.saw("child refused")
 
     def _process(self, tx: ModelTransaction, before: Values, after: Values) -> None:
         key = after["id"]
@@ -91,7 +106,7 @@ class Watch:
         if after["status"] == "held":
             self.storm.saw(f"held: {after['note'].partition(':')[0]}")
         elif after["status"] == "final":
-            self.ended[key] = self._commits
+            self.ended[key] = (self._commits, self.scheduler.now)
             self.storm.saw(f"final: {after['state']}")
         elif after["status"] == "retired":
             self.storm.saw("retired")
@@ -99,6 +114,10 @@ class Watch:
     def _moved(self, after: Values) -> None:
         last = json.loads(after["trail"])[-1]
         self.storm.saw(f"moved on by {last['source']}")
+        if last["by"] in ("timer", "children"):
+            self.storm.saw("moved on by a timer" if last["by"] == "timer" else "moved on by children")
+        if last["to"] == "cancelled":
+            self.storm.saw("cancelled")
         if last["source"] == "operator":
             self.storm.saw("final by an operator")
 
@@ -106,6 +125,8 @@ class Watch:
         earlier, later = json.loads(before["calls"]), json.loads(after["calls"])
         if len(later) > max(len(earlier), 1):
             self.storm.saw("second call opened")
+        if sum(not entry.get("closed") for entry in later) == 1 and any("final" in entry for entry in later[-2:-1]):
+            self.storm.saw("one of two calls closed")
         for old, new in zip(earlier, later, strict=False):
             if "final" not in old and "final" in new and not new.get("closed"):
                 running = after["status"] == "running"
