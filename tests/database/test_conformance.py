@@ -7,6 +7,7 @@ import pytest
 from tieout.database import connect
 from tieout.testing.database_site import Site
 from tieout.testing.database_suite import DatabaseSuite
+from tieout.testing.thread_site import ThreadedDatabase
 
 
 class TestSqliteFile(DatabaseSuite):
@@ -47,3 +48,24 @@ class TestMariaDB(DatabaseSuite):
     @pytest.fixture
     def site(self, mariadb, suite_database):
         return Site(lambda: connect(mariadb.url(suite_database, pool=4)))
+
+
+def threaded(url: str) -> Site:
+    """A site of databases for threads."""
+    return Site(lambda: ThreadedDatabase(connect(url, blocking=True)))
+
+
+class TestBlockingSqliteFile(DatabaseSuite):
+    """A SQLite file, for threads."""
+
+    @pytest.fixture
+    def site(self, tmp_path):
+        return threaded(f"sqlite:///{tmp_path}/suite.db")
+
+
+class TestBlockingMariaDB(DatabaseSuite):
+    """MariaDB, for threads."""
+
+    @pytest.fixture
+    def site(self, mariadb, suite_database):
+        return threaded(mariadb.url(suite_database, pool=4))

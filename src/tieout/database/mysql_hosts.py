@@ -32,6 +32,8 @@ class Wire(Protocol):
 
     def cut(self) -> None: ...
 
+    def interrupt(self) -> None: ...
+
 
 class Link:
     """A connection to a primary, and what its pool and its transactions note on it."""
@@ -70,6 +72,10 @@ class Link:
     def cut(self) -> None:
         """Close it at once, without a word to the server."""
         self.wire.cut()
+
+    def interrupt(self) -> None:
+        """Make whoever waits for an answer get an error, from any thread; it is still to be cut."""
+        self.wire.interrupt()
 
 
 Prepare: TypeAlias = Callable[[Wire, Address], Awaitable[Link]]

@@ -57,6 +57,9 @@ class AsyncmyWire:
             transport.abort()
         self.connection.close()
 
+    def interrupt(self) -> None:
+        self.cut()
+
 
 async def dial(settings: Settings, host: Address, prepare: Prepare) -> Link:
     """Connect to a host and prepare the session, within the connect time-out."""

@@ -85,7 +85,7 @@ class SqliteDatabase(_Sqlite):
         if self._pid:
             _forked.append((self._threads, self._committer))
         self._writes, self._reads, self._desk, self._streams = Mailbox(), Mailbox(), None, 0
-        self._threads = await asyncio.to_thread(self._start)
+        self._threads = await self._apart(self._start)
         self._pid = os.getpid()
 
     def _start(self) -> list[Thread]:
@@ -107,12 +107,12 @@ class SqliteDatabase(_Sqlite):
         # The last connection to go empties the log into the file: let it be the one that may write.
         self._reads.close(len(readers))
         for reader in readers:
-            await asyncio.to_thread(reader.join)
+            await self._apart(reader.join)
         self._writes.close(1)
-        await asyncio.to_thread(writer.join)
+        await self._apart(writer.join)
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        result: T = await self._queued(work).future
+        result: T = await self._outcome(self._queued(work))
         return result
 
     def _queued(self, work: Callable[[Transaction], Awaitable[Any]], *, reading: bool = False) -> Job:
@@ -128,7 +128,7 @@ class SqliteDatabase(_Sqlite):
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         if self._path is None:
-            result: T = await self._queued(work, reading=True).future
+            result: T = await self._outcome(self._queued(work, reading=True))
         else:
             result = await self._ask(lambda session: read(session, work))
         return result
@@ -136,9 +136,20 @@ class SqliteDatabase(_Sqlite):
     async def _ask(self, work: Callable[[Session], Any]) -> Any:
         if self._pid != os.getpid():
             self._refuse()
-        job = Job(work, asyncio.get_running_loop())
+        job = self._job(work)
         self._reads.put([job])
+        return await self._outcome(job)
+
+    def _job(self, work: Callable[[Session], Any]) -> Job:
+        return Job(work, asyncio.get_running_loop())
+
+    async def _outcome(self, job: Job) -> Any:
+        """Wait for a job that is queued."""
         return await job.future
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """Run what blocks where it blocks nobody."""
+        return await asyncio.to_thread(work)
 
     async def stream(
         self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param

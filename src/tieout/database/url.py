@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tieout.contracts import Database
+from tieout.database.blocking_sqlite import SqliteInThreads
 from tieout.database.sqlite import InlineDatabase, SqliteDatabase, microseconds
 from tieout.database.sqlite_session import Hook
 from tieout.errors import ConfigError
@@ -18,20 +19,26 @@ SCHEMES = (
 
 
 def connect(
-    url: str, *, inline: bool = False, clock: Callable[[], int] = microseconds, hook: Hook | None = None
+    url: str,
+    *,
+    blocking: bool = False,
+    inline: bool = False,
+    clock: Callable[[], int] = microseconds,
+    hook: Hook | None = None,
 ) -> Database:
     """The database at `url`, not yet open; raise `ConfigError` when the URL is wrong or an extra is not installed.
 
+    `blocking` gives one for threads, whose awaits never suspend: see `tieout.database.driving`.
     `inline`, `clock` (microseconds since 1970) and `hook` are for tests on SQLite: no threads, other time, crashes.
     """
     scheme = url.partition(":")[0]
     if scheme == "sqlite":
-        kind = InlineDatabase if inline else SqliteDatabase
+        kind = InlineDatabase if inline else SqliteInThreads if blocking else SqliteDatabase
         return kind(sqlite_path(url), clock, hook)
     if scheme in {"postgresql", "postgres"}:
         return _postgres(url)
     if scheme in {"mysql", "mariadb"}:
-        return _mysql(url)
+        return _blocking_mysql(url) if blocking else _mysql(url)
     raise ConfigError(f"a database URL is one of {SCHEMES}; not {scheme}:…")
 
 
@@ -58,3 +65,11 @@ def _mysql(url: str) -> Database:
     except ModuleNotFoundError as error:
         raise ConfigError("MySQL and MariaDB need their driver: pip install tieout[mysql]") from error
     return MySqlOnLoop(url)
+
+
+def _blocking_mysql(url: str) -> Database:
+    try:
+        from tieout.database.blocking_mysql import MySqlInThreads
+    except ModuleNotFoundError as error:
+        raise ConfigError("MySQL and MariaDB need their driver: pip install tieout[mysql]") from error
+    return MySqlInThreads(url)
