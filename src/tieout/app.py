@@ -29,6 +29,7 @@ from tieout.once.store import OnceStore
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
 from tieout.process.joining import Joining
+from tieout.process.moving import Receipt
 from tieout.process.mysql_store import process_store
 from tieout.process.operating import Act, Operating
 from tieout.process.outcomes import Reported
@@ -107,6 +108,7 @@ class App:
                 run_natively if sessions is None else run_in_session,
             )
         )
+        self.engine.calls.moved_late = self._moved_late
         self.joining = Joining(self.engine.world, self.engine.starting, self.engine.claiming, self.store)
         self.operate = Operating(self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms)
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
@@ -235,8 +237,7 @@ class App:
         """
         worker = self.worker
         receipt = await self.engine.report(call_key, outcome, source)
-        self._at_rest(receipt.record)
-        worker.after(receipt)
+        self._moved(receipt, worker)
         return receipt.effect
 
     async def get(self, process_id: str) -> ProcessView:
@@ -305,6 +306,14 @@ class App:
             if not waiters:
                 self._waiters.pop(record.id, None)
         return record
+
+    def _moved(self, receipt: Receipt, worker: Worker) -> None:
+        self._at_rest(receipt.record)
+        worker.after(receipt)
+
+    def _moved_late(self, receipt: Receipt) -> None:
+        if self._worker is not None:
+            self._moved(receipt, self._worker)
 
     def _at_rest(self, record: Record) -> None:
         if record.status == "running":

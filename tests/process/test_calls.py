@@ -79,6 +79,21 @@ async def test_a_late_answer_is_still_reported(place, shop):
     assert (process.state, process.trail[0].source, process.trail[0].by) == ("completed", "immediate", "call")
 
 
+async def test_a_late_answer_wakes_whoever_waits(place, shop, monkeypatch):
+    """Whoever waits for the process is told at once, and need not look again."""
+    monkeypatch.setattr("tieout.app.POLL", 60.0)
+    kind = redeem()
+    app = await place.open(kind, shop=shop)
+    answer = Late(Succeeded(Prize("A1")))
+    shop.will("issue", answer)
+    process = await app.start(kind(request_id="r1", user="ann"))
+    await rest(app)
+    waiting = asyncio.create_task(app.wait(process.id, 60))
+    await asyncio.sleep(0)
+    answer.go.set()
+    assert (await asyncio.wait_for(waiting, 10)).state == "completed"
+
+
 async def test_a_late_answer_that_contradicts_raises_the_alarm(place, shop):
     """Whoever was first, a late answer is judged like any other."""
     kind = redeem()

@@ -102,7 +102,10 @@ class AlarmStore:
         return is_new or brought_news
 
     async def add_evidence(self, tx: Transaction, alarm: bytes, evidence: dict[str, Any]) -> bool:
-        """Keep one piece of evidence, True; a repetition of one raises its count, False."""
+        """Keep one piece of evidence, True; a repetition of one raises its count, False.
+
+        What is new beyond the limit is not kept, but is new all the same: True.
+        """
         row = await tx.fetch_one(
             self.sql.add_evidence,
             alarm=alarm,
@@ -110,7 +113,7 @@ class AlarmStore:
             body=evidence_body(evidence),
             limit=EVIDENCE_LIMIT,
         )
-        return row is not None and row[0] == 1
+        return row is None or row[0] <= 1
 
     async def read(self, tx: Transaction, alarm: bytes) -> Alarm | None:
         """The alarm with this id, or None."""

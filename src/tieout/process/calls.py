@@ -16,7 +16,7 @@ from tieout.identity import encode_json, storable_text
 from tieout.process.call_type import CallType
 from tieout.process.gate import Gate, Report
 from tieout.process.landing import with_entry
-from tieout.process.moving import LostError
+from tieout.process.moving import LostError, Receipt
 from tieout.process.outcomes import Failed, NotFound, NotSentYet, Pending, Reported, Succeeded, Unknown
 from tieout.process.record import By, Entry, Record, Source
 from tieout.process.sending import Sending
@@ -36,6 +36,7 @@ class Calls:
     def __init__(self, world: World, gate: Gate) -> None:
         self.world = world
         self.gate = gate
+        self.moved_late: Callable[[Receipt], None] = _nobody_waits
 
     async def send(self, record: Record, entry: Entry, call: CallType, source: Source) -> Reported:
         """Send the call with its stored arguments and return what came of it; never raises an `Exception`."""
@@ -93,7 +94,7 @@ class Calls:
         async def late(answer: Any) -> None:
             outcome = await self.outcome_of(record, entry, call, answer)
             if isinstance(outcome, (Succeeded, Failed)):
-                await self.gate.report(Report(record.id, entry.n, outcome, source, by))
+                self.moved_late(await self.gate.report(Report(record.id, entry.n, outcome, source, by)))
 
         try:
             process = self.world.revive(self.world.types[record.type], record)
@@ -136,6 +137,10 @@ class Calls:
     def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
         answered = not isinstance(outcome, (Unknown, NotSentYet))
         self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+
+
+def _nobody_waits(_: Receipt) -> None:
+    """Without a worker, what a late answer has moved is left to the sweep."""
 
 
 async def _keep_first(store: ProcessStore, tx: Transaction, process: bytes, name: str, value: str) -> str:

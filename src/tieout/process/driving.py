@@ -149,6 +149,8 @@ class Driving:
             held = self._open_call(record, n)
             if held is None or not self.calls.has_lease(record, held[1]):
                 break
+            if self.world.breakers.is_open(held[1].lane, self.world.clock.monotonic()):
+                continue
             came_to = await self._take_over_call(record, *held)
             if not isinstance(came_to, Record) or (came_to.state, came_to.status) != (record.state, record.status):
                 break
