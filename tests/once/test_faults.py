@@ -13,6 +13,7 @@ import pytest
 
 import tieout
 from tests.once.place import Counter, Place, Prize, answers, effects, give, rows, until
+from tests.once.stepping import BlindStore
 from tests.servers.postgres import Postgres
 from tests.servers.proxy import Proxy
 from tieout import Absent, Answered, App, InFlight, Transaction
@@ -140,6 +141,7 @@ class Losing:
         self._losses = losses
         self.held: list[asyncio.Task[Any]] = []
         self.go = asyncio.Event()
+        self.lost = 0
         self.read = database.read
 
     async def transact(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
@@ -149,6 +151,7 @@ class Losing:
         if loss == "after":
             await self._database.transact(work)
         if loss:
+            self.lost += 1
             raise tieout.CommitUnknown(loss)
         return await self._database.transact(work)
 
@@ -189,7 +192,7 @@ async def test_our_own_lost_transaction_is_waited_for(served_place: Place, count
     database = losing(app, "slow")
     issue = counter.prizes(app)
     running = asyncio.create_task(issue.run("k1", sku="mug"))
-    await until(lambda: database.held)
+    await until(lambda: database.lost)
     await asyncio.sleep(0.1)
     assert not running.done()
     database.go.set()
@@ -211,6 +214,26 @@ async def test_giving_up_says_that_it_is_unknown(
     database.go.set()
     await asyncio.gather(*database.held)
     assert (await issue.run("k1", sku="mug")).replayed
+    assert await effects(app) == 1
+
+
+async def test_a_refusal_is_certain(served_place: Place, counter: Counter) -> None:
+    """What the handler raises after a lost COMMIT is believed only once that commit cannot land any more.
+
+    That holds as well where the claims say nothing, so that the server's lock does not tell of it.
+    """
+    app = await served_place.open()
+    database = losing(app, "slow")
+    app.answers.store = BlindStore(app.database.dialect)
+    issue = counter.prizes(app)
+    running = asyncio.create_task(issue.run("k1", sku="mug"))
+    await until(lambda: database.lost)
+    counter.raises = [tieout.Refused("sold out, to the first attempt")]
+    await until(lambda: counter.runs == 2)
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    database.go.set()
+    assert (await running).replayed
     assert await effects(app) == 1
 
 

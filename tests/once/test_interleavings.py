@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.once.place import Place, effects, give, rows
-from tests.once.stepping import WAITING, Actor, SteppedDatabase, orders
+from tests.once.stepping import WAITING, Actor, BlindStore, SteppedDatabase, orders
 from tieout import App
 from tieout.contracts import Transaction
 from tieout.once.engine import Engine, Given
 from tieout.once.rules import Kept, identify
-from tieout.once.store import Claim, OnceStore
+from tieout.once.store import OnceStore
 
 REQUEST = identify("issue", "mall", "k1", b"print")
 KEEP = 60_000_000
@@ -23,14 +23,6 @@ KEEP = 60_000_000
 
 class FailedError(Exception):
     """The first request's work has failed."""
-
-
-class BlindStore(OnceStore):
-    """A store whose claims tell nothing: every request believes that it is the first."""
-
-    async def claim(self, tx: Transaction, request: bytes) -> Claim:
-        await super().claim(tx, b"\0" * 15 + bytes([id(self) % 256]))
-        return Claim(free=True, stored=None)
 
 
 def request(app: App, actor: Actor, *, fails: bool, blind: bool) -> asyncio.Task[Given]:

@@ -70,6 +70,10 @@ class AlreadyThereError(Exception):
     """Another transaction has stored an answer under this id: what ours wrote has to be rolled back."""
 
 
+class FreeError(Exception):
+    """Nothing is stored under this id: the row that showed it has to be rolled back."""
+
+
 class Turn:
     """One request that this process is at work on, for those with the same key that wait for its end."""
 
@@ -101,7 +105,8 @@ class Engine:
         """Do the work of a request in one transaction with its answer, or give the answer that is there.
 
         Raise `ParamsChanged`; `KeyInFlight` when another request with this key is at work for longer than `wait`
-        seconds; what `work` raised, and then nothing is stored; or a `DatabaseError` after several tries.
+        seconds; what `work` raised, and then it is certain that nothing is stored, also by an attempt whose COMMIT was
+        lost; or a `DatabaseError` after several tries.
         """
         ends, looks = self.clock.monotonic() + wait, 0
         while True:
@@ -211,10 +216,19 @@ class Engine:
         return await self.database.transact(attempt)
 
     async def _replay(self, request: Request) -> Given | None:
-        """The answer that is there; None when there is none, or when that cannot be told now."""
+        """The answer that is there; None when there is none, and none of an earlier attempt can come any more.
+
+        A row is written in vain: that waits for an attempt whose COMMIT was lost and may still land.
+        """
+
+        async def probe(tx: Transaction) -> Stored | None:
+            if await self.store.keep(tx, request, Kept("null"), 0):
+                raise FreeError
+            return await self.store.read(tx, request.id)
+
         try:
-            stored = await self.database.read(lambda tx: self.store.read(tx, request.id))
-        except DatabaseError:
+            stored = await self._tried(lambda: self.database.transact(probe))
+        except FreeError:
             return None
         return None if stored is None else _given(request, verdict(request, stored, free=False))
 
