@@ -69,3 +69,11 @@ class TestBlockingMariaDB(DatabaseSuite):
     @pytest.fixture
     def site(self, mariadb, suite_database):
         return threaded(mariadb.url(suite_database, pool=4))
+
+
+class TestBlockingPostgres(DatabaseSuite):
+    """PostgreSQL, for threads."""
+
+    @pytest.fixture
+    def site(self, postgres):
+        return threaded(postgres.url(pool=4))

@@ -14,6 +14,7 @@ from tests.servers.proxy import Proxy
 from tieout.database import connect
 from tieout.database.pool import Pool
 from tieout.database.postgres_hosts import Hosts, parse
+from tieout.database.postgres_wire import dial
 from tieout.errors import (
     CommitUnknown,
     ConfigError,
@@ -158,7 +159,7 @@ async def test_a_full_pool_is_told_after_a_bounded_wait(postgres, monkeypatch):
 @pytest.mark.parametrize("give_back", ["release", "discard"])
 async def test_a_waiter_cancelled_when_served_loses_nothing(postgres, give_back):
     """A waiter that is cancelled in the very moment in which it gets a connection passes it on."""
-    pool = Pool(Hosts(parse(postgres.url())).connect, 1)
+    pool = Pool(Hosts(parse(postgres.url()), dial).connect, 1)
     link = await pool.acquire()
     waiters = [asyncio.create_task(pool.acquire()) for _ in range(2)]
     await asyncio.sleep(0)

@@ -11,8 +11,9 @@ from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.mysql_errors import from_commit, from_mysql, was_rolled_back
 from tieout.database.mysql_hosts import Dial, Hosts, Link
 from tieout.database.mysql_server import be_patient, parse
-from tieout.database.mysql_text import count_of, render, row_kind, rows_of
+from tieout.database.mysql_text import count_of, render, rows_of
 from tieout.database.query import Compiled, compiled
+from tieout.database.rows import row_kind
 from tieout.errors import (
     AppClosed,
     AppForked,

@@ -7,18 +7,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from tieout.contracts import Row
 from tieout.database.query import Compiled
+from tieout.database.rows import row_kind
 from tieout.errors import StatementError
 
 WAS_THERE = 2**63 - 1
 """What the macro `{was_there}` makes the server answer: nothing was written."""
-
-LITERALS = 200
-"""Kinds of rows that are remembered."""
 
 
 def render(statement: Compiled, values: Mapping[str, Any]) -> bytes:
@@ -78,29 +75,6 @@ _LITERALS: Mapping[type, Callable[[Any], str]] = {
     date: lambda value: f"'{value.isoformat()}'",
     Decimal: lambda value: f"{value:f}",
 }
-
-
-class MySqlRow(tuple[Any, ...]):
-    """A row: by position, by column name, or unpacked."""
-
-    __slots__ = ()
-    columns: ClassVar[Mapping[str, int]] = {}
-
-    def __getitem__(self, key: Any) -> Any:
-        return tuple.__getitem__(self, self.columns[key] if isinstance(key, str) else key)
-
-    def keys(self) -> list[str]:
-        """The names of the columns, in order."""
-        return list(self.columns)
-
-
-@lru_cache(maxsize=LITERALS)
-def row_kind(names: tuple[str, ...]) -> type[MySqlRow]:
-    """The class of rows with these columns; of a name that comes twice, the first counts."""
-    columns: dict[str, int] = {}
-    for place, name in enumerate(names):
-        columns.setdefault(name, place)
-    return type("Row", (MySqlRow,), {"__slots__": (), "columns": columns})
 
 
 def rows_of(result: Any) -> Sequence[Row]:

@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg."""
+"""PostgreSQL. What happens on the wire is the driver's; all else is the same for both colours."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
-from tieout.database.pool import Pool
 from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
-from tieout.database.postgres_hosts import Hosts, Link, parse
+from tieout.database.postgres_hosts import Dial, Hosts, Link, parse
 from tieout.database.query import Compiled, compiled
 from tieout.errors import (
     AppClosed,
@@ -33,6 +32,18 @@ _STREAM = f"{_READ}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
 
 _BEGIN_ATTEMPTS = 3
 """A pooled connection may have died unnoticed; the attempt after that opens a new one."""
+
+
+class Pool(Protocol):
+    """What a pool of links offers, on an event loop or to threads."""
+
+    def time(self) -> float: ...
+    def check_here(self) -> None: ...
+    async def acquire(self) -> Link: ...
+    def release(self, link: Link) -> None: ...
+    def discard(self, link: Link) -> None: ...
+    def retire(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 class PostgresTransaction:
@@ -173,15 +184,16 @@ class PostgresTransaction:
 class PostgresDatabase:
     """A PostgreSQL server, or the primary among several; the URL's options are those of `postgres_hosts.Settings`.
 
-    Used from the event loop that opened it. Transactions have a deadline, after which their connection is cut.
+    Transactions have a deadline, after which their connection is cut.
     """
 
     dialect = "postgres"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, dial: Dial, new_pool: Callable[[Callable[[], Awaitable[Link]], int], Pool]) -> None:
         self._settings = parse(url)
-        self._hosts = Hosts(self._settings)
-        self._pool: Pool[Link] | None = None
+        self._hosts = Hosts(self._settings, dial)
+        self._new_pool = new_pool
+        self._pool: Pool | None = None
         self._pid = 0
 
     @property
@@ -192,7 +204,7 @@ class PostgresDatabase:
     async def open(self) -> None:
         if self._pool is not None and self._pid == os.getpid():
             return
-        pool = Pool(self._hosts.connect, self._settings.pool)
+        pool = self._new_pool(self._hosts.connect, self._settings.pool)
         pool.release(await pool.acquire())
         self._pool, self._pid = pool, os.getpid()
 
@@ -255,7 +267,7 @@ class PostgresDatabase:
             raise
         await _undo(pool, link, PostgresTransaction(link, _STREAM), None)
 
-    def _opened(self) -> Pool[Link]:
+    def _opened(self) -> Pool:
         pool = self._pool
         if pool is None:
             raise AppClosed("the database is not open")
@@ -264,7 +276,7 @@ class PostgresDatabase:
         pool.check_here()
         return pool
 
-    async def _begin(self, pool: Pool[Link], text: str) -> Link:
+    async def _begin(self, pool: Pool, text: str) -> Link:
         """A link with a transaction begun on it; a connection that proves dead costs only another attempt."""
         attempt = 0
         while True:
@@ -287,7 +299,7 @@ class PostgresDatabase:
                 return link
 
 
-async def _undo(pool: Pool[Link], link: Link, tx: PostgresTransaction, error: BaseException | None) -> None:
+async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseException | None) -> None:
     """Roll back and give the link back; never await a connection that may not answer, or on behalf of the cancelled."""
     failure = tx.error
     tx.end()
@@ -309,7 +321,7 @@ async def _undo(pool: Pool[Link], link: Link, tx: PostgresTransaction, error: Ba
         pool.release(link)
 
 
-def _commit_failed(pool: Pool[Link], link: Link, error: BaseException) -> BaseException:
+def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
     if was_rolled_back(error):
         pool.release(link)
         return from_commit(error)
@@ -317,7 +329,7 @@ def _commit_failed(pool: Pool[Link], link: Link, error: BaseException) -> BaseEx
     return from_commit(error) if isinstance(error, Exception) else error
 
 
-def _doubtful(pool: Pool[Link], link: Link, status: str) -> DatabaseError:
+def _doubtful(pool: Pool, link: Link, status: str) -> DatabaseError:
     """The error for a COMMIT that the server answered, though not with a plain yes."""
     doubt, link.doubt = link.doubt, ""
     pool.release(link)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import asyncpg
-
 from tieout.database.options import Bounds, number
-from tieout.database.postgres_errors import from_postgres, is_wrong_address
+from tieout.database.postgres_errors import from_postgres, is_wrong_address, state_of
 from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, DatabaseUnavailable, StaleEpoch, TieoutError
 
 log = logging.getLogger("tieout.database")
@@ -98,6 +96,10 @@ class Link:
         """Close it at once, without a word to the server."""
         self.connection.terminate()
 
+    def interrupt(self) -> None:
+        """Make whoever waits for an answer get an error, from any thread; it is still to be cut."""
+        self.connection.interrupt()
+
     def is_stale(self) -> bool:
         """Whether this process has since seen a server that was promoted later."""
         return _newest.get(self.system, 0) > self.timeline
@@ -109,11 +111,17 @@ class Link:
             self.doubt = str(message)
 
 
+Check: TypeAlias = Callable[[Any], Awaitable[Link]]
+Dial: TypeAlias = Callable[[Settings, str, Check], Awaitable[Link]]
+"""Connects to a DSN, checks, and cuts the connection where that fails or takes longer than `connect_timeout`."""
+
+
 class Hosts:
     """Opens connections to whichever host is the primary."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, dial: Dial) -> None:
         self._settings = settings
+        self._dial = dial
         self._preferred = 0
 
     async def connect(self) -> Link:
@@ -132,51 +140,41 @@ class Hosts:
 
     async def _connect_one(self, index: int) -> Link:
         host = self._settings.hosts[index]
-        connection = None
         try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                connection = await self._dial(index)
-                link = await _checked(connection, host)
-        except BaseException as error:
-            if connection is not None:
-                connection.terminate()
-            if isinstance(error, TimeoutError):
-                raise DatabaseUnavailable(f"{host}: no answer in {self._settings.connect_timeout:g} s") from error
-            if isinstance(error, TieoutError) or not isinstance(error, Exception):
-                raise
+            return await self._dial(self._settings, self._settings.dsns[index], partial(_checked, host))
+        except TieoutError:
+            raise
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"{host}: no answer in {self._settings.connect_timeout:g} s") from error
+        except Exception as error:
             raise _refusal(error, host) from error
-        return link
 
-    async def _dial(self, index: int) -> Any:
-        milliseconds = str(math.ceil(self._settings.deadline * 1_000))
-        return await asyncpg.connect(
-            self._settings.dsns[index],
-            timeout=None,
-            statement_cache_size=self._settings.statement_cache,
-            max_cached_statement_lifetime=0,
-            server_settings={
-                "application_name": "tieout",
-                "default_transaction_isolation": "read committed",
-                # What we have given up on must not hold its locks for longer than we waited.
-                "statement_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": milliseconds,
-                # Nor must what a machine held that has vanished without a word; the default is two hours.
-                "tcp_keepalives_idle": "10",
-                "tcp_keepalives_interval": "5",
-                "tcp_keepalives_count": "4",
-            },
-        )
+
+def server_settings(settings: Settings) -> dict[str, str]:
+    """How every session is set up."""
+    milliseconds = str(math.ceil(settings.deadline * 1_000))
+    return {
+        "application_name": "tieout",
+        "default_transaction_isolation": "read committed",
+        # What we have given up on must not hold its locks for longer than we waited.
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+        # Nor must what a machine held that has vanished without a word; the default is two hours.
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "4",
+    }
 
 
 def _refusal(error: Exception, host: str) -> TieoutError:
     return ConfigError(f"{host}: {error}") if is_wrong_address(error) else from_postgres(error, host)
 
 
-async def _checked(connection: Any, host: str) -> Link:
+async def _checked(host: str, connection: Any) -> Link:
     try:
         row = await connection.fetchrow(_CHECK)
-    except asyncpg.PostgresError as error:
-        if error.sqlstate not in _NO_EPOCH:
+    except Exception as error:
+        if state_of(error) not in _NO_EPOCH:
             raise
         log.warning("%s does not tell its epoch: an abandoned primary would not be noticed", host)
         row = await connection.fetchrow(_CHECK_WITHOUT_EPOCH)

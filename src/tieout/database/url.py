@@ -36,7 +36,7 @@ def connect(
         kind = InlineDatabase if inline else SqliteInThreads if blocking else SqliteDatabase
         return kind(sqlite_path(url), clock, hook)
     if scheme in {"postgresql", "postgres"}:
-        return _postgres(url)
+        return _blocking_postgres(url) if blocking else _postgres(url)
     if scheme in {"mysql", "mariadb"}:
         return _blocking_mysql(url) if blocking else _mysql(url)
     raise ConfigError(f"a database URL is one of {SCHEMES}; not {scheme}:…")
@@ -53,10 +53,18 @@ def sqlite_path(url: str) -> Path | None:
 
 def _postgres(url: str) -> Database:
     try:
-        from tieout.database.postgres import PostgresDatabase
+        from tieout.database.postgres_wire import PostgresOnLoop
     except ModuleNotFoundError as error:
         raise ConfigError("PostgreSQL needs its driver: pip install tieout[postgres]") from error
-    return PostgresDatabase(url)
+    return PostgresOnLoop(url)
+
+
+def _blocking_postgres(url: str) -> Database:
+    try:
+        from tieout.database.blocking_postgres import PostgresInThreads
+    except ModuleNotFoundError as error:
+        raise ConfigError("PostgreSQL without an event loop needs psycopg: pip install tieout[psycopg]") from error
+    return PostgresInThreads(url)
 
 
 def _mysql(url: str) -> Database:

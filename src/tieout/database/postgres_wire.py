@@ -1,0 +1,37 @@
+"""PostgreSQL on an event loop, through asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from tieout.database.pool import Pool
+from tieout.database.postgres import PostgresDatabase
+from tieout.database.postgres_hosts import Check, Link, Settings, server_settings
+
+
+async def dial(settings: Settings, dsn: str, check: Check) -> Link:
+    """Connect and check, within the connect time-out."""
+    connection = None
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            connection = await asyncpg.connect(
+                dsn,
+                timeout=None,
+                statement_cache_size=settings.statement_cache,
+                max_cached_statement_lifetime=0,
+                server_settings=server_settings(settings),
+            )
+            return await check(connection)
+    except BaseException:
+        if connection is not None:
+            connection.terminate()
+        raise
+
+
+class PostgresOnLoop(PostgresDatabase):
+    """Used from the event loop that opened it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, dial, Pool)
