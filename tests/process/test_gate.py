@@ -14,7 +14,6 @@ import tieout
 from tests.process.place import ANN, alarms, changes, evidence, key_of, raw, rest, rows, standing, sweep
 from tests.process.shop import Prize, redeem
 from tieout import Answer, Failed, Next, Sending, Succeeded, Transaction, Unknown
-from tieout.alarm.rules import EVIDENCE_LIMIT
 from tieout.process.outcomes import NotFound
 from tieout.process.record import SOURCES
 
@@ -272,20 +271,6 @@ async def test_other_values_are_a_conflict(place, shop, first, second):
     app, process = await standing(place, shop, Wide)
     assert await app.report(key_of(process), Succeeded(first)) == "advanced"
     assert await app.report(key_of(process), Succeeded(second)) == "conflict"
-
-
-async def test_a_claim_beyond_the_limit_of_evidence_is_still_news(place, shop):
-    """It cannot be kept any more, but a resolved alarm opens again; what was known already does not open it."""
-    app, process = await standing(place, shop)
-    key = key_of(process)
-    for number in range(EVIDENCE_LIMIT + 1):
-        await app.report(key, Succeeded(Prize(f"P{number}")))
-    (alarm,) = await alarms(app)
-    await app.alarms.resolve(alarm.id, "settled-outside", actor="ann", reason="asked them")
-    await app.report(key, Succeeded(Prize("P1")))
-    assert (await alarms(app))[0].state == "resolved"
-    await app.report(key, Succeeded(Prize("never seen before")))
-    assert (await alarms(app))[0].state == "open"
 
 
 @pytest.mark.parametrize(
