@@ -17,7 +17,9 @@ from tests.simulation.storm import LONGEST_JUMP
 from tieout.errors import (
     ApprovalNeeded,
     DatabaseError,
+    DefinitionError,
     KeyRetired,
+    NewerVersion,
     NotAllowed,
     Overloaded,
     ParamsChanged,
@@ -163,6 +165,8 @@ def _understand(simulation: Simulation, asked: Asked, started: Any, error: Excep
         case KeyRetired():
             asked.said = "retired"
             simulation.storm.saw("key retired")
+        case DefinitionError() | NewerVersion():
+            simulation.storm.saw("sent away to newer code")
         case DatabaseError():
             pass
         case _:
@@ -197,7 +201,7 @@ async def push(simulation: Simulation, downstream: Downstream, order: Order, rep
         if got is not None and got[1] is None:
             downstream.claim(order, reply, simulation.scheduler.now, heard=True)
             return
-        if got is not None and not isinstance(got[1], (DatabaseError, UnknownCall, Overloaded)):
+        if got is not None and not isinstance(got[1], (DatabaseError, NewerVersion, UnknownCall, Overloaded)):
             simulation.surprise(got[1] or AssertionError())
             return
         await simulation.scheduler.sleep(simulation.storm.duration(0.5, 8))
@@ -216,7 +220,7 @@ async def forger(simulation: Simulation) -> None:
     got = await simulation.ask(lambda node: node.report(key, outcome))
     if got is not None and isinstance(got[1], UnknownCall):
         simulation.storm.saw("stray report")
-    elif got is not None and not early and not isinstance(got[1], DatabaseError):
+    elif got is not None and not early and not isinstance(got[1], (DatabaseError, NewerVersion)):
         simulation.surprise(AssertionError(f"a forged report of {key} was not refused: {got}"))
 
 
@@ -286,7 +290,7 @@ async def command(simulation: Simulation, process: str, action: str) -> bool:
     raw, act = bytes.fromhex(process), Act("olga", "it looks odd")
     simulation.evidence.acts.append(Acted(simulation.scheduler.now, process, action))
     got = await simulation.ask(lambda node: getattr(node.operating, action)(raw, act))
-    if got is None or isinstance(got[1], (NotAllowed, UnknownProcess, DatabaseError)):
+    if got is None or isinstance(got[1], (NotAllowed, UnknownProcess, NewerVersion, DatabaseError)):
         return False
     if got[1] is not None:
         simulation.surprise(got[1])
@@ -333,6 +337,6 @@ async def settle(simulation: Simulation, process: str) -> None:
                 simulation.storm.saw("settled by two")
             return
         if got is None or not isinstance(got[1], ApprovalNeeded):
-            if got is not None and not isinstance(got[1], (DatabaseError, NotAllowed)):
+            if got is not None and not isinstance(got[1], (DatabaseError, NewerVersion, NotAllowed)):
                 simulation.surprise(got[1] or AssertionError())
             return

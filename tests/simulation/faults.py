@@ -17,15 +17,8 @@ FAULTS = (
     *("push lost", "push twice", "push late", "push before the answer", "forged report", "early report"),
     *("lie: other kind", "lie: other identity", "lie: other echo", "lie told first"),
     *("double start", "retry after a lost answer", "replay", "changed params", "shop closed", "step raised"),
-    *(
-        "operator held",
-        "operator resumed",
-        "operator hurried",
-        "operator asked",
-        "operator settled",
-        "operator cancelled",
-        "retired",
-    ),
+    *("operator held", "operator resumed", "operator hurried", "operator asked", "operator settled"),
+    *("operator cancelled", "retired", "node with older code", "sent away to newer code"),
 )
 """Every fault; one that never came means that the run was too kind."""
 
@@ -86,6 +79,7 @@ class Rates:
     stumbles: float
     operates: int
     retires: bool
+    old_code: float
     nodes: int
     requests: int
     until: int
@@ -136,6 +130,7 @@ def draw(chance: Random) -> Rates:
         stumbles=some(0.3, 0.9),
         operates=chance.choice((0, 0, 0, 1, 2, 3)),
         retires=flag(0.15),
+        old_code=0.0 if crowded else some(0.15, 0.9),
         nodes=1 if crowded else chance.choice((1, 2, 2, 3)),
         requests=12 if crowded else chance.choice((1, 1, 2, 3)),
         until=160 * SECOND if crowded else chance.randrange(20, 100) * SECOND,

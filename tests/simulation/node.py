@@ -12,13 +12,14 @@ from tests.simulation.network import NodeWire
 from tests.simulation.scheduler import SECOND, CrashedError, Owner, Task
 from tieout.alarm.store import AlarmStore
 from tieout.coordination.breaker import Breakers
-from tieout.errors import DatabaseError
+from tieout.errors import DatabaseError, NewerVersion
 from tieout.process.driving import FollowUp, Fork
 from tieout.process.engine import Engine
 from tieout.process.gate import Report
 from tieout.process.moving import Receipt
 from tieout.process.operating import Operating
 from tieout.process.outcomes import Reported
+from tieout.process.process_type import ProcessType
 from tieout.process.record import Record
 from tieout.process.retention import Retention
 from tieout.process.sql_store import SqlProcessStore
@@ -98,7 +99,7 @@ class Node(Owner):
                 NodeCaller(simulation, self),
                 Breakers(),
                 NodeWire(simulation, self),
-                PROCESS_TYPES,
+                self._types(),
             )
         )
         simulation.change(self.engine)
@@ -107,6 +108,15 @@ class Node(Owner):
         self.operating = Operating(engine.world, engine.gate, engine.calls, engine.driving, alarms)
         self.retention = Retention(engine.world, self.store)
         simulation.scheduler.spawn(self.sweep_forever(), self)
+
+    def _types(self) -> dict[str, ProcessType]:
+        """Those that the code on this node knows: older code does not know all."""
+        simulation = self.simulation
+        if simulation.chance.random() >= simulation.rates.old_code:
+            return PROCESS_TYPES
+        simulation.storm.saw("node with older code")
+        unknown = simulation.chance.sample(sorted(PROCESS_TYPES), 2)
+        return {name: known for name, known in PROCESS_TYPES.items() if name not in unknown}
 
     def drive(self, record: Record) -> None:
         """Go on with a process that was just written here."""
@@ -120,7 +130,7 @@ class Node(Owner):
         """Work on one process, as the worker's tasks do."""
         try:
             came_to = await work()
-        except DatabaseError:
+        except (DatabaseError, NewerVersion):
             self.simulation.storm.saw("left to the sweep")
         except Exception as error:  # noqa: BLE001 - the auditor is told
             self.simulation.surprise(error)
@@ -169,7 +179,7 @@ class Node(Owner):
         self.simulation.late.add(self.simulation.scheduler.current)
         try:
             await late(answer)
-        except DatabaseError:
+        except (DatabaseError, NewerVersion):
             self.simulation.storm.saw("late answer could not be kept")
         except Exception as error:  # noqa: BLE001 - the auditor is told
             self.simulation.surprise(error)

@@ -13,6 +13,7 @@ from tests.simulation.business import Reply
 from tests.simulation.downstream import Downstream, Order
 from tests.simulation.evidence import Evidence, Lease, Polled, Raised
 from tests.simulation.faults import draw
+from tests.simulation.kinds import PROCESS_TYPES
 from tests.simulation.model_database import ModelDatabase
 from tests.simulation.network import Network
 from tests.simulation.node import Node, was_lost
@@ -124,6 +125,7 @@ class Simulation:
             self.begin(actor)
         await self._until_quiet(self.rates.until)
         self.storm.calm()
+        self._replace_old_code()
         self._clear_sky()
         self.evidence.faults_ended = self.scheduler.now
         bound = LONGEST_RETRY_AFTER if self.counts["absurd retry-after"] else REST
@@ -140,6 +142,13 @@ class Simulation:
             if not under_way and not any(node.serving or node.frozen is not None for node in self.nodes):
                 return
             await self.scheduler.sleep(SECOND)
+
+    def _replace_old_code(self) -> None:
+        """The deployment ends: nodes that do not know all types are stopped."""
+        self.rates.old_code = 0.0
+        for node in [node for node in self.nodes if len(node.engine.world.types) < len(PROCESS_TYPES)]:
+            self.scheduler.crash(node)
+            self.crashed(node)
 
     def _clear_sky(self) -> None:
         rates = self.rates

@@ -20,7 +20,7 @@ def completed() -> Evidence:
     """A redemption of two mugs at ten points that went well."""
     return Evidence(
         asked=[Asked(1, "p", "redeem", "ann", "mug", 2, altered=False, said="accepted", answered=2)],
-        polled=[Polled(9, 9, "p", "final", "completed", "", "A1", 10, 5)],
+        polled=[Polled(9, 9, "p", "final", "completed", "", "A1", 10, 5, 7)],
         sent=[Sent(3, "node1", "prizes", "p:1", ARGS)],
         leases=[Lease("node1", "p", 9)],
         effects=[Effect(4, "prizes", "p:1", "A1", ARGS)],
@@ -43,10 +43,37 @@ def held() -> Evidence:
     return evidence
 
 
-def test_what_ties_out_is_silent():
-    """Nothing is wrong with a redemption that went well, nor with one that is held for a reason."""
-    assert violations(completed()) == []
-    assert violations(held()) == []
+def cancelled() -> Evidence:
+    """A trip of which the seat was taken, and which was then cancelled."""
+    evidence = completed()
+    evidence.asked = [replace(evidence.asked[0], kind="trip")]
+    evidence.polled = [replace(evidence.polled[0], state="cancelled", code="")]
+    evidence.changes = [change("deduct", 20), change("refund", 20)]
+    evidence.points = dict(evidence.opening)
+    return evidence
+
+
+def partied() -> Evidence:
+    """A party of one guest, who was told."""
+    evidence = held()
+    party = replace(evidence.asked[0], process="party", kind="party", quantity=2)
+    evidence.asked = [party, replace(evidence.asked[0], said="child")]
+    evidence.children = {"p": "party"}
+    evidence.polled = [
+        Polled(9, 9, "p", "final", "completed", "", "A1", 10, 5, 7),
+        Polled(9, 9, "party", "final", "completed", "", "completed", 10, 6, 8),
+    ]
+    evidence.changes = [change("deduct", 20), change("complete", 0, "A1")]
+    evidence.changes += [{**change, "process": "party"} for change in evidence.changes]
+    evidence.points = {"ann": 60, "house": 40}
+    evidence.alarms = []
+    return evidence
+
+
+@pytest.mark.parametrize("made", [completed, held, cancelled, partied])
+def test_what_ties_out_is_silent(made):
+    """Nothing is wrong with what went well, was cancelled in time, or is held for a reason."""
+    assert violations(made()) == []
 
 
 def lose(evidence: Evidence) -> None:
@@ -157,7 +184,35 @@ def settle_against(evidence: Evidence) -> None:
     evidence.acts.append(Act(5, "p", "settle", "p:1", "failed"))
 
 
+def act_after_the_end(evidence: Evidence) -> None:
+    evidence.effects[0].at = 8
+
+
+def complete_half_a_trip(evidence: Evidence) -> None:
+    evidence.polled[0].state = "completed"
+    evidence.changes = [change("deduct", 20), change("complete", 0, "A1")]
+    evidence.points = {"ann": 80, "house": 20}
+
+
+def end_before_the_child(evidence: Evidence) -> None:
+    evidence.polled[0].moved = 7
+
+
+def forget_the_child(evidence: Evidence) -> None:
+    evidence.polled[0] = Polled(9, 9, "p", "held", "tell", "sent-once", "", 10, 0)
+
+
+def run_without_a_parent(evidence: Evidence) -> None:
+    del evidence.polled[1]
+
+
 PLANTED = [
+    (completed, act_after_the_end, "agreement"),
+    (cancelled, act_after_the_end, "agreement"),
+    (cancelled, complete_half_a_trip, "agreement"),
+    (partied, end_before_the_child, "children"),
+    (partied, forget_the_child, "children"),
+    (partied, run_without_a_parent, "children"),
     (completed, lose, "I2"),
     (completed, keep_though_refused, "I2"),
     (completed, accept_altered, "I1"),
