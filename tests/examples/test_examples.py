@@ -1,0 +1,51 @@
+"""Each example works as it stands: copied somewhere else, it passes its own tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.postgres import FAST, Postgres
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+TESTS = "-q -W error -p no:cacheprovider"
+LIMIT = 120
+"""Seconds for the tests of one example: far more than any needs."""
+
+
+def run_tests(example: str, folder: Path, **settings: str) -> None:
+    """Copy an example and run the tests beside it, with these settings in its environment."""
+    copy = folder / example
+    shutil.copytree(EXAMPLES / example, copy, ignore=shutil.ignore_patterns("__pycache__", "*.db*"))
+    command = [sys.executable, "-m", "pytest", *TESTS.split()]
+    done = subprocess.run(
+        command, cwd=copy, env=os.environ | settings, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout and "skipped" not in done.stdout
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres(**FAST)
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+def test_an_example_passes_its_tests(example, tmp_path):
+    """Alone in a folder, on SQLite where it wants a database."""
+    run_tests(example, tmp_path)
+
+
+def test_fastapi_with_sqlalchemy_on_postgresql(tmp_path, postgres):
+    """The service and its transactions are the same on PostgreSQL."""
+    run_tests("fastapi_sqlalchemy", tmp_path, POINTS_DB=postgres.url(postgres.database()))
