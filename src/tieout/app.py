@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from tieout.alarm.engine import Alarms
 from tieout.alarm.store import AlarmStore
 from tieout.config import duration, microseconds
-from tieout.contracts import Caller, Clock, Database
+from tieout.contracts import Caller, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
@@ -26,12 +26,13 @@ from tieout.once.engine import Engine as OnceEngine
 from tieout.once.held import HeldDatabase
 from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
+from tieout.process.bulk import Operator
 from tieout.process.engine import Engine
 from tieout.process.inspecting import Inspection, inspect
 from tieout.process.joining import Joining
 from tieout.process.moving import Receipt
 from tieout.process.mysql_store import process_store
-from tieout.process.operating import Act, Operating
+from tieout.process.operating import Act
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
@@ -110,12 +111,15 @@ class App:
         )
         self.engine.calls.moved_late = self._moved_late
         self.joining = Joining(self.engine.world, self.engine.starting, self.engine.claiming, self.store)
-        self.operate = Operating(self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms)
+        self.operate = Operator(
+            self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms, self.store
+        )
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
         self.retention = Retention(self.engine.world, self.store)
         self.inbox = Inbox(self.database.dialect)
+        world = self.engine.world
         self.answers = OnceEngine(
-            self.database, OnceStore(self.database.dialect), self.store.clock, self.engine.world.chance
+            self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
         self._scopes: set[str] = set()
         self._worker: Worker | None = None
@@ -141,7 +145,7 @@ class App:
         options = once_options(wait, keep)
 
         def define(handler: Handler[T]) -> Once[T]:
-            return Once(self.answers, self._new_scope(scope), handler, options)
+            return Once(self.answers, self._new_scope(scope), handler, options, self._given or Transaction)
 
         return define
 

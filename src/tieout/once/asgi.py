@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, InvalidKey, Overloaded, TieoutError, TooLarge, Unrepeatable, UsageError
 from tieout.once.answers import Answered, HttpAnswer
 from tieout.once.current import running
@@ -135,7 +134,7 @@ class Exchange:
         self._rules = rules
         self._route: Route | None = None
 
-    async def run(self, tx: Transaction) -> HttpAnswer:
+    async def run(self, tx: Any) -> HttpAnswer:
         """Run the application in this transaction, up to its whole answer."""
         await self.abandon()
         self._route = Route(self._rules)
@@ -166,7 +165,7 @@ class Route:
         self._start: Message = {}
         self._body = bytearray()
 
-    async def begin(self, app: Application, scope: Scope, receive: Receive, tx: Transaction) -> HttpAnswer:
+    async def begin(self, app: Application, scope: Scope, receive: Receive, tx: Any) -> HttpAnswer:
         """Its whole answer. Raise `RouteError` for what it raised instead, but a `DatabaseError` as it is."""
         self._path = scope["path"]
         scope["tieout.tx"] = tx

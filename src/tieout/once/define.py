@@ -44,13 +44,15 @@ class Once(Generic[T]):
     Made by `@app.once(scope)`; not called itself, but through `run`.
     """
 
-    def __init__(self, engine: Engine, scope: str, handler: Handler[T], options: Options) -> None:
+    def __init__(
+        self, engine: Engine, scope: str, handler: Handler[T], options: Options, given: Any = Transaction
+    ) -> None:
         hints = _hints(handler, scope)
         self.scope = scope
         self.handler = handler
         self.options = options
         self._engine = engine
-        self._params = _params_struct(handler, hints, scope)
+        self._params = _params_struct(handler, hints, scope, given)
         self._defaults = _plain_defaults(self._params, scope)
         self._decoder = _decoder(hints.get("return", Any), scope)
 
@@ -68,7 +70,7 @@ class Once(Generic[T]):
         plain = msgspec.to_builtins(typed, str_keys=True)
         request = identify(self.scope, owner, key, params_fingerprint(plain, self._defaults))
 
-        async def work(tx: Transaction) -> Kept:
+        async def work(tx: Any) -> Kept:
             return Kept(self._encode(await self.handler(tx, **msgspec.structs.asdict(typed))))
 
         patience = self.options.wait if wait is None else duration(wait)
@@ -140,10 +142,11 @@ def _hints(handler: Handler[Any], scope: str) -> dict[str, Any]:
         raise DefinitionError(f"the handler of {scope}: {error}; annotate with importable types") from error
 
 
-def _params_struct(handler: Handler[Any], hints: dict[str, Any], scope: str) -> type[Any]:
+def _params_struct(handler: Handler[Any], hints: dict[str, Any], scope: str, given: Any) -> type[Any]:
     first, *rest = inspect.signature(handler).parameters.values() or (None,)
-    if first is None or hints.get(first.name, Any) not in (Transaction, Any):
-        raise DefinitionError(f"the handler of {scope} must take its transaction first: (tx: Transaction, ...)")
+    if first is None or not _is_tx(hints.get(first.name, Any), given):
+        name = given.__name__
+        raise DefinitionError(f"the handler of {scope} must take its transaction first: (tx: {name}, ...)")
     if any(param.kind in {param.VAR_POSITIONAL, param.VAR_KEYWORD, param.POSITIONAL_ONLY} for param in rest):
         raise DefinitionError(f"the handler of {scope} must take named params only")
     if reserved := RESERVED & {param.name for param in rest}:
@@ -160,6 +163,13 @@ def _params_struct(handler: Handler[Any], hints: dict[str, Any], scope: str) -> 
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"params of {scope}: {error}") from error
     return struct
+
+
+def _is_tx(hint: Any, given: Any) -> bool:
+    """Whether an annotation says what this App's steps are given as their `tx`."""
+    if hint is given or hint is Any:
+        return True
+    return given is not Transaction and isinstance(hint, type) and issubclass(hint, given)
 
 
 def _plain_defaults(struct: Any, scope: str) -> dict[str, Any]:

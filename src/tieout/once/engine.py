@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tieout.contracts import Clock, Transaction
 from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged
@@ -20,8 +20,11 @@ from tieout.once.store import OnceStore
 
 T = TypeVar("T")
 
-Work: TypeAlias = Callable[[Transaction], Awaitable[Kept]]
+Work: TypeAlias = Callable[[Any], Awaitable[Kept]]
 """Does in a transaction what the request asks for, and returns its answer. It may be run again after a rollback."""
+
+RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+"""Runs work on what this App's steps are given as their `tx`."""
 
 log = logging.getLogger("tieout.once")
 
@@ -93,11 +96,14 @@ class Turn:
 class Engine:
     """Requests with keys, on one database."""
 
-    def __init__(self, database: Transactions, store: OnceStore, clock: Clock, chance: Random) -> None:
+    def __init__(
+        self, database: Transactions, store: OnceStore, clock: Clock, chance: Random, run_step: RunStep | None = None
+    ) -> None:
         self.database = database
         self.store = store
         self.clock = clock
         self.chance = chance
+        self.run_step = run_step or _natively
         self._turns: dict[bytes, Turn] = {}
         self._pid = os.getpid()
 
@@ -208,7 +214,7 @@ class Engine:
             found = verdict(request, stored, free=free)
             if not isinstance(found, Begin):
                 return found
-            kept = await work(tx)
+            kept: Kept = await self.run_step(tx, work)
             if not await self.store.keep(tx, request, kept, keep):
                 raise AlreadyThereError
             return Given(kept, replayed=False)
@@ -270,8 +276,12 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, DatabaseError) and error.retryable
 
 
+async def _natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Any:
+    return await step(tx)
+
+
 def _constant(kept: Kept) -> Work:
-    async def work(_: Transaction) -> Kept:
+    async def work(_: Any) -> Kept:
         return kept
 
     return work

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from tieout.contracts import Transaction
 from tieout.errors import (
     ConfigError,
     DatabaseError,
@@ -108,9 +107,7 @@ class HttpOnce:
         content = http_fingerprint(scope["method"], scope["path"], scope.get("query_string", b""), body)
         return identify(self.scope, owner, key, content)
 
-    async def run(
-        self, request: Request, route: Callable[[Transaction], Awaitable[HttpAnswer]]
-    ) -> Answered[HttpAnswer]:
+    async def run(self, request: Request, route: Callable[[Any], Awaitable[HttpAnswer]]) -> Answered[HttpAnswer]:
         """The answer of the route, run now in one transaction with it, or the one that was kept.
 
         A route that answers below 400 commits. A refusal rolls back what the route wrote and is kept alone; a status
@@ -118,7 +115,7 @@ class HttpOnce:
         """
         fresh = HttpAnswer(500)
 
-        async def work(tx: Transaction) -> Kept:
+        async def work(tx: Any) -> Kept:
             nonlocal fresh
             fresh = answer = await route(tx)
             match disposal(answer.status, self.rules.forgotten):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from tieout.errors import CommitUnknown, UsageError
 from tieout.sessions.failures import from_commit
 from tieout.sessions.sqlalchemy import AsyncSqlalchemyTransaction, SqlalchemyTransaction, begin_sqlite
+from tieout.sessions.sqlalchemy_locks import free_with
 
 
 class SqlalchemySessions:
@@ -50,6 +52,8 @@ class SessionTransaction:
         connection = self.tx.connection()
         if self.tx.dialect == "sqlite":
             begin_sqlite(connection, "BEGIN IMMEDIATE")
+        elif self.tx.dialect == "mysql":
+            free_with(connection)
         self._listen(connection.connection.driver_connection)
 
     async def settle(self) -> None:
@@ -74,13 +78,17 @@ class SessionTransaction:
             raise CommitUnknown(f"committed here, and perhaps not on the standby: {doubt}")
 
     async def roll_back(self, *, interrupted: bool) -> None:
-        """Undo what is not committed and give the connection back; throw it away when it may be in the middle of it."""
+        """Undo what is not committed and give the connection back, also on behalf of who is cancelled meanwhile."""
         self._stop_listening()
         self.tx.end()
+        closing = self.tx.call(self._close)
+        await (closing if self.tx.blocking else asyncio.shield(asyncio.ensure_future(closing)))
+
+    def _close(self) -> None:
         try:
-            await self.tx.call(self._session.invalidate if interrupted else self._session.close)
+            self._session.close()
         except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
-            await self.tx.call(self._session.invalidate)
+            self._session.invalidate()
 
     def _listen(self, driver: Any) -> None:
         self._driver = driver
