@@ -10,7 +10,7 @@ import msgspec
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
 from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
-from tieout.process.store import EndedChild, Filter, NewProcess, Overdue, StateCount, StoredState, Stray
+from tieout.process.store import EndedChild, Filter, Match, NewProcess, Overdue, StateCount, StoredState, Stray
 
 log = logging.getLogger("tieout.process")
 
@@ -126,12 +126,44 @@ class SqlProcessStore:
             type=wanted.type,
             state=wanted.state,
             status=wanted.status,
+            lane=wanted.lane,
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
             limit=wanted.limit,
         )
         return [self._record(row, asked_at) for row in rows]
+
+    async def matching(self, tx: Transaction, wanted: Filter, statuses: tuple[str, str]) -> list[Match]:
+        """Which processes a filter matches, newest first, with one of two statuses instead of the filter's own."""
+        rows = await tx.fetch(
+            self.sql.match_processes,
+            type=wanted.type,
+            state=wanted.state,
+            status=statuses[0],
+            or_status=statuses[1],
+            lane=wanted.lane,
+            since=wanted.since,
+            before=wanted.before,
+            before_id=wanted.before_id,
+            limit=wanted.limit,
+        )
+        return [Match(bytes(row[0]), row[1], bool(row[2])) for row in rows]
+
+    async def count_matching(self, tx: Transaction, wanted: Filter, statuses: tuple[str, str]) -> int:
+        """How many processes `matching` would go through, whatever the filter's limit."""
+        row = await tx.fetch_one(
+            self.sql.count_matching,
+            type=wanted.type,
+            state=wanted.state,
+            status=statuses[0],
+            or_status=statuses[1],
+            lane=wanted.lane,
+            since=wanted.since,
+            before=wanted.before,
+            before_id=wanted.before_id,
+        )
+        return 0 if row is None else int(row[0])
 
     async def counts(self, tx: Transaction) -> list[StateCount]:
         """How many processes stand where; reads the whole table."""

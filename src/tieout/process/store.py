@@ -39,7 +39,11 @@ class NewProcess(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which processes to list; empty means any. `before` and `before_id` continue a newest-first listing."""
+    """Which processes are meant; empty means any. `limit` is for listings.
+
+    Created at or after `since` and before `before`, in the server's microseconds; with `before_id`, a newest-first
+    listing continues behind the process of that moment and id.
+    """
 
     type: str = ""
     state: str = ""
@@ -48,6 +52,15 @@ class Filter(msgspec.Struct, frozen=True):
     before: int = LAST
     before_id: bytes = b""
     limit: int = 50
+    lane: str = ""
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A process that a filter matches: its id, when it was created, and whether somebody wishes it cancelled."""
+
+    id: bytes
+    created: int
+    is_wished: bool
 
 
 class StateCount(msgspec.Struct, frozen=True):

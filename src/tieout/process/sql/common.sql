@@ -82,8 +82,31 @@ WHERE created >= :since
     AND (:type = '' OR type = :type)
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status)
+    AND (:lane = '' OR lane = :lane)
 ORDER BY created DESC, id DESC
 LIMIT :limit
+
+-- name: match_processes
+SELECT id, created, wish IS NOT NULL AS is_wished
+FROM tieout_process
+WHERE created >= :since
+    AND (created < :before OR (created = :before AND id < :before_id))
+    AND (:type = '' OR type = :type)
+    AND (:state = '' OR state = :state)
+    AND (:status = '' OR status = :status OR status = :or_status)
+    AND (:lane = '' OR lane = :lane)
+ORDER BY created DESC, id DESC
+LIMIT :limit
+
+-- name: count_matching
+SELECT count(*) AS processes
+FROM tieout_process
+WHERE created >= :since
+    AND (created < :before OR (created = :before AND id < :before_id))
+    AND (:type = '' OR type = :type)
+    AND (:state = '' OR state = :state)
+    AND (:status = '' OR status = :status OR status = :or_status)
+    AND (:lane = '' OR lane = :lane)
 
 -- name: count_processes
 SELECT type, state, status, count(*) AS processes
