@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from models import Account, Session, Table, Visit, database_url, engine
 from pydantic import BaseModel
 from redeem import Prizes, Redeem
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 import tieout
 from tieout import Failed, ProcessView, Succeeded
@@ -111,6 +112,13 @@ async def refuse(_: object, error: tieout.TieoutError) -> JSONResponse:
     status = status_of(error)
     later = {"Retry-After": "1"} if status == 503 else None
     return JSONResponse({"code": error.code, "detail": str(error)}, status, later)
+
+
+@api.exception_handler(InterfaceError)
+@api.exception_handler(OperationalError)
+async def lose(_: object, error: Exception) -> JSONResponse:
+    """Our own session lost the database, perhaps in its COMMIT: the same request again finds what was done."""
+    return JSONResponse({"code": tieout.CommitUnknown.code, "detail": str(error)}, 503, {"Retry-After": "1"})
 
 
 def status_of(error: tieout.TieoutError) -> int:

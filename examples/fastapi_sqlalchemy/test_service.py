@@ -10,6 +10,7 @@ import service
 from fastapi import FastAPI, Response
 from models import Account, Session, Visit
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 SECRET = {"authorization": f"Bearer {service.TOKEN}"}
 
@@ -106,6 +107,20 @@ async def test_callbacks_that_are_not_taken(client):
     early = await client.post("/callbacks/prizes", json=told, headers=SECRET)
     assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (503, "unknown-call", "1")
     assert (await client.post("/callbacks/prizes", json=told)).status_code == 401
+
+
+async def test_the_database_is_lost(client, user, monkeypatch):
+    """503, and the same request again is welcome."""
+
+    async def lost(*_, **__):
+        raise OperationalError("COMMIT", None, ConnectionError("lost"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(service.app, "start", lost)
+        answer = await client.post("/redemptions", json=wish(user))
+    assert (answer.status_code, answer.json()["code"]) == (503, "commit-unknown")
+    assert (await client.post("/redemptions", json=wish(user))).status_code == 200
+    assert await visits(user) == 1
 
 
 async def test_no_such_redemption(client):
