@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from tieout.alarm.engine import Alarms
 from tieout.alarm.store import AlarmStore
@@ -66,6 +66,8 @@ class App:
     changed before it is opened.
     """
 
+    is_blocking: ClassVar[bool] = False
+
     def __init__(
         self,
         url: str,
@@ -83,7 +85,7 @@ class App:
         chance: Random | None = None,
     ) -> None:
         self._native = connect(url) if database is None else database
-        sessions = None if session is None else in_sessions(self._native, session, blocking=False)
+        sessions = None if session is None else in_sessions(self._native, session, blocking=self.is_blocking)
         self._given = None if sessions is None else sessions.given
         self.database: Database = sessions or self._native
         self.types: dict[str, ProcessType] = {}
@@ -129,6 +131,9 @@ class App:
     def register(self, cls: C) -> C:
         """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
         process_type = type_of(cls)
+        if process_type.is_blocking is not self.is_blocking:
+            wanted = "`def`: this App has no event loop" if self.is_blocking else "`async def`, or in tieout.blocking.App"
+            raise DefinitionError(f"the steps of {process_type.name} have to be {wanted}")
         known = self.types.setdefault(process_type.name, process_type)
         if known is not process_type:
             raise DefinitionError(f"two process types are named {process_type.name!r}: {known.cls} and {cls}")
@@ -175,7 +180,7 @@ class App:
             await self.database.close()
             raise
         self._pid = os.getpid()
-        self._worker = Worker(self.engine, self.limits, self._at_rest, self.keep_house)
+        self._worker = self._new_worker()
         if self.sweeps:
             self._worker.start()
         return self
@@ -282,6 +287,9 @@ class App:
         await self.retention.retire(self._retention)
         await self.retention.purge(self._tombstones)
         await self.retention.forget_strays()
+
+    def _new_worker(self) -> Worker:
+        return Worker(self.engine, self.limits, self._at_rest, self.keep_house)
 
     async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
         worker = self.worker

@@ -7,6 +7,8 @@ an argument, so nothing here waits.
 
 from __future__ import annotations
 
+from threading import Lock
+
 import msgspec
 
 THRESHOLD = 20
@@ -58,6 +60,7 @@ class Breakers:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Breaker] = {}
+        self._lock = Lock()
 
     def share(self, lane: str, now: float, full: int) -> int:
         """How many processes of `lane` may be worked on now."""
@@ -70,12 +73,13 @@ class Breakers:
 
     def record(self, lane: str, now: float, *, answered: bool) -> None:
         """Count one answer or failure of `lane`."""
-        breaker = self._lanes.get(lane)
-        if breaker is None:
+        with self._lock:
+            breaker = self._lanes.get(lane)
+            if breaker is None:
+                if answered:
+                    return
+                breaker = self._lanes.setdefault(lane, Breaker())
             if answered:
-                return
-            breaker = self._lanes.setdefault(lane, Breaker())
-        if answered:
-            breaker.succeeded()
-        else:
-            breaker.failed(now)
+                breaker.succeeded()
+            else:
+                breaker.failed(now)

@@ -6,11 +6,10 @@ Nothing is checked here: `process_type.compile` reads what these leave on the cl
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
 import msgspec
 
-from tieout.contracts import Transaction
 from tieout.errors import InvalidParams
 from tieout.process.outcomes import Answer, Failed, Found
 from tieout.process.sending import Sending
@@ -38,6 +37,10 @@ class Next(msgspec.Struct, frozen=True):
     children: tuple[Any, ...] = ()
 
 
+Moves: TypeAlias = Awaitable[Next] | Next
+"""What a transaction step returns: `async def` and `def` steps are both `-> Next`."""
+
+
 class Final(Generic[T]):
     """A final state of a process type, with the type of its result: `completed = tieout.Final[Prize]()`."""
 
@@ -55,7 +58,11 @@ class Final(Generic[T]):
 class snapshot(Generic[T]):  # noqa: N801 - used as a decorator, like property
     """A look-up made before the first transaction and stored by it: on the process, the attribute is its value."""
 
-    def __init__(self, method: Callable[[Any], Awaitable[T]]) -> None:
+    @overload
+    def __init__(self, method: Callable[[Any], Awaitable[T]]) -> None: ...
+    @overload
+    def __init__(self, method: Callable[[Any], T]) -> None: ...
+    def __init__(self, method: Callable[[Any], Any]) -> None:
         self.method = method
         self.__doc__ = method.__doc__
 
@@ -79,7 +86,7 @@ class snapshot(Generic[T]):  # noqa: N801 - used as a decorator, like property
 class Handler(msgspec.Struct, frozen=True):
     """A transaction step and the states it may move to."""
 
-    method: Callable[..., Awaitable[Next]]
+    method: Callable[..., Any]
     to: tuple[str, ...]
 
 
@@ -90,13 +97,13 @@ class StartStep:
         self.handler = handler
 
 
-def start(*, to: str | tuple[str, ...]) -> Callable[[Callable[[Any, Transaction], Awaitable[Next]]], StartStep]:
+def start(*, to: str | tuple[str, ...]) -> Callable[[Callable[[Any, Any], Moves]], StartStep]:
     """The first transaction step: its business writes commit with the process, or neither does.
 
     `to` names every state that it may move to. Raise `Refused` to say no: nothing is stored.
     """
 
-    def decorate(method: Callable[[Any, Transaction], Awaitable[Next]]) -> StartStep:
+    def decorate(method: Callable[[Any, Any], Moves]) -> StartStep:
         return StartStep(Handler(method, states_of(to)))
 
     return decorate
@@ -138,20 +145,20 @@ class Call(Generic[P, T]):
         return Next(self.name, dict(kwargs))
 
     def query(
-        self, method: Callable[Concatenate[Any, Sending, P], Awaitable[Found[T]]]
-    ) -> Callable[Concatenate[Any, Sending, P], Awaitable[Found[T]]]:
+        self, method: Callable[Concatenate[Any, Sending, P], Awaitable[Found[T]] | Found[T]]
+    ) -> Callable[Concatenate[Any, Sending, P], Awaitable[Found[T]] | Found[T]]:
         """How to ask the downstream what became of a call; it takes the same arguments."""
         self.query_method = method
         return method
 
     def succeeded(
         self, *, to: str | tuple[str, ...]
-    ) -> Callable[[Callable[[Any, Transaction, T], Awaitable[Next]]], Callable[[Any, Transaction, T], Awaitable[Next]]]:
+    ) -> Callable[[Callable[[Any, Any, T], Moves]], Callable[[Any, Any, T], Moves]]:
         """The transaction step that runs, once, when the call has succeeded."""
 
         def decorate(
-            method: Callable[[Any, Transaction, T], Awaitable[Next]],
-        ) -> Callable[[Any, Transaction, T], Awaitable[Next]]:
+            method: Callable[[Any, Any, T], Moves],
+        ) -> Callable[[Any, Any, T], Moves]:
             self.on_succeeded = Handler(method, states_of(to))
             return method
 
@@ -160,13 +167,13 @@ class Call(Generic[P, T]):
     def failed(
         self, *, to: str | tuple[str, ...]
     ) -> Callable[
-        [Callable[[Any, Transaction, Failed], Awaitable[Next]]], Callable[[Any, Transaction, Failed], Awaitable[Next]]
+        [Callable[[Any, Any, Failed], Moves]], Callable[[Any, Any, Failed], Moves]
     ]:
         """The transaction step that runs, once, when the call has failed."""
 
         def decorate(
-            method: Callable[[Any, Transaction, Failed], Awaitable[Next]],
-        ) -> Callable[[Any, Transaction, Failed], Awaitable[Next]]:
+            method: Callable[[Any, Any, Failed], Moves],
+        ) -> Callable[[Any, Any, Failed], Moves]:
             self.on_failed = Handler(method, states_of(to))
             return method
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -13,7 +12,7 @@ from tieout.contracts import Transaction
 from tieout.errors import DatabaseError
 from tieout.identity import storable_text
 from tieout.process.call_type import CallType
-from tieout.process.define import Handler, Next
+from tieout.process.define import Handler
 from tieout.process.landing import call_of, land, moved_on, with_entry
 from tieout.process.outcomes import Failed, Succeeded
 from tieout.process.process import Process
@@ -69,8 +68,8 @@ class Following(msgspec.Struct, frozen=True):
     kwargs: dict[str, Any] = {}
     cancels: bool = False
 
-    def run(self, process: Process[Any], given: Any) -> Awaitable[Next]:
-        """Run it on what steps are given as their tx."""
+    def run(self, process: Process[Any], given: Any) -> Any:
+        """Run it on what steps are given as their tx; of a plain step the outcome, else what awaits it."""
         return self.handler.method(process, given, *self.args, **self.kwargs)
 
 

@@ -82,6 +82,10 @@ class ProcessType:
         self.cancel = _only_handler(cls, CancelStep, self.name, required=False)
         _assign_joins(self)
         _check_states(self)
+        self.is_blocking = _is_blocking(self)
+        self.look_ups: dict[str, Callable[..., Awaitable[Any]]] = {
+            name: _awaitable(item.method) if self.is_blocking else item.method for name, item in self.snapshots.items()
+        }
 
     @cached_property
     def states(self) -> dict[str, CallType | JoinType | TimerType | ChildrenType]:
@@ -278,11 +282,31 @@ def _check_states(process_type: ProcessType) -> None:
         unknown = set(handler.to) - states
         if unknown or not handler.to:
             raise DefinitionError(f"{name}.{handler.method.__name__}: to= names no state of {name}: {sorted(unknown)}")
-        if not inspect.iscoroutinefunction(handler.method):
-            raise DefinitionError(f"{name}.{handler.method.__name__} must be async: this App runs on an event loop")
         reached.update(set(handler.to) - {state})
     if states - reached:
         raise DefinitionError(f"{name}: no step leads to {', '.join(sorted(states - reached))}")
+
+
+def _is_blocking(process_type: ProcessType) -> bool:
+    """Whether its steps are plain functions; raise `DefinitionError` when some are and some are not."""
+    steps = [handler.method for _, _, handler in process_type.handlers()]
+    steps += [item.method for item in process_type.snapshots.values()]
+    plain = [method for method in steps if not inspect.iscoroutinefunction(method)]
+    if not plain:
+        return False
+    calls = [method for call in process_type.calls.values() for method in (call.method, call.query) if method]
+    for method in (*steps, *calls):
+        if inspect.iscoroutinefunction(method):
+            named = f"{process_type.name}.{method.__name__} is `async def` and {plain[0].__name__} is `def`"
+            raise DefinitionError(f"{named}: steps are all the one or all the other")
+    return True
+
+
+def _awaitable(method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def run(*args: Any) -> Any:
+        return method(*args)
+
+    return run
 
 
 def _positive(value: int, what: str) -> int:

@@ -123,9 +123,9 @@ class Starting:
         looked_up: dict[str, Any] = {}
         plain: dict[str, Any] = {}
         request.__dict__["looked_up"] = looked_up
-        for name, item in process_type.snapshots.items():
+        for name, look_up in process_type.look_ups.items():
             codec = process_type.snapshot_codecs[name]
-            plain[name] = codec.plain(await item.method(request))
+            plain[name] = codec.plain(await look_up(request))
             looked_up[name] = codec.typed(plain[name])
         return encode_json(plain)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec
 
 import msgspec
 
-from tieout.contracts import Transaction
 from tieout.errors import InvalidParams
-from tieout.process.define import Handler, Next, states_of
+from tieout.process.define import Handler, Moves, Next, states_of
 from tieout.process.outcomes import Failed, Succeeded
 
 P = ParamSpec("P")
@@ -18,7 +17,7 @@ P = ParamSpec("P")
 class Join:
     """Several calls at a time: `next(pay=self.pay.next(...), ship=self.ship.next(...))` opens them all."""
 
-    def __init__(self, method: Callable[..., Awaitable[Next]], to: tuple[str, ...]) -> None:
+    def __init__(self, method: Callable[..., Moves], to: tuple[str, ...]) -> None:
         self.name = ""
         self.handler = Handler(method, to)
         self.__doc__ = method.__doc__
@@ -33,7 +32,7 @@ class Join:
         return Next(self.name, calls=calls)
 
 
-def join(*, to: str | tuple[str, ...]) -> Callable[[Callable[..., Awaitable[Next]]], Join]:
+def join(*, to: str | tuple[str, ...]) -> Callable[[Callable[..., Moves]], Join]:
     """A transaction step that runs, once, when the last of several calls is final.
 
     Its arguments after `tx` are named as the calls that it waits for; each is given `Succeeded` or `Failed`, or None
@@ -45,7 +44,7 @@ def join(*, to: str | tuple[str, ...]) -> Callable[[Callable[..., Awaitable[Next
 class Timer(Generic[P]):
     """A state that passes by itself: `next("10m", ...)` moves a process to it for so long."""
 
-    def __init__(self, method: Callable[..., Awaitable[Next]], to: tuple[str, ...]) -> None:
+    def __init__(self, method: Callable[..., Moves], to: tuple[str, ...]) -> None:
         self.name = ""
         self.handler = Handler(method, to)
         self.__doc__ = method.__doc__
@@ -62,7 +61,7 @@ class Timer(Generic[P]):
 
 def timer(
     *, to: str | tuple[str, ...]
-) -> Callable[[Callable[Concatenate[Any, Transaction, P], Awaitable[Next]]], Timer[P]]:
+) -> Callable[[Callable[Concatenate[Any, Any, P], Moves]], Timer[P]]:
     """A transaction step that runs, once, when its time has come."""
     return lambda method: Timer(method, states_of(to))
 
@@ -89,7 +88,7 @@ class ChildEnd(msgspec.Struct, frozen=True):
 class Children:
     """A state in which other processes run: `next([Parcel(...), ...])` starts them and waits for all."""
 
-    def __init__(self, method: Callable[..., Awaitable[Next]], to: tuple[str, ...]) -> None:
+    def __init__(self, method: Callable[..., Moves], to: tuple[str, ...]) -> None:
         self.name = ""
         self.handler = Handler(method, to)
         self.__doc__ = method.__doc__
@@ -104,7 +103,7 @@ class Children:
 
 def children(
     *, to: str | tuple[str, ...]
-) -> Callable[[Callable[[Any, Transaction, ChildrenEnded], Awaitable[Next]]], Children]:
+) -> Callable[[Callable[[Any, Any, ChildrenEnded], Moves]], Children]:
     """A transaction step that runs, once, when every child has reached a final state."""
     return lambda method: Children(method, states_of(to))
 
@@ -130,7 +129,7 @@ class CancelStep:
 
 def cancel(
     *, to: str | tuple[str, ...]
-) -> Callable[[Callable[[Any, Transaction, Cancelled], Awaitable[Next]]], CancelStep]:
+) -> Callable[[Callable[[Any, Any, Cancelled], Moves]], CancelStep]:
     """The transaction step that a cancelled process runs instead of the one that would come next.
 
     An open call first becomes final, by whichever way: nobody can know before what there is to undo.
