@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
-from tieout.database.mysql_text import WAS_THERE, row_kind
+from tieout.database.mysql_text import WAS_THERE
 from tieout.database.query import Compiled, compiled
+from tieout.database.rows import row_kind
 from tieout.errors import DatabaseError, DatabaseUnavailable, StatementError
 from tieout.sessions.values import bound
 
@@ -28,7 +29,7 @@ class Joined(ABC):
     Whatever a library raises for a statement becomes an error of `tieout.errors`.
     """
 
-    dialect: str
+    dialect: str = ""
     blocking: ClassVar[bool]
 
     def __init__(self, user: Any) -> None:
