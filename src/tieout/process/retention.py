@@ -58,29 +58,41 @@ class Retention:
     async def _shrink(self, tx: Transaction, batch: list[Record]) -> int:
         shrunk = 0
         for record in batch:
-            shrunk += await self.store.save(tx, tombstone(record, self.world.types.get(record.type)), None)
+            shrunk += await self.store.save(tx, tombstone(record, self._known(record)), None)
             await self.store.forget_recalls(tx, record.id)
         return shrunk
 
+    def _known(self, record: Record) -> ProcessType | None:
+        process_type = self.world.types.get(record.type)
+        return process_type if process_type is not None and record.version <= process_type.version else None
+
 
 def tombstone(record: Record, process_type: ProcessType | None) -> Record:
-    """The row without what only a living process needs. What late answers must echo is still needed."""
+    """The row without what only a living process needs.
+
+    What late answers must echo is still needed; code that does not know the type cannot tell, and keeps all arguments.
+    """
     return msgspec.structs.replace(
         record,
         status="retired",
         params="{}",
         snapshots="{}",
-        calls=[_digests(entry, call_of(process_type, entry) if process_type else None) for entry in record.calls],
+        calls=[_digests(entry, process_type) for entry in record.calls],
         trail=[],
         result=None,
         note=None,
     )
 
 
-def _digests(entry: Entry, call: CallType | None) -> Entry:
-    echoed = {argument for _, argument in call.rules.echo} if call is not None else set()
-    args = {name: value for name, value in msgspec.json.decode(entry.args).items() if name in echoed}
+def _digests(entry: Entry, process_type: ProcessType | None) -> Entry:
     final = entry.final
     if final is not None:
         final = msgspec.structs.replace(final, value=None, detail="")
-    return Entry(entry.n, entry.step, msgspec.Raw(msgspec.json.encode(args)), final=final, closed=entry.closed)
+    args = entry.args if process_type is None else _echoed(entry, call_of(process_type, entry))
+    return Entry(entry.n, entry.step, args, final=final, closed=entry.closed)
+
+
+def _echoed(entry: Entry, call: CallType | None) -> msgspec.Raw:
+    echoed = {argument for _, argument in call.rules.echo} if call is not None else set()
+    args = {name: value for name, value in msgspec.json.decode(entry.args).items() if name in echoed}
+    return msgspec.Raw(msgspec.json.encode(args))
