@@ -1,7 +1,8 @@
 """The gate: `gate.py check` runs the linters and the fast suites, `gate.py test` those and every other suite.
 
-A suite is a folder of tests/, run as a pytest of its own. Everything runs, whatever fails before it. At the end
-stand the seconds that each part took, and one line that counts tests and linters together.
+A suite is a folder of tests/, run as a pytest of its own; after the fast ones, two run beside each other, the longest
+first. Everything runs, whatever fails before it. At the end stand the seconds that each part took, and one line that
+counts tests and linters together.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
+from typing import IO
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +30,14 @@ LINTERS = {
     "layers": ["lint-imports"],
 }
 FAST = ("tidy", "unit")
-SLOW = ("docs", "testing", "database", "process", "cli", "demo", "simulation")
+SLOW = ("process", "simulation", "demo", "database", "interleavings", "cli", "once", "sessions", "examples")
+BESIDE = 2
+"""Suites that run at a time: those of servers and of the demo wait more than they compute."""
+
 SUITE_SECONDS = 480
 """Longest that one suite may take: far more than any needs, and less than the whole may take."""
+
+PRINTING = Lock()
 
 
 @dataclass(frozen=True)
@@ -45,12 +54,16 @@ def main(what: str) -> int:
     """Run the gate; return the exit status."""
     suites = suites_of(what)
     shares = [run_linter(name, command) for name, command in LINTERS.items()]
-    shares += [run_suite(name) for name in suites]
+    began = time.monotonic()
+    shares += [run_suite(name) for name in suites if name in FAST]
+    with ThreadPoolExecutor(BESIDE) as pool:
+        shares += pool.map(run_suite, [name for name in suites if name not in FAST])
     print("\nshares of the time:")
     for share in shares:
         verdict = f"{share.failed} failed" if share.failed else "ok"
         print(f"  {share.name:<12}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
-    print(f"  {'all':<12}{sum(share.seconds for share in shares):7.1f} s\n")
+    linters = sum(share.seconds for share in shares[: len(LINTERS)])
+    print(f"  {'all':<12}{linters + time.monotonic() - began:7.1f} s\n")
     failed = sum(share.failed for share in shares)
     print(f"{sum(share.passed for share in shares)} passed, {failed} failed")
     return 1 if failed else 0
@@ -73,13 +86,17 @@ def run_linter(name: str, command: list[str]) -> Share:
 
 
 def run_suite(name: str) -> Share:
-    """Run one folder of tests; a suite that ran no test has failed."""
-    started = begin(f"tests/{name}")
+    """Run one folder of tests, and print what it says when it is done; a suite that ran no test has failed."""
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
+        report, said = Path(folder) / "report.xml", Path(folder) / "output"
         command = [sys.executable, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report}", "--durations=3"]
-        status = run(command)
+        with said.open("wb") as output:
+            status = run(command, output)
         passed, failed = counts(report) if report.exists() else (0, 0)
+        with PRINTING:
+            begin(f"tests/{name}")
+            print(said.read_text(errors="replace"), flush=True)
     if status != 0:
         failed = max(failed, 1)
     return Share(name, passed, failed, time.monotonic() - started)
@@ -91,9 +108,11 @@ def begin(name: str) -> float:
     return time.monotonic()
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], output: IO[bytes] | None = None) -> int:
     """Run a command in a process group of its own, so that nothing which it started outlives it."""
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )
     try:
         return process.wait(SUITE_SECONDS)
     except subprocess.TimeoutExpired:
