@@ -204,7 +204,9 @@ class ModelTransaction:
         self.check()
         self.moment = database.time()
         now = self.moment + database.ahead
-        function = database.statements[name]
+        function = database.statements.get(name)
+        if function is None:
+            raise NotImplementedError(f"the model has no statement {name}: add it to the model's statements")
         while True:
             try:
                 result = function(self, now, params)
