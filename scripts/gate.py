@@ -38,6 +38,7 @@ SUITE_SECONDS = 480
 """Longest that one suite may take: far more than any needs, and less than the whole may take."""
 
 PRINTING = Lock()
+RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ def main(what: str) -> int:
     shares = [run_linter(name, command) for name, command in LINTERS.items()]
     began = time.monotonic()
     shares += [run_suite(name) for name in suites if name in FAST]
-    with ThreadPoolExecutor(BESIDE) as pool:
-        shares += pool.map(run_suite, [name for name in suites if name not in FAST])
+    shares += run_beside([name for name in suites if name not in FAST])
     print("\nshares of the time:")
     for share in shares:
         verdict = f"{share.failed} failed" if share.failed else "ok"
@@ -67,6 +67,18 @@ def main(what: str) -> int:
     failed = sum(share.failed for share in shares)
     print(f"{sum(share.passed for share in shares)} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def run_beside(names: list[str]) -> list[Share]:
+    """Run suites, two at a time; Ctrl-C ends them and all that they have started."""
+    with ThreadPoolExecutor(BESIDE) as pool:
+        try:
+            return list(pool.map(run_suite, names))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(RUNNING):
+                end_group(process)
+            raise
 
 
 def suites_of(what: str) -> list[str]:
@@ -113,12 +125,14 @@ def run(command: list[str], output: IO[bytes] | None = None) -> int:
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
     )
+    RUNNING.add(process)
     try:
         return process.wait(SUITE_SECONDS)
     except subprocess.TimeoutExpired:
         print(f"stopped: not done after {SUITE_SECONDS} s", flush=True)
         return 1
     finally:
+        RUNNING.discard(process)
         end_group(process)
 
 
