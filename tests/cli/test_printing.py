@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tieout.cli.printing import age, ago, clock_time, iso, plain
-from tieout.cli.process import moment
+from tieout.cli.which import moment
 from tieout.cli.worker import seconds
 from tieout.errors import ConfigError
 

@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import cyclopts
 import pytest
@@ -16,6 +17,7 @@ from tieout.cli import exits
 from tieout.cli.commands import root
 from tieout.cli.doctor import machine, postgres, sqlite, tables
 from tieout.database.postgres_hosts import Settings
+from tieout.process.bulk import BulkCommand
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 CLI = (REFERENCE / "cli.md").read_text()
@@ -23,6 +25,8 @@ SETTINGS = (REFERENCE / "settings.md").read_text()
 PACKAGE = Path(tieout.__file__).parent
 IN_COMMON = {"--app", "--db", "--json", "--actor", "--reason", "--type", "--owner", "--key"}
 """Options that the first section explains for all commands that have them."""
+OF_MANY = {"--all", "--state", "--status", "--lane", "--note", "--since", "--until", "--after", "--limit", "--yes"}
+"""Options that the same section explains for the commands that have `--all`."""
 
 
 def leaves(app: cyclopts.App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, cyclopts.App]]:
@@ -67,10 +71,24 @@ def test_each_option_is_explained(name):
     """A command's section explains exactly the options that it has, beside those that are explained in common."""
     explained = {word for word in first_cells(section(CLI, f"## `{name}`")) if word.startswith("--")}
     has = options(COMMANDS[name])
+    of_many = OF_MANY if "--all" in has else set()
+    assert of_many <= has
     assert explained <= has
-    assert has - IN_COMMON <= explained
+    assert has - IN_COMMON - of_many <= explained
     in_common = section(CLI, "## In common")
     assert all(option in in_common for option in IN_COMMON)
+
+
+def test_each_option_of_many_is_explained():
+    """The section on many at once explains exactly the options that mean something with `--all`."""
+    explained = {word for word in first_cells(section(CLI, "### Many at once")) if word.startswith("--")}
+    assert explained == OF_MANY | {"--type"}
+
+
+def test_many_can_be_told_what_one_can():
+    """Every command on one process that only needs a reason has `--all`."""
+    many = {name for name in COMMANDS if "--all" in options(COMMANDS[name])}
+    assert many == {f"tieout process {name}" for name in get_args(BulkCommand)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

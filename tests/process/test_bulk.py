@@ -13,6 +13,7 @@ from tests.process.shop import Prize, redeem
 from tieout import DatabaseUnavailable, Filter, NotFound, Succeeded
 from tieout.eventloop import LoopClock
 from tieout.process import bulk
+from tieout.process.operating import Act
 
 REDEEM = redeem()
 OTHER = redeem(name="other", lane="elsewhere")
@@ -161,6 +162,18 @@ async def test_only_what_the_filter_matches(place, shop, wanted, matched):
     command = "resume" if "status" in wanted else "hold"
     assert await app.operate.count(Filter(**wanted), command) == matched
     tally = await app.operate.bulk(command, Filter(**wanted), ANN)
+    assert (tally.matched, tally.done) == (matched, matched)
+
+
+@pytest.mark.parametrize(
+    ("note", "matched"), [("operator: 1", 1), ("operator: ", 3), ("conflict", 0), ("%", 0), ("operator: 5%_!", 1)]
+)
+async def test_those_of_one_note(place, shop, note, matched):
+    """What was held for a reason is found by how its note begins, whatever characters that has."""
+    app, ids = await some(place, shop, 3)
+    for process, reason in zip(ids, ("100%", "5%_! off", "50"), strict=True):
+        await app.operate.hold(process, Act("ann", reason))
+    tally = await app.operate.bulk("resume", Filter(note=note), ANN)
     assert (tally.matched, tally.done) == (matched, matched)
 
 

@@ -11,8 +11,9 @@ from cyclopts.validators import Number
 from tieout.app import raw_id
 from tieout.cli import exits
 from tieout.cli.printing import Json, emit, note
-from tieout.cli.process import BY_ID, Id, RequestKey, tell
+from tieout.cli.process import tell
 from tieout.cli.where import ANYWHERE, Where, opened
+from tieout.cli.which import BY_ID, Id, RequestKey
 from tieout.cli.who import Who
 from tieout.errors import ApprovalNeeded, ConfigError
 from tieout.identity import parse_json

@@ -185,7 +185,8 @@ class Operator(Operating):
         except Exception as error:
             if isinstance(error, DatabaseError) and error.retryable:
                 raise
-            log.warning("process %s: %s failed", match.id.hex(), plan.command, exc_info=error)
+            if not isinstance(error, TieoutError):
+                log.warning("process %s: %s failed", match.id.hex(), plan.command, exc_info=error)
             tally.failed += 1
             _failed(tally, match.id.hex(), error)
         else:
@@ -224,7 +225,9 @@ def statuses(wanted: Filter, command: BulkCommand | None) -> tuple[str, str]:
 def said(wanted: Filter) -> dict[str, Any]:
     """What a filter asks for, as plain values."""
     asked = {
-        name: getattr(wanted, name) for name in ("type", "state", "status", "lane", "since") if getattr(wanted, name)
+        name: getattr(wanted, name)
+        for name in ("type", "state", "status", "lane", "note", "since")
+        if getattr(wanted, name)
     }
     return asked if wanted.before == LAST else {**asked, "before": wanted.before}
 

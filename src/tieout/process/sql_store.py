@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -127,6 +128,7 @@ class SqlProcessStore:
             state=wanted.state,
             status=wanted.status,
             lane=wanted.lane,
+            note=beginning_with(wanted.note),
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
@@ -143,6 +145,7 @@ class SqlProcessStore:
             status=statuses[0],
             or_status=statuses[1],
             lane=wanted.lane,
+            note=beginning_with(wanted.note),
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
@@ -159,6 +162,7 @@ class SqlProcessStore:
             status=statuses[0],
             or_status=statuses[1],
             lane=wanted.lane,
+            note=beginning_with(wanted.note),
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
@@ -264,3 +268,8 @@ class SqlProcessStore:
         values[_TRAIL] = decode_trail(values[_TRAIL])
         values.append(asked_at)
         return Record(*values)
+
+
+def beginning_with(text: str) -> str:
+    """The LIKE pattern, with ! as its escape, of what begins with `text`; "" for an empty one."""
+    return re.sub(r"([!%_])", r"!\1", text) + "%" if text else ""

@@ -39,7 +39,7 @@ class NewProcess(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which processes are meant; empty means any. `limit` is for listings.
+    """Which processes are meant; empty means any. `note` is how their note begins; `limit` is for listings.
 
     Created at or after `since` and before `before`, in the server's microseconds; with `before_id`, a newest-first
     listing continues behind the process of that moment and id.
@@ -53,6 +53,7 @@ class Filter(msgspec.Struct, frozen=True):
     before_id: bytes = b""
     limit: int = 50
     lane: str = ""
+    note: str = ""
 
 
 class Match(msgspec.Struct, frozen=True):

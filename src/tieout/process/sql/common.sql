@@ -83,6 +83,7 @@ WHERE created >= :since
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status)
     AND (:lane = '' OR lane = :lane)
+    AND (:note = '' OR note LIKE :note ESCAPE '!')
 ORDER BY created DESC, id DESC
 LIMIT :limit
 
@@ -95,6 +96,7 @@ WHERE created >= :since
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status OR status = :or_status)
     AND (:lane = '' OR lane = :lane)
+    AND (:note = '' OR note LIKE :note ESCAPE '!')
 ORDER BY created DESC, id DESC
 LIMIT :limit
 
@@ -107,6 +109,7 @@ WHERE created >= :since
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status OR status = :or_status)
     AND (:lane = '' OR lane = :lane)
+    AND (:note = '' OR note LIKE :note ESCAPE '!')
 
 -- name: count_processes
 SELECT type, state, status, count(*) AS processes
