@@ -320,10 +320,11 @@ class AlarmRules:
         assert (stored.state, stored.count) == ("open", 3)
 
     async def test_evidence_is_limited(self, site: StoreSite) -> None:
-        """The first pieces of evidence are kept; what comes beyond the limit is no news."""
+        """The first pieces of evidence are kept; what is new beyond the limit is news, what is known is not."""
         alarm = NewAlarm("conflict", "p:1", "s", None, tuple({"n": n} for n in range(EVIDENCE_LIMIT)))
         assert await site.raise_alarm(alarm)
-        assert not await site.raise_alarm(msgspec.structs.replace(alarm, evidence=({"n": -1},)))
+        assert await site.raise_alarm(msgspec.structs.replace(alarm, evidence=({"n": -1},)))
+        assert not await site.raise_alarm(msgspec.structs.replace(alarm, evidence=({"n": 1},)))
         assert len(await site.database.read(lambda tx: site.alarms.evidence(tx, alarm.id))) == EVIDENCE_LIMIT
 
 
