@@ -107,7 +107,7 @@ class Worker:
 
     async def sweep(self) -> int:
         """Claim what is due, as far as there is room, and begin to work on it; how many were claimed."""
-        room = min(self.limits.batch, self.limits.in_flight - len(self._running))
+        room = min(self.limits.batch, self.limits.in_flight - self.in_flight)
         if room <= 0:
             return 0
         claimed = await self.engine.claiming.claim(room, self._lane_room)
@@ -137,14 +137,14 @@ class Worker:
 
     def _is_full(self, lane: str | None) -> bool:
         # The reserves are half of all places: below that there is room for every lane.
-        return 2 * len(self._running) >= self.limits.in_flight and self._lane_room(lane) <= 0
+        return 2 * self.in_flight >= self.limits.in_flight and self._lane_room(lane) <= 0
 
     def _lane_room(self, lane: str | None) -> int:
         """How many more processes of a lane may be worked on; what others have left of their reserve stays theirs."""
         lanes = self.engine.claiming.lanes()
         reserve = self.limits.in_flight // (2 * len(lanes)) if lanes else 0
         kept = sum(max(0, reserve - self._busy[other]) for other in lanes if other != lane)
-        return self.limits.in_flight - len(self._running) - kept
+        return self.limits.in_flight - self.in_flight - kept
 
     async def _run(self, work: Awaitable[CameTo]) -> None:
         try:
