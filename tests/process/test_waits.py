@@ -115,12 +115,12 @@ async def test_a_late_contradiction_about_a_part_holds_the_rest(place: Place, wo
     ship = asyncio.Event()
     world.scripts["ship"].append(ship)
     process = await app.start(Order(number="1"))
-    process = await until(app, process, lambda found: found.calls[0].closed)
+    process = await until(app, process, lambda found: found.calls[0].closed and len(world.sent) == 2)
     assert await app.report(process.calls[0].key, Failed("no")) == "conflict"
     assert (await app.get(process.id)).status == "held"
     ship.set()
     process = await until(app, process, lambda found: found.calls[1].final is not None)
-    assert (process.status, world.steps) == ("held", [])
+    assert (process.status, process.trail) == ("held", [])
     await app.operate.resume(raw(process), ANN)
     app.worker.start()
     assert (await app.wait(process.id, 10)).state == "done"
