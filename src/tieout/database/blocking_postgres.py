@@ -36,7 +36,8 @@ class PsycopgConnection:
 
     async def execute(self, text: str, *args: Any) -> str:
         """The status of the statement, such as "UPDATE 1"."""
-        self._run(text, args)
+        # What ends or begins a transaction is not worth preparing.
+        self._run(text, args, prepare=None if args else False)
         return self._cursor.statusmessage or ""
 
     async def fetch(self, text: str, *args: Any) -> Sequence[Row]:
@@ -75,9 +76,9 @@ class PsycopgConnection:
     def add_log_listener(self, listen: Callable[[Any, Any], None]) -> None:
         self.connection.add_notice_handler(lambda diagnostic: listen(self, Notice(diagnostic)))
 
-    def _run(self, text: str, args: Sequence[Any]) -> None:
+    def _run(self, text: str, args: Sequence[Any], *, prepare: bool | None = None) -> None:
         try:
-            self._cursor.execute(text.encode(), args or None)
+            self._cursor.execute(text.encode(), args or None, prepare=prepare)
         except psycopg.Error as error:
             if _is_stale(error):
                 self.connection.close()

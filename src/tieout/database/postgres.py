@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -49,12 +48,13 @@ class Pool(Protocol):
 class PostgresTransaction:
     """The transaction that work is given, on a connection that is its own until it ends."""
 
-    __slots__ = ("_began_with", "_connection", "_depth", "_fresh", "_link", "error")
+    __slots__ = ("_began_with", "_connection", "_depth", "_fresh", "_link", "_time", "error")
 
     dialect = "postgres"
 
-    def __init__(self, link: Link, began_with: str) -> None:
+    def __init__(self, link: Link, began_with: str, time: Callable[[], float]) -> None:
         self._link = link
+        self._time = time
         self._connection = link.connection
         self._began_with = began_with
         self._fresh = True
@@ -175,7 +175,7 @@ class PostgresTransaction:
         if isinstance(self.error, DatabaseReadOnly) and self._began_with is not _WRITE:
             self.error = StatementError(f"{statement.name} writes, inside a read")
         if self._connection.is_closed():
-            late = self._link.deadline < asyncio.get_running_loop().time()
+            late = self._link.deadline < self._time()
             why = "no answer before the deadline" if late else f"the connection was lost: {error}"
             self.error = DatabaseUnavailable(f"{statement.name}: {why}", self.error.sqlstate)
         raise self.error from error
@@ -216,7 +216,7 @@ class PostgresDatabase:
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         pool = self._opened()
         link = await self._begin(pool, _WRITE)
-        tx = PostgresTransaction(link, _WRITE)
+        tx = PostgresTransaction(link, _WRITE, pool.time)
         try:
             result = await work(tx)
             tx.check()
@@ -236,7 +236,7 @@ class PostgresDatabase:
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         pool = self._opened()
         link = await self._begin(pool, _READ)
-        tx = PostgresTransaction(link, _READ)
+        tx = PostgresTransaction(link, _READ, pool.time)
         try:
             result = await work(tx)
             tx.check()
@@ -265,7 +265,7 @@ class PostgresDatabase:
         except BaseException:
             pool.discard(link)
             raise
-        await _undo(pool, link, PostgresTransaction(link, _STREAM), None)
+        await _undo(pool, link, PostgresTransaction(link, _STREAM, pool.time), None)
 
     def _opened(self) -> Pool:
         pool = self._pool

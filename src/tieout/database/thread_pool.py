@@ -182,7 +182,6 @@ class ThreadPool(Generic[L]):
                 now = time.monotonic()
                 for link in self._links:
                     if link.deadline < now:
-                        link.deadline = math.inf
                         link.interrupt()
                 self._ticking = not self._closed and self._count > len(self._idle)
                 if not self._ticking:
