@@ -132,7 +132,7 @@ class App:
         """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
         process_type = type_of(cls)
         if process_type.is_blocking is not self.is_blocking:
-            wanted = "`def`: this App has no event loop" if self.is_blocking else "`async def`, or in tieout.blocking.App"
+            wanted = "`def`: this App has no event loop" if self.is_blocking else "`async def` in this App"
             raise DefinitionError(f"the steps of {process_type.name} have to be {wanted}")
         known = self.types.setdefault(process_type.name, process_type)
         if known is not process_type:

@@ -52,7 +52,7 @@ ID = "ab" * 16
         (["process", "graph", "--format", "svg"], 2, "usage"),
         (["alarm", "acknowledge", ID, *WHY], 3, "unknown-alarm"),
         (["alarm", "list", "--after", ID], 3, "unknown-alarm"),
-        (["process", "list", "--db", "mysql://u@h/x"], 2, "config"),
+        (["process", "list", "--db", "oracle://u@h/x"], 2, "config"),
         (["process", "list", "--db", "shop.db"], 2, "config"),
         (["process", "list", "--db", "sqlite://"], 2, "config"),
         (["process", "list", "--db", "sqlite:///shop.db?mode=ro"], 2, "config"),
