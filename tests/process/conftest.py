@@ -77,6 +77,14 @@ def place(request: pytest.FixtureRequest) -> Place:
     return request.getfixturevalue(f"{request.param}_place")
 
 
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def place_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of each kind of database, for tests that make their own event loop."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/shop.db"
+    return request.getfixturevalue(f"{request.param}_url")
+
+
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
