@@ -63,6 +63,8 @@ async def test_an_app_does_not_outlive_a_fork(place, shop, monkeypatch):
         forked.setattr("os.getpid", lambda: -1)
         with pytest.raises(AppForked):
             await app.start(REDEEM(request_id="r1", user="ann"))
+        with pytest.raises(AppForked):
+            _ = app.worker
 
 
 async def test_tables_have_to_be_there(place):

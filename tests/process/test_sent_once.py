@@ -131,13 +131,19 @@ async def test_a_report_settles_it(place, shop):
     assert len(shop.sent) == 1
 
 
-async def test_of_two_nodes_one_sends(place, shop, kind):
-    """A node that has lost the process before its mark is committed sends nothing."""
+async def test_of_two_nodes_one_sends(place, shop):
+    """A node that lost the race for the mark sends nothing, though the process still stands where it was."""
+    kind = redeem(idempotent=False, timeout=5)
     first, second = [await place.open(kind, shop=shop) for _ in range(2)]
     first.worker.draining = True
     process = await first.start(kind(request_id="r1", user="ann"))
     record = await first.engine.read(raw(process))
-    await asyncio.gather(*(node.engine.driving.at_once(record) for node in (first, second)))
+    answer = Late(Succeeded(Prize("A1")))
+    shop.will("issue", answer)
+    tries = [asyncio.create_task(node.engine.driving.at_once(record)) for node in (first, second)]
+    await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+    answer.go.set()
+    await asyncio.gather(*tries)
     assert len(shop.sent) == 1
 
 
