@@ -83,7 +83,7 @@ class Joining:
         if record.status != "running":
             return
         while len(self._waiting) >= REMEMBERED:
-            del self._waiting[next(iter(self._waiting))]
+            self._waiting.pop(next(iter(self._waiting)), None)  # another thread may have been quicker
         self._waiting[record.id] = record.created
 
     async def _winner(self, request: Process[Any], tx: Transaction, raised: Exception) -> Record | None:

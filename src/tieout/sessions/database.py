@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from tieout.contracts import Database, Param, Row, Statement, Transaction
-from tieout.errors import ConfigError, SchemaMismatch, UsageError
+from tieout.errors import AppClosed, AppForked, ConfigError, SchemaMismatch, UsageError
 from tieout.sessions.joined import Joined
 
 T = TypeVar("T")
@@ -57,14 +58,18 @@ class SessionDatabase:
         self.dialect = native.dialect
         self.sessions = sessions
         self.given = sessions.given
+        self._pid = 0
 
     async def open(self) -> None:
         await self.native.open()
+        self._pid = os.getpid()
 
     async def close(self) -> None:
+        self._pid = 0
         await self.native.close()
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        self.check_here()
         own = await self.sessions.begin()
         try:
             result = await work(own.tx)
@@ -83,6 +88,13 @@ class SessionDatabase:
 
     def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
         return self.native.stream(sql, batch=batch, **params)
+
+    def check_here(self) -> None:
+        """Raise `AppClosed` or `AppForked` where no transaction may begin."""
+        if not self._pid:
+            raise AppClosed("the database is not open")
+        if self._pid != os.getpid():
+            raise AppForked("the database was opened before a fork: open it in this process")
 
     async def check_same(self) -> None:
         """Raise `ConfigError` unless the sessions lead to the database of the URL, as its migrations tell."""

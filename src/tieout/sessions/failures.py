@@ -13,14 +13,19 @@ from tieout.errors import CommitUnknown, DatabaseError, DatabaseUnavailable, Ret
 _LOST = {"InterfaceError", "OperationalError"}
 """What a DB-API driver raises, without a code of the server's, when the connection is gone."""
 
+_UNBOUND = (OverflowError, TypeError, ValueError)
+"""What a driver raises for a value that it cannot send."""
+
 _CERTAIN = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_READONLY}
 """Codes of a failed COMMIT after which nothing can come to light later: its last page was never written."""
 
 
 def from_driver(dialect: str, error: BaseException, doing: str, text: str = "") -> DatabaseError:
     """The error to raise for what a driver raised before COMMIT; `text` is the statement that it came from."""
-    if dialect == "sqlite":
-        return from_sqlite(error, doing) if isinstance(error, Exception) else StatementError(f"{doing}: {error}")
+    if isinstance(error, _UNBOUND):
+        return StatementError(f"{doing}: {error}")
+    if dialect == "sqlite" and isinstance(error, Exception):
+        return from_sqlite(error, doing)
     if dialect == "mysql":
         return mysql_errors.from_mysql(error, doing, text)
     state = state_of(error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import event, exc
@@ -19,6 +20,9 @@ from tieout.sessions.joined import Joined, Ran, of_rows, of_write
 from tieout.sessions.values import timed, with_percent
 
 T = TypeVar("T")
+
+_HOOKS = "tieout.after_commit"
+"""Under which name a session keeps what is to be called after its commit."""
 
 _DIALECTS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 
@@ -85,7 +89,9 @@ class SqlalchemyTransaction(Joined):
     def after_commit(self, call: Callable[[], object]) -> bool:
         if not isinstance(self.owner, Session):
             return False
-        _AfterCommit(self.owner, call)
+        hooks: _AfterCommit = self.owner.info.get(_HOOKS) or _AfterCommit(self.owner)
+        self.owner.info[_HOOKS] = hooks
+        hooks.calls.append(call)
         return True
 
     def translated(self, error: Exception) -> Exception:
@@ -129,8 +135,8 @@ class AsyncSqlalchemyTransaction(SqlalchemyTransaction):
     blocking = False
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        result: T = await self.user.run_sync(lambda _: function(*args))
-        return result
+        running: Any = self.user.run_sync(lambda _: function(*args))
+        return await (_to_its_end(running) if self.dialect == "sqlite" else running)
 
 
 def transaction_of(user: Any) -> Joined:
@@ -148,23 +154,40 @@ def transaction_of(user: Any) -> Joined:
 
 
 class _AfterCommit:
-    """Calls a function once a session's present transaction is committed, and forgets it when that is rolled back."""
+    """Functions to call once a session's present transaction is committed; forgotten when it is rolled back.
 
-    def __init__(self, session: Session, call: Callable[[], object]) -> None:
-        self._session = session
-        self._call = call
+    It stays with the session: SQLAlchemy lets no listener go while it is being called.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.calls: list[Callable[[], object]] = []
         event.listen(session, "after_commit", self._committed)
         event.listen(session, "after_transaction_end", self._ended)
 
     def _committed(self, session: Session) -> None:
         # Savepoints are committed too.
         if not session.in_nested_transaction():
-            self._call()
+            calls, self.calls = self.calls, []
+            for call in calls:
+                call()
 
     def _ended(self, _: Session, transaction: Any) -> None:
         if transaction.parent is None:
-            event.remove(self._session, "after_commit", self._committed)
-            event.remove(self._session, "after_transaction_end", self._ended)
+            self.calls.clear()
+
+
+async def _to_its_end(running: Awaitable[T]) -> T:
+    """What it returns; on behalf of who is cancelled meanwhile it is waited for too.
+
+    SQLAlchemy closes a connection whose statement was interrupted, without a rollback; while anybody still refers to a
+    cursor, SQLite then keeps the lock.
+    """
+    task = asyncio.ensure_future(running)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def begin_sqlite(connection: Connection, text: str) -> None:
@@ -179,6 +202,7 @@ def begin_sqlite(connection: Connection, text: str) -> None:
 
 def _commits_by_itself(connection: Connection) -> bool:
     try:
-        return connection.dialect.detect_autocommit_setting(connection.connection.dbapi_connection)  # type: ignore[arg-type] # open
+        driver: Any = connection.connection.dbapi_connection
+        return connection.dialect.detect_autocommit_setting(driver)
     except NotImplementedError:
         return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"

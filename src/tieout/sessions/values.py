@@ -6,7 +6,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 from tieout.database.query import Compiled
@@ -51,13 +54,21 @@ def with_percent(statement: Compiled) -> Compiled:
 def bound(statement: Compiled, values: Mapping[str, Any]) -> tuple[Any, ...]:
     """The values in the driver's order; raise `StatementError` for one that the database cannot hold."""
     args = statement.bind(values)
-    return args if statement.dialect == "postgres" else tuple(map(_bindable, args))
+    kinds = _BINDABLE.get(statement.dialect)
+    return args if kinds is None else tuple([_checked(value, kinds) for value in args])
 
 
-def _bindable(value: Any) -> Any:
-    """A list as JSON, as SQLite and MySQL take it; what neither of them can hold is refused, not changed."""
+_PLAIN = (NoneType, bool, int, str, bytes, float)
+_BINDABLE: Mapping[str, tuple[type, ...]] = {"sqlite": _PLAIN, "mysql": (*_PLAIN, date, Decimal)}
+"""What tieout's own drivers take; the users' would make text of other things."""
+
+
+def _checked(value: Any, kinds: tuple[type, ...]) -> Any:
+    """The value, a list as JSON; what cannot be held as it is gets refused, not changed."""
     if isinstance(value, (list, tuple)):
         return json.dumps(value)
+    if not isinstance(value, kinds):
+        raise StatementError(f"a {type(value).__name__} cannot be bound to a statement")
     if isinstance(value, float) and math.isnan(value):
         raise StatementError("NaN cannot be stored")
     return value
