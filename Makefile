@@ -1,5 +1,5 @@
 # The targets of this project; `make help` lists them. Nothing outside this folder is changed, except that
-# `make test` installs the PostgreSQL server package when it is missing and may be installed.
+# `make test` installs the PostgreSQL and MariaDB server packages when they are missing and may be installed.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,7 +17,7 @@ help:
 	@echo 'make setup             the environment, .venv, with everything but servers'
 	@echo 'make demo              points for a prize on SQLite; ends by itself, KEEP=1 serves until Ctrl-C'
 	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
-	@echo 'make test              the gate, then every suite; installs PostgreSQL when it is missing'
+	@echo 'make test              the gate, then every suite; installs PostgreSQL and MariaDB when missing'
 	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'
 	@echo 'make prove             $(SCHEDULES) simulated schedules'
 	@echo 'make docs              the documentation, into site/'

@@ -54,7 +54,7 @@ POLL = 0.5
 class App:
     """Processes in one database: start them, report on them, read them.
 
-    url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database
+    url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database, mysql://user@host/database
     session     what transaction steps are given as `tx` instead of a `Transaction`: SQLAlchemy's `async_sessionmaker`
     deps        what handlers find as `self.deps`
     sweep       False: only what this App starts is driven here; workers do the rest
@@ -132,7 +132,8 @@ class App:
         """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
         process_type = type_of(cls)
         if process_type.is_blocking is not self.is_blocking:
-            wanted = "`def`: this App has no event loop" if self.is_blocking else "`async def` in this App"
+            here = "`def`: this App has no event loop", "`async def`: plain ones go with tieout.blocking.App"
+            wanted = here[0] if self.is_blocking else here[1]
             raise DefinitionError(f"the steps of {process_type.name} have to be {wanted}")
         known = self.types.setdefault(process_type.name, process_type)
         if known is not process_type:

@@ -166,9 +166,7 @@ class Call(Generic[P, T]):
 
     def failed(
         self, *, to: str | tuple[str, ...]
-    ) -> Callable[
-        [Callable[[Any, Any, Failed], Moves]], Callable[[Any, Any, Failed], Moves]
-    ]:
+    ) -> Callable[[Callable[[Any, Any, Failed], Moves]], Callable[[Any, Any, Failed], Moves]]:
         """The transaction step that runs, once, when the call has failed."""
 
         def decorate(
