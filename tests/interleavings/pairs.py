@@ -173,17 +173,16 @@ PAIRS = [
         standing,
         conflicts=once,
     ),
-    # Of some 900 orders each, so many can be told apart.
+    # Of some 900 orders each of the sweep and the second send, so many can be told apart.
     Pair("report/sweep", report(A1), sweep, 240, due, lambda: Desk(A1), reads_apart=True),
     Pair(
-        "report/sweep that is told otherwise",
+        "report/take-over that is told otherwise",
         report(A1),
-        sweep,
-        240,
-        due,
+        take_over,
+        REPORTS,
+        standing,
         lambda: Desk(SOLD_OUT),
         asked,
-        reads_apart=True,
     ),
     Pair("report/second send", report(A1), take_over, 219, standing, law=sent_once, reads_apart=True),
     Pair("sweep/sweep", sweep, sweep, CLAIMS, due, lambda: Desk(A1), law=one_claimed, reads_apart=True),
