@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import resource
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -188,6 +191,43 @@ async def test_a_wrong_url_is_a_wrong_setting(tmp_path, url):
     with pytest.raises(ConfigError) as refused:
         await Place(url.format(tmp_path)).open(redeem())
     assert refused.value.code == "config"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk with room for a megabyte where root may mount one, else a limit on the size of files."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path)]
+    if os.getuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0:
+        yield tmp_path, lambda: (tmp_path / "ballast").write_bytes(b"x" * 10_000_000), (tmp_path / "ballast").unlink
+        subprocess.run(["umount", str(tmp_path)], check=True)
+        return
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE)
+    yield tmp_path, lambda: limit((0, most)), lambda: limit((least, most))
+    limit((least, most))
+
+
+async def test_a_full_disk_is_told_at_the_start(small_disk, shop):
+    """An App does not open without room to write; with room it opens, and everything is there."""
+    disk, fill_up, make_space = small_disk
+    place = Place(f"sqlite:///{disk}/shop.db")
+    await place.prepare()
+    kind = redeem()
+    app = await place.open(kind, shop=shop)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    await app.close()
+    with suppress(OSError):
+        fill_up()
+    try:
+        with pytest.raises((DatabaseFull, DatabaseUnavailable)) as refused:
+            await place.open(kind, shop=shop)
+        assert refused.value.outcome == "failed"
+    finally:
+        make_space()
+    app = await place.open(kind, shop=shop)
+    assert (await app.get(process.id)).state == "completed"
+    assert (await app.start(kind(request_id="r2", user="ann"), wait=5)).state == "completed"
+    await place.close()
 
 
 @contextmanager

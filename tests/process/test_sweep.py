@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.process.place import (
+    Hurried,
     age,
     alarms,
     close_at_once,
@@ -22,7 +23,7 @@ from tests.process.place import (
 from tests.process.shop import Late, Lost, Prize, Shop, redeem
 from tieout import Limits, NotFound, Succeeded, Unknown
 from tieout.coordination.breaker import THRESHOLD
-from tieout.process.claiming import CLAIM_LEASE
+from tieout.process.claiming import CLAIM_LEASE, FULL_SCAN_EVERY
 
 A = Succeeded(Prize("A1"))
 HOUR = 3_600
@@ -255,6 +256,30 @@ async def test_a_lane_whose_breaker_is_open_is_skipped(place, shop):
     await all_due(app)
     claimed = await app.engine.claiming.claim(100, lambda _: 100)
     assert Counter(record.type for record in claimed) == {"other": 5}
+
+
+class Ahead(Hurried):
+    """A clock that a test can move on."""
+
+    def __init__(self):
+        self.ahead = 0.0
+
+    def monotonic(self):
+        return super().monotonic() + self.ahead
+
+
+async def test_what_appears_below_the_low_water_mark_is_found_within_a_minute(place, shop):
+    """A claim looks only behind where an empty one has looked; once a minute one looks at everything."""
+    clock = Ahead()
+    kind = redeem()
+    app = await place.open(kind, shop=shop, clock=clock)
+    await accept(app, kind, 2)
+    await all_due(app)
+    assert len(await app.engine.claiming.claim(10, lambda _: 10)) == 2
+    await rows(app, "UPDATE tieout_process SET due = {now} - 30000000")
+    assert await app.engine.claiming.claim(10, lambda _: 10) == []
+    clock.ahead = FULL_SCAN_EVERY + 1
+    assert len(await app.engine.claiming.claim(10, lambda _: 10)) == 2
 
 
 async def test_what_starts_while_its_breaker_is_open_is_left_to_the_sweep(place, shop):
