@@ -15,7 +15,7 @@ import pytest
 import tieout
 from tieout.cli import exits
 from tieout.cli.commands import root
-from tieout.cli.doctor import machine, postgres, sqlite, tables
+from tieout.cli.doctor import machine, mysql, postgres, sqlite, tables
 from tieout.database.postgres_hosts import Settings
 from tieout.process.bulk import BulkCommand
 
@@ -117,7 +117,7 @@ def test_each_status_is_in_the_table():
 
 def test_each_check_of_the_doctor_is_named():
     """Every check has a line, under the name that it gives its finding."""
-    checks = [*sqlite.CHECKS, *postgres.CHECKS, machine.clock, tables.migrations, *tables.CHECKS]
+    checks = [*sqlite.CHECKS, *postgres.CHECKS, *mysql.CHECKS, machine.clock, tables.migrations, *tables.CHECKS]
     names = {check.__name__.replace("_", "-") for check in checks} | {"connection"}
     assert first_cells(section(CLI, "## `tieout doctor`")) == names
 

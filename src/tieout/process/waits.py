@@ -59,9 +59,7 @@ class Timer(Generic[P]):
         return Next(self.name, dict(kwargs), after=after)
 
 
-def timer(
-    *, to: str | tuple[str, ...]
-) -> Callable[[Callable[Concatenate[Any, Any, P], Moves]], Timer[P]]:
+def timer(*, to: str | tuple[str, ...]) -> Callable[[Callable[Concatenate[Any, Any, P], Moves]], Timer[P]]:
     """A transaction step that runs, once, when its time has come."""
     return lambda method: Timer(method, states_of(to))
 
@@ -101,9 +99,7 @@ class Children:
         return Next(self.name, children=tuple(requests))
 
 
-def children(
-    *, to: str | tuple[str, ...]
-) -> Callable[[Callable[[Any, Any, ChildrenEnded], Moves]], Children]:
+def children(*, to: str | tuple[str, ...]) -> Callable[[Callable[[Any, Any, ChildrenEnded], Moves]], Children]:
     """A transaction step that runs, once, when every child has reached a final state."""
     return lambda method: Children(method, states_of(to))
 
@@ -127,9 +123,7 @@ class CancelStep:
         self.handler = handler
 
 
-def cancel(
-    *, to: str | tuple[str, ...]
-) -> Callable[[Callable[[Any, Any, Cancelled], Moves]], CancelStep]:
+def cancel(*, to: str | tuple[str, ...]) -> Callable[[Callable[[Any, Any, Cancelled], Moves]], CancelStep]:
     """The transaction step that a cancelled process runs instead of the one that would come next.
 
     An open call first becomes final, by whichever way: nobody can know before what there is to undo.

@@ -9,13 +9,17 @@ from cyclopts import Parameter
 
 from tieout.app import App
 from tieout.cli import exits
-from tieout.cli.doctor import machine, postgres, sqlite, tables
+from tieout.cli.doctor import machine, mysql, postgres, sqlite, tables
 from tieout.cli.doctor.finding import Check, Finding, examine
 from tieout.cli.printing import Json, emit, say, table
 from tieout.cli.where import ANYWHERE, Place, Where, found
 from tieout.errors import DatabaseError
 
-OF_DIALECT: dict[str, Sequence[Check]] = {"sqlite": sqlite.CHECKS, "postgres": postgres.CHECKS}
+OF_DIALECT: dict[str, Sequence[Check]] = {
+    "mysql": mysql.CHECKS,
+    "postgres": postgres.CHECKS,
+    "sqlite": sqlite.CHECKS,
+}
 
 MEND_CONNECTION = "check the host, port, user and database of the URL, and that the server runs and takes writes"
 

@@ -1,0 +1,65 @@
+"""What makes a MySQL or MariaDB server lose data or stall: its settings, its log, its old transactions."""
+
+from __future__ import annotations
+
+from tieout.app import App
+from tieout.cli.doctor.finding import Check, Finding
+from tieout.contracts import Param, Row
+
+OLD = 600
+"""Seconds after which a transaction that is open keeps old rows from being removed long enough to slow the sweep."""
+
+
+async def mysql_flush(app: App) -> Finding:
+    """Whether a commit is on the disk before it is acknowledged."""
+    value = await _setting(app, "innodb_flush_log_at_trx_commit")
+    if value in {"1", "3"}:
+        return Finding("mysql-flush", "ok", f"innodb_flush_log_at_trx_commit = {value}")
+    mend = "set innodb_flush_log_at_trx_commit = 1: a crash loses transactions that were acknowledged"
+    return Finding("mysql-flush", "wrong", f"innodb_flush_log_at_trx_commit = {value}", mend)
+
+
+async def mysql_binlog(app: App) -> Finding:
+    """Whether the binary log is as durable as the tables, and can tell an abandoned primary."""
+    if await _setting(app, "log_bin") not in {"ON", "1"}:
+        return Finding("mysql-binlog", "note", "no binary log: an abandoned primary would be told by read_only alone")
+    sync = await _setting(app, "sync_binlog")
+    if sync == "1":
+        return Finding("mysql-binlog", "ok", "sync_binlog = 1")
+    mend = "set sync_binlog = 1: after a crash a replica may lack, or have, what the primary has not"
+    return Finding("mysql-binlog", "wrong", f"sync_binlog = {sync}", mend)
+
+
+async def mysql_doublewrite(app: App) -> Finding:
+    """Whether pages that were half written in a crash can be repaired."""
+    value = await _setting(app, "innodb_doublewrite")
+    if value not in {"OFF", "0"}:
+        return Finding("mysql-doublewrite", "ok", f"innodb_doublewrite = {value}")
+    mend = "set innodb_doublewrite = ON, unless the file system never writes half a page"
+    return Finding("mysql-doublewrite", "note", "innodb_doublewrite = OFF", mend)
+
+
+async def mysql_old_transactions(app: App) -> Finding:
+    """Whether transactions are open for so long that they slow everything down."""
+    sql = (
+        "SELECT count(*) AS old FROM information_schema.innodb_trx"
+        " WHERE trx_started < NOW() - INTERVAL :age SECOND AND trx_mysql_thread_id <> CONNECTION_ID()"
+    )
+    row = await _row(app, sql, age=OLD)
+    old = 0 if row is None else int(row["old"])
+    if not old:
+        return Finding("mysql-old-transactions", "ok", f"none is open for longer than {OLD} s")
+    mend = "end them: they keep old row versions from being purged, and their locks"
+    return Finding("mysql-old-transactions", "wrong", f"{old} open for longer than {OLD} s", mend)
+
+
+CHECKS: tuple[Check, ...] = (mysql_flush, mysql_binlog, mysql_doublewrite, mysql_old_transactions)
+
+
+async def _setting(app: App, name: str) -> str:
+    row = await _row(app, f"SHOW GLOBAL VARIABLES WHERE variable_name = '{name}'")
+    return "" if row is None else str(row[1]).upper()
+
+
+async def _row(app: App, sql: str, **params: Param) -> Row | None:
+    return await app.database.read(lambda tx: tx.fetch_one(sql, **params))
