@@ -320,6 +320,24 @@ async def test_a_report_of_an_earlier_call_does_not_move_a_later_one(place, shop
     assert [call.key for call in process.calls] == [key_of(process, 1), key_of(process, 2)]
 
 
+async def test_a_process_that_changes_too_fast_is_overloaded(place, shop, monkeypatch):
+    """A report that loses every time is not judged for ever: the reporter is told to come back."""
+    monkeypatch.setattr("tieout.process.gate.JUDGEMENTS", 5)
+    app, process = await standing(place, shop)
+    save, lost = app.store.save, []
+
+    async def overtaken(tx, record, due_in):
+        lost.append(record)
+        return False
+
+    monkeypatch.setattr(app.store, "save", overtaken)
+    with pytest.raises(tieout.Overloaded):
+        await app.report(key_of(process), A)
+    assert len(lost) == 5
+    monkeypatch.setattr(app.store, "save", save)
+    assert await app.report(key_of(process), A) == "advanced"
+
+
 class Bill(msgspec.Struct, omit_defaults=True):
     """An answer with identity fields of several types."""
 
