@@ -26,7 +26,7 @@ from sqlalchemy.pool import NullPool
 WAITED = 10.0
 """Seconds after which something that should come true has not."""
 
-LEVELS = {"": "", "committed": "READ COMMITTED", "repeatable": "REPEATABLE READ"}
+LEVELS = {"": "", "committed": "READ COMMITTED", "repeatable": "REPEATABLE READ", "autocommit": "AUTOCOMMIT"}
 
 
 class Given:

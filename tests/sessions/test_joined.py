@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from tests.process.shop import POINTS, Prize
+from tests.sessions.kinds import KINDS
 from tieout import AlreadyStarted, KeyRetired, ParamsChanged, Refused, UsageError
 
 
@@ -175,6 +176,18 @@ async def test_without_a_transaction_it_is_refused(door):
 
     await door.run(work, begun=False)
     assert (await door.count(), await door.points()) == (0, POINTS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if hasattr(kind, "driver")], ids=repr)
+async def test_an_engine_in_autocommit_is_refused(door):
+    """SQLAlchemy says that a transaction is open, and the driver commits each statement by itself."""
+
+    async def work(user):
+        with pytest.raises(UsageError, match="in autocommit"):
+            await user.start(door.request())
+
+    await door.run(work, level="autocommit")
+    assert await door.count() == 0
 
 
 async def test_of_two_at_the_same_time_one_wins(door, order):

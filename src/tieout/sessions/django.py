@@ -15,7 +15,7 @@ from tieout.database.query import Compiled
 from tieout.errors import ConfigError, DatabaseError, DatabaseUnavailable, StatementError, UsageError
 from tieout.sessions.dbapi import DbapiTransaction
 from tieout.sessions.failures import from_commit
-from tieout.sessions.joined import Joined, Ran
+from tieout.sessions.joined import Joined, Ran, tell
 
 _DRIVERS = {
     "postgresql": ("psycopg", "PsycopgTransaction"),
@@ -73,13 +73,14 @@ class DjangoTransaction(Joined):
         mark.leave(UndoError())
 
     def after_commit(self, call: Callable[[], object]) -> bool:
-        transaction.on_commit(call, using=self.using)
+        transaction.on_commit(lambda: tell([call]), using=self.using)
         return True
 
     def translated(self, error: Exception) -> Exception:
         return self.failure(error, "step") if isinstance(error, Error) else error
 
     def failure(self, error: Exception, doing: str, text: str = "") -> DatabaseError:
+        self.user.errors_occurred = True  # so that Django asks whether the connection is usable still
         # Django wraps what the driver raised, but for what has come from the driver directly.
         cause = error.__cause__ if isinstance(error, Error) and isinstance(error.__cause__, Exception) else error
         return self.driver.failure(cause, doing, text)
@@ -98,7 +99,8 @@ class DjangoSessions:
         """A transaction that has begun; raise `UsageError` inside one: it could not be committed."""
         atomic = self._atomic()
         connection = transaction.get_connection(atomic.using)
-        if not connection.in_atomic_block:
+        is_new = connection.connection is None
+        if not is_new and connection.settings_dict["CONN_MAX_AGE"] != 0:
             connection.close_if_unusable_or_obsolete()
         atomic.durable = True
         try:
@@ -107,17 +109,18 @@ class DjangoSessions:
             raise UsageError("inside `atomic`, give its connection as tx=") from error
         except Error as error:
             raise DatabaseUnavailable(f"begin: {error}") from error
-        own = AtomicTransaction(connection, atomic)
+        own = AtomicTransaction(connection, atomic, is_new=is_new)
         await own.tx.check_open()
         return own
 
 
 class AtomicTransaction:
-    """An `atomic`, begun and ended by us."""
+    """An `atomic`, begun and ended by us. A connection that was opened for it is kept for as long as Django says."""
 
-    def __init__(self, connection: Any, atomic: Any) -> None:
+    def __init__(self, connection: Any, atomic: Any, *, is_new: bool) -> None:
         self.tx = DjangoTransaction(connection)
         self._atomic = atomic
+        self._is_new = is_new
 
     async def settle(self) -> None:
         """Raise what stands against a commit."""
@@ -133,6 +136,7 @@ class AtomicTransaction:
         except Error as error:
             self.tx.user.close()
             raise from_commit(self.tx.dialect, error.__cause__ or error) from error
+        self._give_back()
 
     async def roll_back(self, *, interrupted: bool) -> None:
         """Undo all; close the connection when it may be in the middle of something."""
@@ -143,6 +147,11 @@ class AtomicTransaction:
             interrupted = True
         if interrupted:
             self.tx.user.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._is_new:
+            self.tx.user.close_if_unusable_or_obsolete()
 
 
 class UndoError(Exception):

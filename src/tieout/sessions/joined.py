@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
@@ -14,6 +15,8 @@ from tieout.errors import DatabaseError, DatabaseUnavailable, StatementError
 from tieout.sessions.values import bound
 
 T = TypeVar("T")
+
+log = logging.getLogger("tieout.sessions")
 
 
 class Ran(NamedTuple):
@@ -144,6 +147,15 @@ class Joined(ABC):
         name, text = (statement.name, statement.text) if statement else ("savepoint", "")
         self.error = error if isinstance(error, DatabaseError) else self.failure(error, name, text)
         raise self.error from error
+
+
+def tell(calls: Iterable[Callable[[], object]]) -> None:
+    """Call them after a commit. What one raises is not whoever's commit it was: the sweep finds what it was about."""
+    for call in calls:
+        try:
+            call()
+        except Exception:
+            log.exception("after a commit: what has joined it is left to the sweep")
 
 
 def of_rows(names: Iterable[str], rows: Iterable[Sequence[Any]]) -> Ran:

@@ -16,7 +16,7 @@ from tieout.database.query import Compiled, compiled
 from tieout.database.sqlite_errors import missing_in
 from tieout.errors import ConfigError, DatabaseError, DatabaseUnavailable, StatementError, UsageError
 from tieout.sessions.failures import from_driver
-from tieout.sessions.joined import Joined, Ran, of_rows, of_write
+from tieout.sessions.joined import Joined, Ran, of_rows, of_write, tell
 from tieout.sessions.values import timed, with_percent
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class SqlalchemyTransaction(Joined):
         return True
 
     def translated(self, error: Exception) -> Exception:
-        return self.failure(error, "step") if isinstance(error, exc.SQLAlchemyError) else error
+        return self.failure(error, "step") if isinstance(error, (exc.DBAPIError, exc.TimeoutError)) else error
 
     def failure(self, error: Exception, doing: str, text: str = "") -> DatabaseError:
         if isinstance(error, exc.DBAPIError) and error.orig is not None:
@@ -108,11 +108,7 @@ class SqlalchemyTransaction(Joined):
 
     def _check_driver(self) -> None:
         self.learn()
-        connection = self.connection()
-        if self.dialect == "sqlite":
-            begin_sqlite(connection, "BEGIN")
-        elif _commits_by_itself(connection):
-            raise UsageError("this connection is in autocommit: a process would not wait for your commit")
+        begin_at_server(self.connection(), "BEGIN")
 
     def _run(self, statement: Compiled, args: Any) -> Ran:
         if isinstance(self.owner, Session):
@@ -168,8 +164,7 @@ class _AfterCommit:
         # Savepoints are committed too.
         if not session.in_nested_transaction():
             calls, self.calls = self.calls, []
-            for call in calls:
-                call()
+            tell(calls)
 
     def _ended(self, _: Session, transaction: Any) -> None:
         if transaction.parent is None:
@@ -190,14 +185,20 @@ async def _to_its_end(running: Awaitable[T]) -> T:
         raise
 
 
-def begin_sqlite(connection: Connection, text: str) -> None:
-    """Begin at once: the driver would wait for the first write, and takes a savepoint for none."""
+def begin_at_server(connection: Connection, sqlite: str) -> None:
+    """Make sure that the driver commits nothing by itself; raise `UsageError` when it does.
+
+    In SQLite a transaction is begun at once, by the statement `sqlite`: the driver would wait for the first write, and
+    takes a savepoint for none.
+    """
     driver: Any = connection.connection.driver_connection
-    if driver.in_transaction:
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite and driver.in_transaction:
         return
-    if driver.isolation_level is None:
-        raise UsageError("this connection is in autocommit: a process would not wait for your commit")
-    connection.exec_driver_sql(text)
+    if driver.isolation_level is None if is_sqlite else _commits_by_itself(connection):
+        raise UsageError("this connection is in autocommit: a process would not wait for the commit")
+    if is_sqlite:
+        connection.exec_driver_sql(sqlite)
 
 
 def _commits_by_itself(connection: Connection) -> bool:

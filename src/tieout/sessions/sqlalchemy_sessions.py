@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tieout.errors import CommitUnknown, UsageError
 from tieout.sessions.failures import from_commit
-from tieout.sessions.sqlalchemy import AsyncSqlalchemyTransaction, SqlalchemyTransaction, begin_sqlite
+from tieout.sessions.sqlalchemy import AsyncSqlalchemyTransaction, SqlalchemyTransaction, begin_at_server
 from tieout.sessions.sqlalchemy_locks import free_with
 
 
@@ -50,9 +50,8 @@ class SessionTransaction:
         self._root = self._session.begin()
         self.tx.learn()
         connection = self.tx.connection()
-        if self.tx.dialect == "sqlite":
-            begin_sqlite(connection, "BEGIN IMMEDIATE")
-        elif self.tx.dialect == "mysql":
+        begin_at_server(connection, "BEGIN IMMEDIATE")
+        if self.tx.dialect == "mysql":
             free_with(connection)
         self._listen(connection.connection.driver_connection)
 
