@@ -203,7 +203,12 @@ async def test_of_two_at_the_same_time_one_wins(door, order):
         await user.until(inserted)
         return await order(user)
 
-    won, lost = await asyncio.gather(door.run(first), door.run(second), return_exceptions=True)
+    async def later():
+        # Where there is one writer, a transaction that began first would keep the other from beginning.
+        await asyncio.to_thread(inserted.wait, 10)
+        return await door.run(second)
+
+    won, lost = await asyncio.gather(door.run(first), later(), return_exceptions=True)
     assert won == "first"
     assert isinstance(lost, AlreadyStarted), lost
     assert await door.users() == ["after", "before"]
