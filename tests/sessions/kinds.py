@@ -349,29 +349,34 @@ class Django(Blocking):
             connection.close()
 
 
-KINDS: tuple[Kind, ...] = (
+FEW: tuple[Kind, ...] = (
     Asyncpg(),
-    AsyncpgPool(),
     AsyncPsycopg(),
     Psycopg(),
     Alchemy("asyncpg", "postgres", "session"),
-    Alchemy("asyncpg", "postgres", "connection"),
-    Alchemy("psycopg_async", "postgres", "session"),
-    BlockingAlchemy("psycopg", "postgres", "session"),
     BlockingAlchemy("psycopg", "postgres", "connection"),
     Django("postgres"),
     Sqlite3(),
     Alchemy("aiosqlite", "sqlite", "session"),
-    Alchemy("aiosqlite", "sqlite", "connection"),
     BlockingAlchemy("pysqlite", "sqlite", "session"),
-    BlockingAlchemy("pysqlite", "sqlite", "connection"),
-    Django("sqlite"),
     PyMySql(),
     Alchemy("asyncmy", "mysql", "session"),
+    Django("mysql"),
+)
+"""Each library, once on each database where it is special."""
+
+KINDS: tuple[Kind, ...] = (
+    *FEW,
+    AsyncpgPool(),
+    Alchemy("asyncpg", "postgres", "connection"),
+    Alchemy("psycopg_async", "postgres", "session"),
+    BlockingAlchemy("psycopg", "postgres", "session"),
+    Alchemy("aiosqlite", "sqlite", "connection"),
+    BlockingAlchemy("pysqlite", "sqlite", "connection"),
+    Django("sqlite"),
     Alchemy("asyncmy", "mysql", "connection"),
     BlockingAlchemy("pymysql", "mysql", "session"),
     BlockingAlchemy("pymysql", "mysql", "connection"),
-    Django("mysql"),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from tests.sessions.kinds import Asyncpg, AsyncPsycopg, Django, Kind, Psycopg, PyMySql, Sqlite3, driver_url
+from tests.sessions.kinds import Asyncpg, AsyncPsycopg, Kind, Psycopg, PyMySql, Sqlite3, driver_url
 from tieout.contracts import Transaction
 from tieout.database import connect
 from tieout.sessions import SessionDatabase, in_sessions, join
@@ -17,8 +17,8 @@ from tieout.testing.database_rules import CountingRules, ErrorRules, Transaction
 from tieout.testing.database_site import Site
 from tieout.testing.database_suite import DatabaseSuite, ValueRules
 
-DRIVERS = {"aiosqlite": "sqlite", "asyncpg": "postgres", "psycopg_async": "postgres", "asyncmy": "mysql"}
-KINDS = (Asyncpg(), AsyncPsycopg(), Psycopg(), Sqlite3(), PyMySql(), Django("postgres", "postgres-suite"))
+DRIVERS = {"aiosqlite": "sqlite", "asyncpg": "postgres", "asyncmy": "mysql"}
+KINDS = (Asyncpg(), AsyncPsycopg(), Psycopg(), Sqlite3(), PyMySql())
 
 
 class TestSessions(DatabaseSuite):
@@ -71,7 +71,5 @@ class TestJoined(TransactionRules, CountingRules, ErrorRules, ValueRules):
     """Transactions of users, as tieout's; one at a time."""
 
     @pytest.fixture(params=KINDS, ids=repr)
-    def site(self, request, urls, monkeypatch):
-        # Django refuses to block an event loop; here it is to.
-        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    def site(self, request, urls):
         return Site(lambda: JoinedDatabase(urls[f"{request.param.dialect}-suite"], request.param))

@@ -8,8 +8,10 @@ import threading
 import pytest
 
 from tests.process.shop import POINTS, Prize
-from tests.sessions.kinds import KINDS
+from tests.sessions.kinds import FEW, KINDS
 from tieout import AlreadyStarted, KeyRetired, ParamsChanged, Refused, UsageError
+
+on_few = pytest.mark.parametrize("kind", FEW, ids=repr)
 
 
 class UserError(Exception):
@@ -87,6 +89,7 @@ async def test_a_duplicate_that_is_caught_leaves_the_transaction_usable(door, or
     assert await door.points() == POINTS - 20
 
 
+@on_few
 async def test_the_same_request_twice_in_one_transaction_is_a_duplicate(door):
     """A transaction sees what it has started itself."""
 
@@ -100,6 +103,7 @@ async def test_the_same_request_twice_in_one_transaction_is_a_duplicate(door):
     assert (await door.count(), await door.points()) == (1, POINTS - 10)
 
 
+@on_few
 async def test_several_processes_join_one_transaction(door):
     """Each is started after the commit."""
 
@@ -112,6 +116,7 @@ async def test_several_processes_join_one_transaction(door):
     assert await door.points() == POINTS - 30
 
 
+@on_few
 async def test_changed_params_are_refused(door, order):
     """The same key with other params raises `ParamsChanged`, and the transaction stays usable."""
     await door.run(order)
@@ -126,6 +131,7 @@ async def test_changed_params_are_refused(door, order):
     assert await door.users() == ["after", "before", "later"]
 
 
+@on_few
 async def test_a_retired_key_is_refused(door, order):
     """A tombstone refuses its key in the user's transaction too."""
     process = await door.run(order)
@@ -141,6 +147,7 @@ async def test_a_retired_key_is_refused(door, order):
     await door.run(work)
 
 
+@on_few
 async def test_a_refusal_undoes_the_start_alone(door, shop, order):
     """A start step that says no leaves the user's transaction as it was, and the key free."""
     shop.will("deduct", Refused("not today"))
@@ -158,6 +165,7 @@ async def test_a_refusal_undoes_the_start_alone(door, shop, order):
     assert (await door.count(), await door.points()) == (1, POINTS - 20)
 
 
+@on_few
 async def test_a_repetition_whose_step_fails_is_a_duplicate_all_the_same(door, shop, order):
     """Whatever the repeated attempt raised, the process that is there decides."""
     first = await door.run(order)
@@ -215,6 +223,7 @@ async def test_of_two_at_the_same_time_one_wins(door, order):
     assert (await door.count(), await door.points()) == (1, POINTS - 20)
 
 
+@on_few
 async def test_ten_at_the_same_time_start_one_process(door, order):
     """Of many transactions with one key one commits, and all others are told of its process."""
     got = await asyncio.gather(*(door.run(order) for _ in range(10)), return_exceptions=True)
@@ -224,6 +233,7 @@ async def test_ten_at_the_same_time_start_one_process(door, order):
     assert (await door.count(), await door.points()) == (1, POINTS - 20)
 
 
+@on_few
 async def test_the_sweep_finds_what_nobody_began(door, kind, shop, order):
     """With neither hook nor nudge the process is due like any other."""
     process = await door.run(order)
