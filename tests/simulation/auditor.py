@@ -250,6 +250,10 @@ class Auditor:
         identities = {claim.code for claim in claims if claim.kind == "succeeded"} if "code" in compared else set()
         return len({claim.kind for claim in claims}) > 1 or len(identities) > 1
 
+    def _overruled(self, key: str, claims: list[Claim]) -> bool:
+        """Whether a person settled what the downstream said otherwise: a decision is a claim like any other."""
+        return key in self.settled and any(claim.kind != self.settled[key] for claim in claims)
+
     def conflicts_are_told(self) -> Iterator[str]:
         """I4: one alarm, with both claims, for each call whose claims contradicted each other, and no other alarm."""
         told = Counter(alarm.about for alarm in self.evidence.alarms if alarm.kind == "conflict")
@@ -257,7 +261,7 @@ class Auditor:
             heard = [claim for claim in claims if claim.heard]
             if self._contradict(key, heard) and key not in told:
                 yield f"I4: {key} was claimed {_spelled(heard)} and nobody was told"
-            if not self._contradict(key, claims) and key in told:
+            if not self._contradict(key, claims) and not self._overruled(key, claims) and key in told:
                 yield f"I4: an alarm about {key}, of which all agree: {_spelled(claims)}"
         for key, count in told.items():
             if count > 1:
