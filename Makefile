@@ -9,7 +9,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAMP := .venv/.ready
 BENCH ?= redeem
-SCHEDULES ?= 100000
+# What `tieout prove` is given.
+ARGS ?=
 # PYTHON is found at set-up: python3.11 where there is one, else a newer python3. Name another with `make setup PYTHON=...`.
 PYTHON ?=
 
@@ -19,7 +20,7 @@ help:
 	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
 	@echo 'make test              the gate, then every suite; installs PostgreSQL and MariaDB when missing'
 	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'
-	@echo 'make prove             $(SCHEDULES) simulated schedules'
+	@echo 'make prove             every kind of proof, and one table of them: ARGS="--small", ARGS="kill --seed 7"'
 	@echo 'make docs              the documentation, into site/'
 
 setup: $(STAMP)
@@ -51,7 +52,8 @@ bench: setup
 	@$(BIN)/python -m bench.$(BENCH)
 
 prove: setup
-	@$(BIN)/python -m tests.simulation.prove --schedules $(SCHEDULES)
+	@bash scripts/servers.sh
+	@$(BIN)/tieout prove $(ARGS)
 
 docs: setup
 	@$(BIN)/zensical build --clean --strict

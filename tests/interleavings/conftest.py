@@ -7,31 +7,22 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.interleavings.arena import Arena
-from tests.servers import mariadb, postgres
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgres import Postgres
+from tests.interleavings.databases import SERVERS, a_database
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    yield from a_database(Postgres(**postgres.FAST, deadlock_timeout="20ms"))
+    with a_database("postgres") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def mysql_url() -> Iterator[str]:
-    yield from a_database(MariaDB(**mariadb.FAST))
+    with a_database("mysql") as url:
+        yield url
 
 
-def a_database(server: Postgres | MariaDB) -> Iterator[str]:
-    """The URL of an empty database on a server of its own."""
-    try:
-        server.create()
-        yield server.url(server.database())
-    finally:
-        server.remove()
-
-
-@pytest.fixture(params=["postgres", "mysql"])
+@pytest.fixture(params=[*SERVERS])
 async def arena(request: pytest.FixtureRequest) -> AsyncIterator[Arena]:
     """Two nodes on each kind of server."""
     arena = Arena(request.getfixturevalue(f"{request.param}_url"))

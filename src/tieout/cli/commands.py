@@ -11,7 +11,7 @@ from importlib.metadata import version
 import cyclopts
 import msgspec
 
-from tieout.cli import alarm, demo, doctor, exits, machine, migrate, process, settling, worker
+from tieout.cli import alarm, demo, doctor, exits, machine, migrate, process, prove, settling, worker
 from tieout.cli.installed import show_versions
 from tieout.errors import TieoutError, UsageError
 
@@ -32,6 +32,7 @@ root.command(process.commands)
 root.command(alarm.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)
+root.command(prove.prove)
 root.command(show_versions, name="version")
 
 

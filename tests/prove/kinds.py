@@ -1,0 +1,59 @@
+"""The kinds of proof: each a folder of tests/ that has a `prove.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Kind(NamedTuple):
+    """One kind of proof: its folder, what it is called, and what it does."""
+
+    name: str
+    title: str
+    does: str
+
+    @property
+    def is_there(self) -> bool:
+        return (ROOT / "tests" / self.name / "prove.py").exists()
+
+
+KINDS = (
+    Kind(
+        "simulation",
+        "Simulation",
+        "The real engine in virtual time: nodes crash and freeze, the database deadlocks, loses its answers and fails "
+        "over, downstreams lie. An auditor that knows nothing of the engine compares both sides. Each schedule is one "
+        "seed.",
+    ),
+    Kind(
+        "interleavings",
+        "Interleavings",
+        "Two actors on a real server, and every order in which their statements can come.",
+    ),
+    Kind(
+        "kill",
+        "Kill",
+        "A process is killed with SIGKILL before and after every statement, commit and call; so is the process that "
+        "recovers from that, again at every point.",
+    ),
+    Kind("proxy", "Network", "A proxy cuts, delays and swallows what the database or a downstream answers."),
+    Kind("ha", "Failover", "A primary and its standby: killed, frozen, promoted and thawed under load."),
+    Kind("disk", "Disk", "Power lost at every write, full disks, and an fsync that fails."),
+    Kind("clock", "Clocks", "Nodes whose clocks are wrong, or jump."),
+    Kind("conflicts", "Conflicts", "Answers that contradict each other: each is told to a person, once."),
+    Kind(
+        "mutants",
+        "Mutants",
+        "The engine with one guard taken out at a time: the test that is named for the guard has to notice.",
+    ),
+)
+
+
+def all_kinds() -> list[Kind]:
+    """Those above, and behind them every other folder that has a `prove.py`."""
+    named = {kind.name for kind in KINDS}
+    there = {path.parent.name for path in (ROOT / "tests").glob("*/prove.py")}
+    return [*KINDS, *(Kind(name, name.capitalize(), "") for name in sorted(there - named))]
