@@ -30,7 +30,19 @@ LINTERS = {
     "layers": ["lint-imports"],
 }
 FAST = ("tidy", "unit")
-SLOW = ("process", "simulation", "demo", "database", "interleavings", "cli", "once", "sessions", "examples")
+SLOW = (
+    "process",
+    "simulation",
+    "demo",
+    "database",
+    "interleavings",
+    "cli",
+    "once",
+    "sessions",
+    "examples",
+    "coordination",
+    "mirror",
+)
 BESIDE = 2
 """Suites that run at a time: those of servers and of the demo wait more than they compute."""
 

@@ -1,0 +1,41 @@
+-- name: add_lease
+INSERT INTO tieout_lease (name, holder, fence, until)
+VALUES (:name, '', 0, 0)
+ON CONFLICT DO NOTHING
+
+-- name: take_lease
+UPDATE tieout_lease
+SET holder = :holder, fence = fence + 1, until = {now} + :ttl
+WHERE name = :name AND until < {now}
+
+-- name: read_lease
+SELECT holder, fence, until, {now} AS now
+FROM tieout_lease
+WHERE name = :name
+
+-- name: renew_lease
+UPDATE tieout_lease
+SET until = {now} + :ttl
+WHERE name = :name AND fence = :fence
+
+-- name: release_lease
+UPDATE tieout_lease
+SET until = 0
+WHERE name = :name AND fence = :fence
+
+-- name: add_budget
+INSERT INTO tieout_budget (name, next_at)
+VALUES (:name, 0)
+ON CONFLICT DO NOTHING
+
+-- One more than the microseconds to wait, so that no wait at all is told from no row.
+-- name: take_token
+UPDATE tieout_budget
+SET next_at = CASE WHEN next_at > {now} THEN next_at ELSE {now} END + :interval
+WHERE name = :name AND next_at <= {now} + :patience
+RETURNING CASE WHEN next_at - :interval > {now} THEN next_at - :interval - {now} + 1 ELSE 1 END AS granted
+
+-- name: close_budget
+UPDATE tieout_budget
+SET next_at = {now} + :pause
+WHERE name = :name AND next_at < {now} + :pause

@@ -1,0 +1,11 @@
+CREATE TABLE tieout_lease (
+    name BLOB NOT NULL PRIMARY KEY,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tieout_budget (
+    name BLOB NOT NULL PRIMARY KEY,
+    next_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,212 @@
+"""Packed rows: the cells of one item in one short row of bytes, and many rows as columns to compute on.
+
+A row is `base`, a bit for each slot of the ring that is known, and an array for each field; behind that stand the
+times of cells that were observed apart from their group (see `rules.py`). A slot holds the one position p with
+base <= p < base + ring; what was written before `base` is over. So a row needs no writing when time goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.errors import SchemaMismatch
+from tieout.mirror.axis import Axis
+from tieout.mirror.fields import Field
+
+Bools: TypeAlias = NDArray[np.bool_]
+Ints: TypeAlias = NDArray[np.int64]
+
+NEVER = -(1 << 62)
+"""Before every time, in microseconds: the interval of a cell that was not observed apart from its group."""
+
+APART = np.dtype([("slot", "<u2"), ("start", "<i8"), ("took", "<u4")])
+"""A cell's own time, behind the row: when its observation began (microseconds), and how long it took (milliseconds)."""
+
+LONGEST_TOOK = (1 << 32) - 1
+"""Milliseconds that an observation may have taken: 49 days, older than any cell's time that it is compared with."""
+
+
+class Cells:
+    """Cells of n items as columns: arrays of shape (n, ring), one for each field, and what is known of each cell.
+
+    `start` and `end` are the times of cells that were observed apart from their group, in the server's microseconds;
+    `NEVER` elsewhere.
+    """
+
+    def __init__(self, base: Ints, known: Bools, values: dict[str, NDArray[Any]], start: Ints, end: Ints) -> None:
+        self.base = base
+        self.known = known
+        self.values = values
+        self.start = start
+        self.end = end
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def roll(self, first: int) -> None:
+        """Forget what is before `first`, and make room for as many cells behind the last."""
+        gone = positions(self.base, self.known.shape[1]) < first
+        self.known &= ~gone
+        self.start[gone] = NEVER
+        self.end[gone] = NEVER
+        np.maximum(self.base, first, out=self.base)
+
+    def differ(self, other: Cells) -> Bools:
+        """Which cells differ in what is known of them, or in any field where both are known."""
+        differs: Bools = np.zeros(self.known.shape, dtype=np.bool_)
+        for name, values in self.values.items():
+            differs |= values != other.values[name]
+        differs &= self.known & other.known
+        differs |= self.known != other.known
+        return differs
+
+
+class Layout:
+    """How the rows of one mirror are packed: its axis, and its fields in the order of their names."""
+
+    def __init__(self, axis: Axis, fields: Mapping[str, Field]) -> None:
+        self.axis = axis
+        self.ring = axis.ring
+        self.fields = dict(sorted(fields.items()))
+        self._bytes = (self.ring + 7) // 8
+        self._row = np.dtype(
+            [
+                ("base", "<i4"),
+                ("known", "u1", (self._bytes,)),
+                *((name, *self._column(field)) for name, field in self.fields.items()),
+            ]
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of a row none of whose cells was observed apart."""
+        return self._row.itemsize
+
+    def empty(self, count: int, first: int) -> Cells:
+        """`count` items of which nothing is known."""
+        shape = (count, self.ring)
+        values = {name: np.zeros(shape, dtype=field.stored) for name, field in self.fields.items()}
+        never = np.full(shape, NEVER, dtype=np.int64)
+        return Cells(np.full(count, first, dtype=np.int64), np.zeros(shape, np.bool_), values, never, never.copy())
+
+    def unpack(self, rows: Sequence[bytes]) -> Cells:
+        """Rows as columns; raise `SchemaMismatch` when one cannot be of this mirror."""
+        size = self.size
+        short = [row for row in rows if len(row) < size or (len(row) - size) % APART.itemsize]
+        if short:
+            raise SchemaMismatch(
+                f"a row of {len(short[0])} bytes is not of this mirror: its fields or axis were others"
+            )
+        packed = np.frombuffer(b"".join(row[:size] for row in rows), dtype=self._row)
+        cells = self.empty(len(rows), 0)
+        cells.base[:] = packed["base"]
+        cells.known[:] = self._flags(packed["known"])
+        for name, field in self.fields.items():
+            cells.values[name][:] = self._flags(packed[name]) if field.kind == "flag" else packed[name]
+        for at, row in enumerate(rows):
+            if len(row) > size:
+                apart = np.frombuffer(row, dtype=APART, offset=size)
+                cells.start[at, apart["slot"]] = apart["start"]
+                cells.end[at, apart["slot"]] = apart["start"] + apart["took"].astype(np.int64) * 1_000
+        return cells
+
+    def pack(self, cells: Cells) -> list[bytes]:
+        """Columns as rows, in their order."""
+        packed = np.zeros(len(cells), dtype=self._row)
+        packed["base"] = cells.base
+        packed["known"] = np.packbits(cells.known, axis=1, bitorder="little")
+        for name, field in self.fields.items():
+            values = cells.values[name]
+            packed[name] = np.packbits(values, axis=1, bitorder="little") if field.kind == "flag" else values
+        whole, size = packed.tobytes(), self.size
+        rows = [whole[at : at + size] for at in range(0, len(whole), size)]
+        apart = cells.start != NEVER
+        for at in np.flatnonzero(apart.any(axis=1)):
+            slots = np.flatnonzero(apart[at])
+            times = np.zeros(len(slots), dtype=APART)
+            times["slot"] = slots
+            times["start"] = cells.start[at, slots]
+            times["took"] = _took(cells.start[at, slots], cells.end[at, slots])
+            rows[at] += times.tobytes()
+        return rows
+
+    def _column(self, field: Field) -> tuple[Any, ...]:
+        return ("u1", (self._bytes,)) if field.kind == "flag" else (field.stored, (self.ring,))
+
+    def _flags(self, packed: NDArray[Any]) -> Bools:
+        return np.unpackbits(packed, axis=1, count=self.ring, bitorder="little").astype(np.bool_)
+
+
+class Checks:
+    """When each cell of n groups was last asked for together with all of its group: arrays of shape (n, ring)."""
+
+    def __init__(self, base: Ints, start: Ints, end: Ints) -> None:
+        self.base = base
+        self.start = start
+        self.end = end
+
+    @classmethod
+    def empty(cls, count: int, ring: int, first: int) -> Checks:
+        """Groups that were never asked for."""
+        never = np.full((count, ring), NEVER, dtype=np.int64)
+        return cls(np.full(count, first, dtype=np.int64), never, never.copy())
+
+    @classmethod
+    def unpack(cls, rows: Sequence[bytes], ring: int) -> Checks:
+        """What `pack` made; raise `SchemaMismatch` when it made something else."""
+        kind = _checks_row(ring)
+        if any(len(row) != kind.itemsize for row in rows):
+            raise SchemaMismatch("the check times of a group were packed for another axis")
+        packed = np.frombuffer(b"".join(rows), dtype=kind)
+        start, took = packed["start"].astype(np.int64), packed["took"].astype(np.int64) * 1_000
+        return cls(packed["base"].astype(np.int64), start, np.where(start == NEVER, NEVER, start + took))
+
+    def pack(self) -> list[bytes]:
+        """One row of bytes for each group."""
+        kind = _checks_row(self.start.shape[1])
+        packed = np.zeros(len(self.base), dtype=kind)
+        packed["base"] = self.base
+        packed["start"] = self.start
+        packed["took"] = np.where(self.start == NEVER, 0, _took(self.start, self.end))
+        whole, size = packed.tobytes(), kind.itemsize
+        return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+    def roll(self, first: int) -> None:
+        """Forget the times of what is before `first`."""
+        gone = positions(self.base, self.start.shape[1]) < first
+        self.start[gone] = NEVER
+        self.end[gone] = NEVER
+        np.maximum(self.base, first, out=self.base)
+
+
+def positions(base: Ints, ring: int) -> Ints:
+    """The position that stands in each slot of rings with these bases: an array of shape (n, ring)."""
+    slot = np.arange(ring, dtype=np.int64)
+    at = base[:, None]
+    return at + ((slot - at) & (ring - 1))
+
+
+def bitmap(cells: Bools) -> list[bytes]:
+    """A row of bytes for each row of truth values, the first in the lowest bit."""
+    packed = np.packbits(cells, axis=1, bitorder="little")
+    return [row.tobytes() for row in packed]
+
+
+def from_bitmap(rows: Iterable[bytes], ring: int) -> Bools:
+    """What `bitmap` made."""
+    packed = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, (ring + 7) // 8)
+    return np.unpackbits(packed, axis=1, count=ring, bitorder="little").astype(np.bool_)
+
+
+def _checks_row(ring: int) -> np.dtype[Any]:
+    return np.dtype([("base", "<i4"), ("start", "<i8", (ring,)), ("took", "<u4", (ring,))])
+
+
+def _took(start: Ints, end: Ints) -> Ints:
+    """Whole milliseconds, rounded up: an interval that is too long orders less, and never wrongly."""
+    took: Ints = np.minimum(-((start - end) // 1_000), LONGEST_TOOK)
+    return took

@@ -1,0 +1,118 @@
+"""What an observation means for the cells that are kept: decisions without effects, on many cells at a time.
+
+Times are the database server's, in microseconds. An observation holds for some moment of an interval: a pull from its
+start to its end, a push from the time of its event, less the clocks' skew, to its receipt. Of two disjoint intervals
+one is newer. Overlapping ones cannot be ordered: where they say different things, the cell is suspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.mirror.calendar import NEVER, Bools, Cells, Checks, Ints
+from tieout.mirror.fields import Field
+
+VANISHED_SHARE = 0.75
+"""Share of a supplier's groups that may vanish from its catalogue at once; of more, a person decides."""
+
+VANISHED = 1_000
+"""Groups of a supplier that may vanish at once, whatever their share."""
+
+SMALL = 4
+"""Groups of which all may vanish at once: a share of so few says nothing."""
+
+
+class Sighting(NamedTuple):
+    """What one observation says of the cells of n items: arrays of shape (n, ring); times of shape (n,).
+
+    `seen` are the cells that it speaks of; those of them that are not `present` are absent: closed, for the answer was
+    complete. `whole` tells that it speaks of whole groups, so that their check times can stand for its own.
+    """
+
+    seen: Bools
+    present: Bools
+    values: Mapping[str, NDArray[Any]]
+    start: Ints
+    end: Ints
+    whole: bool
+
+
+class Merged(NamedTuple):
+    """What a sighting did: cells that changed, cells that became suspect, and items whose rows have to be written."""
+
+    changed: Bools
+    suspect: Bools
+    written: Bools
+
+
+def merge(fields: Mapping[str, Field], kept: Cells, checks: Checks, group: Ints, sighting: Sighting) -> Merged:
+    """Take into `kept` what a sighting says that is newer; item i is of the group `group[i]` in `checks`.
+
+    The newer interval wins. Of overlapping ones the one that began later is kept, and where they differ the cell is
+    suspect. `checks` is not changed; see `note_check`.
+    """
+    start, end = sighting.start[:, None], sighting.end[:, None]
+    kept_start, kept_end = times(kept, checks, group)
+    newer, older = start > kept_end, end < kept_start
+    becomes = _becomes(fields, kept, sighting)
+    differs = ~kept.known
+    for name, values in becomes.items():
+        differs |= values != kept.values[name]
+    differs &= sighting.seen
+    takes = sighting.seen & ~older & (newer | (start > kept_start))
+    changed: Bools = takes & differs
+    suspect = differs & kept.known & ~newer & ~older
+    for name, values in becomes.items():
+        kept.values[name][changed] = values[changed]
+    kept.known |= takes
+    restamped = _restamp(kept, takes, sighting)
+    return Merged(changed, suspect, changed.any(axis=1) | restamped)
+
+
+def note_check(checks: Checks, window: Bools, start: Ints, end: Ints) -> None:
+    """Note that whole groups were asked for the cells of `window` from `start` to `end`; an older check is no news."""
+    newer = window & (start[:, None] > checks.start)
+    checks.start[newer] = np.broadcast_to(start[:, None], newer.shape)[newer]
+    checks.end[newer] = np.broadcast_to(end[:, None], newer.shape)[newer]
+
+
+def times(kept: Cells, checks: Checks, group: Ints) -> tuple[Ints, Ints]:
+    """The interval in which each cell was observed last: its own, or that of its group, whichever began later."""
+    of_group = checks.start[group]
+    own = kept.start > of_group
+    return np.where(own, kept.start, of_group), np.where(own, kept.end, checks.end[group])
+
+
+def is_mass_drop(groups: int, vanished: int, share: float = VANISHED_SHARE, most: int = VANISHED) -> bool:
+    """Whether so many groups of a catalogue have vanished at once that it is more likely wrong than true."""
+    return groups > SMALL and (vanished > most or vanished > share * groups)
+
+
+def _becomes(fields: Mapping[str, Field], kept: Cells, sighting: Sighting) -> dict[str, NDArray[Any]]:
+    """What each field of each seen cell would be: as seen, or what absence makes of what it was."""
+    becomes = {}
+    for name, field in fields.items():
+        absent = kept.values[name] if field.absent is None else np.asarray(field.absent, kept.values[name].dtype)
+        becomes[name] = np.where(sighting.present, sighting.values[name], absent)
+    return becomes
+
+
+def _restamp(kept: Cells, takes: Bools, sighting: Sighting) -> Bools:
+    """Set the own times of cells that were taken; which items' rows that changes.
+
+    Cells of whole groups need none: the group's check time says it, and what they had is dropped.
+    """
+    if sighting.whole:
+        stamped = takes & (kept.start != NEVER)
+        kept.start[stamped] = NEVER
+        kept.end[stamped] = NEVER
+    else:
+        stamped = takes
+        kept.start[takes] = np.broadcast_to(sighting.start[:, None], takes.shape)[takes]
+        kept.end[takes] = np.broadcast_to(sighting.end[:, None], takes.shape)[takes]
+    restamped: Bools = stamped.any(axis=1)
+    return restamped
