@@ -33,6 +33,7 @@ FAST = ("tidy", "unit")
 SLOW = (
     "process",
     "simulation",
+    "kill",
     "demo",
     "database",
     "interleavings",

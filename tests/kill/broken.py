@@ -34,7 +34,7 @@ def apart() -> None:
         finally:
             self.world.run_step = given
 
-    Moving._run_next = run  # noqa: SLF001
+    Moving._run_next = run  # noqa: SLF001 - as above
 
 
 def alone(tx: Any) -> Any:
@@ -74,7 +74,7 @@ def unkept() -> None:
     async def recall(self: Calls, process: bytes, over: float, name: str, look_up: Any) -> Any:
         return await look_up()
 
-    Calls._recall = recall  # noqa: SLF001
+    Calls._recall = recall  # noqa: SLF001 - the mutation is about what stands inside
 
 
 BREAKS = {
