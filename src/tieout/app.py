@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from random import Random
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from tieout.alarm.engine import Alarms
 from tieout.alarm.store import AlarmStore
@@ -43,6 +43,11 @@ from tieout.process.view import ProcessView, view
 from tieout.process.world import World, run_natively
 from tieout.sessions import Joined, SessionDatabase, in_sessions, join, run_in_session
 from tieout.worker import Limits, Worker
+
+if TYPE_CHECKING:
+    from tieout.mirror.axis import Axis
+    from tieout.mirror.mirror import Mirror
+    from tieout.mirror.schedule import Policy
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
@@ -124,6 +129,7 @@ class App:
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
         self._scopes: set[str] = set()
+        self._mirrors: dict[str, Mirror] = {}
         self._worker: Worker | None = None
         self._pid = 0
         self._waiters: dict[bytes, set[asyncio.Future[Record]]] = {}
@@ -165,6 +171,26 @@ class App:
             engine = OnceEngine(HeldDatabase(self.database), engine.store, engine.clock, engine.chance)
         return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules())
 
+    def mirror(
+        self, name: str, *, axis: Axis, fields: dict[str, Any], policy: Policy, half_life: float | str = "1d"
+    ) -> Mirror:
+        """A local copy of suppliers' data: add suppliers to it, then read it. Needs the extra `mirror`.
+
+        `half_life` is after how long half of the values are expected to have changed: it only sets `p_true`.
+        Raise `DefinitionError` for fields or a policy that cannot work.
+        """
+        from tieout.mirror.mirror import Mirror, mirror_world
+
+        if self.is_blocking:
+            raise UsageError("a mirror follows its suppliers on an event loop: use tieout.App")
+        if name in self._mirrors:
+            raise DefinitionError(f"two mirrors are named {name!r}")
+        world = self.engine.world
+        theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
+        mirror = Mirror(theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps)
+        self._mirrors[name] = mirror
+        return mirror
+
     def _new_scope(self, scope: str) -> str:
         if check_scope(scope) in self._scopes:
             raise DefinitionError(f"two handlers have the scope {scope!r}")
@@ -177,6 +203,8 @@ class App:
             await (migrate(self._native) if self.migrates else check(self._native))
             if isinstance(self.database, SessionDatabase):
                 await self.database.check_same()
+            for mirror in self._mirrors.values():
+                await mirror.open()
         except BaseException:
             await self.database.close()
             raise
@@ -184,6 +212,8 @@ class App:
         self._worker = self._new_worker()
         if self.sweeps:
             self._worker.start()
+            for mirror in self._mirrors.values():
+                mirror.follow()
         return self
 
     async def __aexit__(
@@ -194,6 +224,7 @@ class App:
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
         worker, self._worker = self._worker, None
+        await asyncio.gather(*(mirror.close() for mirror in self._mirrors.values()))
         if worker is not None:
             await worker.drain()
         if isinstance(self._caller, LoopCaller):

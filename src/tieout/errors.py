@@ -19,6 +19,7 @@
     │   ├── AlreadyStarted              raised by a joined start: this request was started before; roll back
     │   ├── KeyInFlight                 a request with this key is at work: retry later, with the same key
     │   ├── UnknownProcess              no process has this id
+    │   ├── UnknownItem                 no supplier of this mirror has this item
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
@@ -180,6 +181,12 @@ class UnknownProcess(RequestError):
     """No process has this id."""
 
     code = "unknown-process"
+
+
+class UnknownItem(RequestError):
+    """No supplier of this mirror has this item, or the mirror has no such supplier."""
+
+    code = "unknown-item"
 
 
 class UnknownAlarm(RequestError):

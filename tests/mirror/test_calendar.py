@@ -120,7 +120,7 @@ def test_bitmaps(cells):
         np.testing.assert_array_equal(from_bitmap(rows, cells.shape[1]), cells)
 
 
-@given(st.integers(1, 511))
+@given(st.integers(1, 1_023))
 def test_a_ring_holds_the_day_of_departure(count):
     """The ring of an axis has a slot for every night and for the day behind the last."""
     axis = days(count)

@@ -16,6 +16,7 @@ SEVERITY: dict[str, Severity] = {
     "unknown-state": "serious",
     "deadline": "serious",
     "step-failing": "serious",
+    "mass-drop": "serious",
     "unfit-answer": "warning",
     "unknown-call": "warning",
 }

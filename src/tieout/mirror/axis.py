@@ -15,7 +15,7 @@ import msgspec
 from tieout.config import microseconds
 from tieout.errors import DefinitionError
 
-LONGEST = 512
+LONGEST = 1_024
 """Most cells of one item: more would make rows that are mostly copied, not read."""
 
 SHORTEST_SLOT = 1_000_000

@@ -47,22 +47,19 @@ class Cells:
     def __len__(self) -> int:
         return len(self.base)
 
-    def roll(self, first: int) -> None:
-        """Forget what is before `first`, and make room for as many cells behind the last."""
-        gone = positions(self.base, self.known.shape[1]) < first
+    def roll(self, first: int | Ints) -> None:
+        """Forget what is before `first`, of each item or of all, and make room for as many cells behind the last."""
+        first = np.broadcast_to(first, self.base.shape)
+        gone = positions(self.base, self.known.shape[1]) < first[:, None]
         self.known &= ~gone
         self.start[gone] = NEVER
         self.end[gone] = NEVER
         np.maximum(self.base, first, out=self.base)
 
-    def differ(self, other: Cells) -> Bools:
-        """Which cells differ in what is known of them, or in any field where both are known."""
-        differs: Bools = np.zeros(self.known.shape, dtype=np.bool_)
-        for name, values in self.values.items():
-            differs |= values != other.values[name]
-        differs &= self.known & other.known
-        differs |= self.known != other.known
-        return differs
+    def pick(self, items: Bools) -> Cells:
+        """Some of the items."""
+        values = {name: values[items] for name, values in self.values.items()}
+        return Cells(self.base[items], self.known[items], values, self.start[items], self.end[items])
 
 
 class Layout:
@@ -80,6 +77,12 @@ class Layout:
                 *((name, *self._column(field)) for name, field in self.fields.items()),
             ]
         )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What two layouts that pack rows alike have in common."""
+        columns = {name: [field.kind, field.stored] for name, field in self.fields.items()}
+        return {"ring": self.ring, "axis": self.axis.kind, "every": self.axis.every, "fields": columns}
 
     @property
     def size(self) -> int:
@@ -155,6 +158,14 @@ class Checks:
         never = np.full((count, ring), NEVER, dtype=np.int64)
         return cls(np.full(count, first, dtype=np.int64), never, never.copy())
 
+    def pick(self, groups: Ints) -> Checks:
+        """Some of the groups, as a copy."""
+        return Checks(self.base[groups], self.start[groups], self.end[groups])
+
+    def put(self, groups: Ints, checks: Checks) -> None:
+        """Put back what `pick` took."""
+        self.base[groups], self.start[groups], self.end[groups] = checks.base, checks.start, checks.end
+
     @classmethod
     def unpack(cls, rows: Sequence[bytes], ring: int) -> Checks:
         """What `pack` made; raise `SchemaMismatch` when it made something else."""
@@ -175,9 +186,10 @@ class Checks:
         whole, size = packed.tobytes(), kind.itemsize
         return [whole[at : at + size] for at in range(0, len(whole), size)]
 
-    def roll(self, first: int) -> None:
-        """Forget the times of what is before `first`."""
-        gone = positions(self.base, self.start.shape[1]) < first
+    def roll(self, first: int | Ints) -> None:
+        """Forget the times of what is before `first`, of each group or of all."""
+        first = np.broadcast_to(first, self.base.shape)
+        gone = positions(self.base, self.start.shape[1]) < first[:, None]
         self.start[gone] = NEVER
         self.end[gone] = NEVER
         np.maximum(self.base, first, out=self.base)

@@ -1,0 +1,98 @@
+"""Answers of suppliers as arrays: checked whole, so that a garbled one changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.errors import InvalidParams
+from tieout.identity import canonical_json, encode_json
+from tieout.mirror.calendar import Bools, Layout
+from tieout.mirror.fields import Field
+
+MOST_WORDS = (1 << 16) - 1
+"""Different values of the dictionary fields of one supplier: what a cell's two bytes can name."""
+
+
+class Garbled(Exception):
+    """An answer that does not fit its question or its fields; nothing of it is used."""
+
+
+class Words:
+    """The values of a supplier's dictionary fields, each named by a number; 0 names none."""
+
+    def __init__(self, known: Mapping[int, str]) -> None:
+        self._numbers = {text: number for number, text in known.items()}
+        self.added: dict[int, str] = {}
+
+    def number(self, value: Any) -> int:
+        """The number of a value, a new one if it has none yet; raise `Garbled` when it cannot be stored."""
+        try:
+            encode_json(value)
+            text = canonical_json(value)
+        except InvalidParams as error:
+            raise Garbled(f"{value!r:.100} cannot be stored as JSON") from error
+        number = self._numbers.get(text)
+        if number is None:
+            number = len(self._numbers) + 1
+            if number > MOST_WORDS:
+                raise Garbled(f"more than {MOST_WORDS} different values: this is no field for a dictionary")
+            self._numbers[text] = number
+            self.added[number] = text
+        return number
+
+
+class Answer:
+    """The cells of an answer: arrays of shape (items, cells), in the order of `items`."""
+
+    def __init__(self, items: Sequence[str], present: Bools, values: dict[str, NDArray[Any]]) -> None:
+        self.items = items
+        self.present = present
+        self.values = values
+
+
+def read_answer(layout: Layout, words: Words, items: Mapping[str, Mapping[str, Sequence[Any]]], count: int) -> Answer:
+    """The cells of an answer to a query for `count` cells; raise `Garbled` unless all of it is sound.
+
+    A cell is present when all its fields are given; where one is None it is absent.
+    """
+    if not items:
+        raise Garbled("no items at all")
+    keys = list(items)
+    for key in keys:
+        wrong = items[key].keys() ^ layout.fields.keys()
+        if wrong:
+            raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
+    present: Bools = np.ones((len(keys), count), dtype=np.bool_)
+    values = {}
+    for name, field in layout.fields.items():
+        rows = [items[key][name] for key in keys]
+        if any(not isinstance(row, Sequence) or isinstance(row, (str, bytes)) or len(row) != count for row in rows):
+            raise Garbled(f"{name}: not a list of {count} values for each item")
+        values[name] = _column(name, field, words, rows, present)
+    return Answer(keys, present, values)
+
+
+def _column(name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:
+    """One field of all cells; those that have none are taken out of `present`."""
+    filler: bool | int = False if field.kind == "flag" else 0
+    if field.kind == "dictionary":
+        rows = [[None if value is None else words.number(value) for value in row] for row in rows]
+    kinds = set(map(type, chain.from_iterable(rows)))
+    if type(None) in kinds:
+        present &= np.array([[value is not None for value in row] for row in rows], dtype=np.bool_)
+        rows = [[filler if value is None else value for value in row] for row in rows]
+    if not kinds <= {type(filler), type(None)}:
+        raise Garbled(f"{name}: not all of its values are {'true or false' if filler is False else 'whole numbers'}")
+    try:
+        column = np.array(rows, dtype=np.int64)
+    except OverflowError as error:
+        raise Garbled(f"{name}: a value is far too large") from error
+    low, high = field.bounds
+    if column.size and (column.min() < low or column.max() > high):
+        raise Garbled(f"{name}: a value is not between {low} and {high}")
+    return column.astype(field.stored)

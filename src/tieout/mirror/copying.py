@@ -1,0 +1,76 @@
+"""The copy of one supplier as its only writer knows it: its groups and items, and when each cell was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from tieout.contracts import Transaction
+from tieout.mirror.answers import Words
+from tieout.mirror.axis import Axis
+from tieout.mirror.calendar import Checks, Ints, Layout
+from tieout.mirror.define import Terms, zone_of
+from tieout.mirror.store import GroupRow, ItemName, MirrorStore
+
+
+class DayEnd(NamedTuple):
+    """Where a group's day ends: its zone, and how long after midnight by the clock."""
+
+    zone: ZoneInfo
+    rollover: int
+
+
+class Copy:
+    """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here."""
+
+    def __init__(self, number: int, layout: Layout, terms: Terms) -> None:
+        self.number = number
+        self.layout = layout
+        self.terms = terms
+        self.groups: list[GroupRow] = []
+        self.items: dict[str, ItemName] = {}
+        self.names: dict[int, str] = {}
+        self.gone_groups: dict[str, GroupRow] = {}
+        self.gone_items: dict[str, ItemName] = {}
+        self.index: dict[str, int] = {}
+        self.checks = Checks.empty(0, layout.ring, 0)
+        self.words = Words({})
+        self._ends: list[DayEnd] = []
+
+    async def load(self, tx: Transaction, store: MirrorStore) -> None:
+        """Read all of it."""
+        groups, items = await store.groups(tx, self.number), await store.items(tx, self.number)
+        self.words = Words(await store.words(tx, self.number))
+        self.take(groups, items)
+
+    def take(self, groups: Iterable[GroupRow], items: Iterable[ItemName]) -> None:
+        """Know these groups and items, and no others."""
+        everything = list(groups)
+        self.groups = [group for group in everything if group.gone is None]
+        self.gone_groups = {group.name: group for group in everything if group.gone is not None}
+        self.index = {group.name: at for at, group in enumerate(self.groups)}
+        self.items, self.gone_items = {}, {}
+        for item in items:
+            (self.items if item.gone is None else self.gone_items)[item.name] = item
+        self.names = {item.n: name for name, item in self.items.items()}
+        self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
+        self._ends = [day_end(self.terms, group.zone, group.rollover) for group in self.groups]
+
+    def first(self, now: int, groups: Sequence[int] | None = None) -> Ints:
+        """The first open position of each group, or of some, at the server's time `now`."""
+        ends = self._ends if groups is None else [self._ends[at] for at in groups]
+        at = {end: first_open(self.layout.axis, now, end) for end in set(ends)}
+        return np.array([at[end] for end in ends], dtype=np.int64)
+
+
+def day_end(terms: Terms, zone: str | None, rollover: int | None) -> DayEnd:
+    """Where a group's day ends: as it says itself, or as at its supplier."""
+    return DayEnd(terms.zone if zone is None else zone_of(zone), terms.rollover if rollover is None else rollover)
+
+
+def first_open(axis: Axis, now: int, end: DayEnd) -> int:
+    """The first open position at the server's time `now`, in microseconds."""
+    return axis.first(now, end.zone, end.rollover)

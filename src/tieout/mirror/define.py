@@ -1,0 +1,167 @@
+"""What users write: suppliers, the shapes of their queries, their catalogues and answers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from tieout.config import duration, microseconds
+from tieout.coordination.budget import Rate, rate, shares
+from tieout.errors import DefinitionError
+
+CLASSES = ("order", "browse", "sync")
+"""Classes of queries, the most urgent first: each has its own share of a supplier's budget."""
+
+RESERVE: Mapping[str, float] = {"order": 0.1, "browse": 0.1}
+"""Shares of a supplier's budget kept for order checks and for browsing, unless its definition says otherwise."""
+
+Start: TypeAlias = date | datetime | None
+"""Where a window begins, as a supplier is told: a day, the moment of a slot, or nothing on an axis of one cell."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What a query is about, such as a hotel, with the keys of its items.
+
+    `zone` and `rollover` ("06:00" as a duration: "6h") say when its day ends, where that is not as at its supplier.
+    """
+
+    key: str
+    items: Sequence[str]
+    zone: str | None = None
+    rollover: float | str | None = None
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What a query returned: for each item its fields, each a list with one value for each cell of the window.
+
+    A cell whose fields are None is absent. From a `complete` answer, what is absent is closed; from another one it was
+    not observed, and nothing is known of it.
+    """
+
+    items: Mapping[str, Mapping[str, Sequence[Any]]]
+    complete: bool = True
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What one query can fetch: at most `max_cells` cells of one group; what it costs, in tokens."""
+
+    name: str
+    max_cells: int
+    cost: int = 1
+
+
+def shape(name: str, *, max_days: int | None = None, max_cells: int | None = None, cost: int = 1) -> Shape:
+    """A shape of query; `max_days` is another word for `max_cells` on an axis of days."""
+    most = max_days if max_cells is None else max_cells
+    if most is None or most < 1 or cost < 1:
+        raise DefinitionError(f"shape {name!r}: give max_days= or max_cells=, one at least")
+    return Shape(name, most, cost)
+
+
+class Supplier(Protocol):
+    """What a supplier's class has to have; `deps` is set to the App's when it is registered."""
+
+    shapes: Sequence[Shape]
+
+    def catalogue(self) -> AsyncIterator[Sequence[Group]]:
+        """All groups with their items, by page. When it raises, nothing is changed."""
+        ...
+
+    async def fetch(self, group: str, first: Any, count: int, /) -> Fetched:
+        """The cells of a group from `first` on. Raise `SlowDown` when the supplier asks for a pause."""
+        ...
+
+    async def check(self, item: str, first: Any, count: int, /) -> Mapping[str, Sequence[Any]] | None:
+        """The truth about some cells of an item, for an order; None when it cannot be had."""
+        ...
+
+
+class SlowDown(Exception):
+    """Raised by a supplier's methods: the supplier asks for a pause (HTTP 429); `after` is in seconds, if it said."""
+
+    def __init__(self, after: float | None = None) -> None:
+        super().__init__("the supplier asks for a pause")
+        self.after = after
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """On what terms a supplier is asked: in seconds, but `rollover`, `resting` and `window` in microseconds."""
+
+    name: str
+    limit: Rate
+    classes: dict[str, Rate]
+    concurrency: int
+    zone: ZoneInfo
+    rollover: int
+    timeout: float
+    order_patience: float
+    order_timeout: float
+    resting: int
+    window: int
+    catalogue_every: float
+
+
+def terms(
+    name: str,
+    limit: str,
+    *,
+    concurrency: int = 4,
+    reserve: Mapping[str, float] | None = None,
+    zone: str = "UTC",
+    rollover: float | str = 0,
+    timeout: float | str = 10,
+    order_patience: float | str = 0.3,
+    order_timeout: float | str = 3,
+    min_interval: float | str = 0,
+    browse_window: float | str = "60s",
+    catalogue_every: float | str = "24h",
+) -> Terms:
+    """Checked terms; raise `DefinitionError` or `ConfigError`."""
+    if not 1 <= concurrency <= 256:
+        raise DefinitionError(f"{name}: concurrency is from 1 to 256")
+    whole = rate(limit)
+    kept = dict(RESERVE if reserve is None else reserve)
+    unknown = kept.keys() - set(CLASSES[:-1])
+    if unknown:
+        raise DefinitionError(f"{name}: a reserve is for {' or '.join(CLASSES[:-1])}, not {sorted(unknown)}")
+    return Terms(
+        name,
+        whole,
+        shares(whole, kept, CLASSES[-1]),
+        concurrency,
+        zone_of(zone),
+        microseconds(rollover),
+        duration(timeout),
+        duration(order_patience),
+        duration(order_timeout),
+        microseconds(min_interval),
+        microseconds(browse_window),
+        duration(catalogue_every),
+    )
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its name; raise `DefinitionError`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise DefinitionError(f"{name!r} is no time zone") from error
+
+
+def checked_supplier(name: str, supplier: Any) -> Supplier:
+    """A supplier with everything that is asked of it; raise `DefinitionError` that says what is missing."""
+    shapes = getattr(supplier, "shapes", None)
+    if not shapes or not all(isinstance(one, Shape) for one in shapes):
+        raise DefinitionError(f"{name}: shapes is a list with at least one shape(...)")
+    if not inspect.isasyncgenfunction(getattr(supplier, "catalogue", None)):
+        raise DefinitionError(f"{name}: catalogue is an async generator, which yields pages of groups")
+    for method in ("fetch", "check"):
+        if not inspect.iscoroutinefunction(getattr(supplier, method, None)):
+            raise DefinitionError(f"{name}: {method} has to be `async def`")
+    checked: Supplier = supplier
+    return checked

@@ -1,0 +1,195 @@
+"""The loop of one supplier: whichever node holds its lease asks, publishes, and reads what others have left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from tieout.coordination.lease import Lease, LostLease
+from tieout.errors import DatabaseError
+from tieout.mirror.answers import Garbled
+from tieout.mirror.copying import Copy
+from tieout.mirror.define import SlowDown
+from tieout.mirror.observed import Observed
+from tieout.mirror.schedule import Unit
+from tieout.mirror.suppliers import PATIENCE, Following
+
+log = logging.getLogger("tieout.mirror")
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what others have left, and whether the copy is paused."""
+
+PUBLISH_EVERY = 0.3
+"""Longest that an answer waits for others to be published with it, in seconds."""
+
+PUBLISH_ITEMS = 1_500
+"""Items that are published at once without waiting."""
+
+FIRST_PAUSE = 1.0
+"""Seconds until a query that failed is tried again; doubled for each further time."""
+
+LONGEST_PAUSE = 300.0
+"""Longest such pause, in seconds."""
+
+CATALOGUE_TIMEOUT = 3_600.0
+"""Longest that reading a catalogue may take, in seconds."""
+
+
+class Leading:
+    """Follows one supplier while this node holds its lease."""
+
+    def __init__(self, following: Following) -> None:
+        self.following = following
+        self.stopping = asyncio.Event()
+        self._world = following.world
+        self._tasks: dict[asyncio.Task[Observed | None], Unit] = {}
+        self._failures: dict[Unit, tuple[int, float]] = {}
+        self._staged: list[Observed] = []
+        self._staged_at = 0.0
+        self._looked_at = 0.0
+        self._catalogue_failures = 0
+        self._catalogue_after = 0.0
+
+    async def run(self) -> None:
+        """Take the lease when it is free, and lead while it is ours; return when told to stop."""
+        pause = FIRST_PAUSE
+        while not self.stopping.is_set():
+            try:
+                lease = await self._world.leases.take(f"mirror/{self.following.name}")
+                if lease is not None:
+                    await self._lead(lease)
+                pause = FIRST_PAUSE
+            except LostLease:
+                log.warning("%s: the lease was lost", self.following.name)
+            except DatabaseError as error:
+                log.warning("%s: next try in %g s: %s", self.following.name, pause, error)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except Exception:
+                log.exception("%s: next try in %g s", self.following.name, pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            await self._sleep(pause)
+
+    async def _lead(self, lease: Lease) -> None:
+        copy = await self.following.load()
+        await self.following.look()
+        try:
+            while not self.stopping.is_set():
+                lease = await self._turn(lease, copy)
+            await asyncio.wait(self._tasks, timeout=self.following.terms.timeout) if self._tasks else None
+            self._collect()
+            await self._publish(lease, copy)
+        finally:
+            await self._drop()
+            await self._world.leases.release(lease)
+
+    async def _turn(self, lease: Lease, copy: Copy) -> Lease:
+        """Do what there is to do now, then wait until there may be more."""
+        now = self._world.clock.monotonic()
+        if now - self._looked_at >= LOOK_EVERY:
+            self._looked_at = now
+            await self.following.look()
+            lease = await self.following.drain(await self._world.leases.renew(lease), copy)
+        if not self._is_catalogue_due():
+            self._begin(lease, copy)
+        elif not self._tasks:
+            lease = await self._read_catalogue(lease, copy)
+        if not self._tasks:
+            lease = await self._publish(lease, copy)
+            await self._sleep(LOOK_EVERY / 2)
+            return lease
+        await asyncio.wait(self._tasks, timeout=PUBLISH_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        self._collect()
+        waited = self._world.clock.monotonic() - self._staged_at
+        is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
+        return await self._publish(lease, copy) if is_many or waited >= PUBLISH_EVERY else lease
+
+    def _begin(self, lease: Lease, copy: Copy) -> None:
+        """Ask for what is due, as many at a time as the supplier bears."""
+        free = self.following.terms.concurrency - len(self._tasks)
+        if free <= 0 or self.following.paused or not self.following.may_ask():
+            return
+        now = self._world.clock.monotonic()
+        busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
+        staged = {(one.group, one.first, one.count) for one in self._staged}
+        for unit in self.following.plan(copy, len(busy) + len(staged) + free):
+            if unit in busy or (copy.groups[unit.group].name, unit.first, unit.cells) in staged:
+                continue
+            self._tasks[asyncio.create_task(self._query(lease, copy.groups[unit.group].name, unit))] = unit
+            free -= 1
+            if free == 0:
+                break
+
+    async def _query(self, lease: Lease, group: str, unit: Unit) -> Observed | None:
+        if not await self.following.budget.take("sync", PATIENCE):
+            return None
+        if not self._world.leases.may_begin(lease, self.following.terms.timeout):
+            return None
+        return await self.following.ask(group, unit.first, unit.cells, "sync", self._came_late)
+
+    async def _came_late(self, observed: Observed) -> None:
+        self._stage(observed)
+
+    def _collect(self) -> None:
+        """Stage what has been answered; what has failed is left alone for a while."""
+        for task in [task for task in self._tasks if task.done()]:
+            unit = self._tasks.pop(task)
+            observed = None if task.cancelled() else task.result()
+            if observed is not None:
+                self._failures.pop(unit, None)
+                self._stage(observed)
+            else:
+                times = self._failures.get(unit, (0, 0.0))[0] + 1
+                pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE)
+                self._failures[unit] = (
+                    times,
+                    self._world.clock.monotonic() + pause * (0.5 + self._world.chance.random()),
+                )
+
+    def _stage(self, observed: Observed) -> None:
+        if not self._staged:
+            self._staged_at = self._world.clock.monotonic()
+        self._staged.append(observed)
+
+    async def _publish(self, lease: Lease, copy: Copy) -> Lease:
+        if not self._staged:
+            return lease
+        staged, self._staged = self._staged, []
+        try:
+            return (await self.following.publish(lease, copy, staged)).lease
+        except DatabaseError:
+            self._staged = staged + self._staged
+            raise
+
+    def _is_catalogue_due(self) -> bool:
+        may_read = not self.following.paused and self._world.clock.monotonic() >= self._catalogue_after
+        return may_read and self.following.is_catalogue_due()
+
+    async def _read_catalogue(self, lease: Lease, copy: Copy) -> Lease:
+        try:
+            async with asyncio.timeout(CATALOGUE_TIMEOUT):
+                lease = await self.following.read_catalogue(lease, copy)
+            self._catalogue_failures = 0
+            return lease
+        except (LostLease, DatabaseError):
+            raise
+        except (Garbled, SlowDown, TimeoutError) as error:
+            log.warning("%s: the catalogue is not used: %s", self.following.name, error)
+        except Exception:
+            log.exception("%s: the catalogue is not used", self.following.name)
+        self._catalogue_failures += 1
+        pause = min(FIRST_PAUSE * 2 ** min(self._catalogue_failures, 30), LONGEST_PAUSE)
+        self._catalogue_after = self._world.clock.monotonic() + pause
+        return await self._world.leases.renew(lease)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep with jitter, or until told to stop."""
+        try:
+            await asyncio.wait_for(self.stopping.wait(), seconds * (0.75 + self._world.chance.random() / 2))
+        except TimeoutError:
+            return
+
+    async def _drop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()

@@ -1,0 +1,174 @@
+"""Mirror: the object users hold. It knows its suppliers, follows them in the background, and is read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import UTC, date, datetime
+from random import Random
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from tieout.alarm.store import AlarmRaiser
+from tieout.contracts import Caller, Clock, Database
+from tieout.coordination.breaker import Breakers
+from tieout.coordination.lease import Leases
+from tieout.errors import DefinitionError, InvalidParams, UnknownItem
+from tieout.mirror.axis import Axis, position_of
+from tieout.mirror.calendar import Layout
+from tieout.mirror.define import Start, checked_supplier, terms
+from tieout.mirror.fields import Field, check_fields
+from tieout.mirror.leading import Leading
+from tieout.mirror.offers import Offer, Truth
+from tieout.mirror.reading import Reading, Stay
+from tieout.mirror.schedule import Policy
+from tieout.mirror.store import MirrorStore
+from tieout.mirror.suppliers import Following, World
+
+log = logging.getLogger("tieout.mirror")
+
+S = TypeVar("S")
+
+REFRESHES = 1_000
+"""Refreshes behind readers that this node has under way at a time; beyond that readers get the copy alone."""
+
+
+LEASE = 15.0
+"""Seconds after which another node takes over from one that has died."""
+
+
+def mirror_world(database: Database, clock: Clock, caller: Caller, alarms: AlarmRaiser, chance: Random) -> World:
+    """What the mirrors of one App act on."""
+    leases = Leases(database, clock, uuid4().hex, LEASE)
+    return World(database, MirrorStore(database.dialect), leases, clock, caller, Breakers(), alarms, chance)
+
+
+class Mirror:
+    """A local copy of what suppliers say of their items, followed by a policy within each supplier's budget.
+
+    Made by `app.mirror(...)`. Suppliers are added before the App is opened.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        axis: Axis,
+        fields: dict[str, Any],
+        policy: Policy,
+        *,
+        half_life: float,
+        deps: Any,
+    ) -> None:
+        checked: dict[str, Field] = check_fields(fields)
+        self.name = name
+        self.layout = Layout(axis, checked)
+        self.policy = policy
+        self._world = world
+        self._deps = deps
+        self._half_life = half_life
+        self._readings: dict[str, Reading] = {}
+        self._leading: list[Leading] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def supplier(self, name: str, rate: str, **options: Any) -> Callable[[S], S]:
+        """Add a supplier: decorates its class, which is made without arguments, or takes an object.
+
+        `rate` is what it allows, such as "60/min". Options: `concurrency`, `reserve` (shares kept for order checks and
+        for browsing), `zone`, `rollover`, `timeout`, `order_patience`, `order_timeout`, `min_interval`,
+        `browse_window`, `catalogue_every`; durations as "15m".
+        """
+        agreed = terms(name, rate, **options)
+
+        def add(given: S) -> S:
+            if name in self._readings:
+                raise DefinitionError(f"the mirror {self.name} has two suppliers named {name!r}")
+            supplier = checked_supplier(name, given() if isinstance(given, type) else given)
+            supplier.deps = self._deps  # type: ignore[attr-defined]  # a user's class, which may use it
+            following = Following(self._world, self.name, self.layout, self.policy, agreed, supplier)
+            self._readings[name] = Reading(following, self._half_life)
+            return given
+
+        return add
+
+    async def read(
+        self, supplier: str, item: str, first: Start = None, nights: int = 1, *, refresh: bool = True
+    ) -> Offer:
+        """What the copy says of a stay, at once; unless told not to, the supplier is asked behind that.
+
+        Raise `UnknownItem`, or `InvalidParams` for cells that the copy does not hold.
+        """
+        reading = self._reading(supplier)
+        offer, stay = await reading.read(item, self._position(first), nights)
+        if refresh:
+            self._behind(reading, stay)
+        return offer
+
+    async def verify(self, supplier: str, item: str, first: Start = None, nights: int = 1) -> Truth:
+        """What the supplier says of a stay, for an order: it is asked now. The copy learns from it.
+
+        Raise `UnknownItem` or `InvalidParams`. That the supplier cannot be asked is an outcome: see `Truth`.
+        """
+        return await self._reading(supplier).verify(item, self._position(first), nights)
+
+    async def pause(self, supplier: str, *, paused: bool = True) -> None:
+        """Stop asking a supplier for what is due, or go on; all nodes obey within seconds. Orders are still checked."""
+        following = self._reading(supplier).following
+        await self._world.database.transact(lambda tx: self._world.store.pause(tx, following.number, paused=paused))
+
+    async def open(self) -> None:
+        """Make the copies known; raise `ConfigError` when one was made for other fields."""
+        for reading in self._readings.values():
+            await reading.following.open()
+
+    def follow(self) -> None:
+        """Ask the suppliers that no other node asks, from now on."""
+        self._leading = [Leading(reading.following) for reading in self._readings.values()]
+        for leading in self._leading:
+            self._spawn(leading.run())
+
+    async def close(self) -> None:
+        """Publish what was answered, and give the suppliers to other nodes."""
+        for leading in self._leading:
+            leading.stopping.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=30.0)
+            for task in late:
+                task.cancel()
+        self._leading.clear()
+
+    def _reading(self, supplier: str) -> Reading:
+        reading = self._readings.get(supplier)
+        if reading is None:
+            raise UnknownItem(f"the mirror {self.name} has no supplier {supplier!r:.100}")
+        return reading
+
+    def _position(self, first: Start) -> int:
+        axis = self.layout.axis
+        match axis.kind, first:
+            case "one", None:
+                return 0
+            case "days", datetime():
+                pass
+            case "days", date():
+                return position_of(first)
+            case "slots", datetime() if first.tzinfo is not None:
+                return round(first.astimezone(UTC).timestamp() * 1_000_000) // axis.every
+        wanted = {"one": "none", "days": "a date", "slots": "a datetime with a time zone"}[axis.kind]
+        raise InvalidParams(f"first={first!r}: on this axis it has to be {wanted}")
+
+    def _behind(self, reading: Reading, stay: Stay) -> None:
+        if len(self._tasks) < REFRESHES:
+            self._spawn(self._refresh(reading, stay))
+
+    async def _refresh(self, reading: Reading, stay: Stay) -> None:
+        try:
+            await reading.refresh(stay)
+        except Exception:
+            log.exception("%s: a refresh behind a reader failed", reading.following.name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

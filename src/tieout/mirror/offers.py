@@ -1,0 +1,40 @@
+"""What readers are given: the copy's word for a stay, or the supplier's, and how the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Difference: TypeAlias = Literal["price-up", "price-down", "sold-out", "opened", "changed", "unknown"]
+"""How the supplier's word for a stay differs from the copy's; unknown: the copy had none."""
+
+Unavailable: TypeAlias = Literal["budget", "timeout", "error"]
+"""Why the supplier could not be asked for an order: no token in time, no answer in time, or an error."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What the copy says of a stay.
+
+    `values` has each field, folded over the stay, or None when not all of it is known. `age` is how many seconds ago
+    the oldest of its cells was observed; `p_true` how likely it is still true; `suspect` tells that a cell is doubtful.
+    """
+
+    values: Mapping[str, Any] | None
+    age: float | None
+    p_true: float
+    suspect: bool
+    source: Literal["group", "item"] | None
+
+
+class Truth(msgspec.Struct, frozen=True):
+    """What the supplier says of a stay, for an order, and how the copy differed from it.
+
+    `values` is None when the supplier could not be asked (`unavailable` says why: the outcome is unknown), or says
+    that the stay cannot be had.
+    """
+
+    values: Mapping[str, Any] | None
+    differs: frozenset[Difference] = frozenset()
+    unavailable: Unavailable | None = None

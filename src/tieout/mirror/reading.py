@@ -1,0 +1,222 @@
+"""Reading one supplier's copy: what it says of a stay, a refresh behind that, and the supplier's word for an order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.contracts import Transaction
+from tieout.coordination.lease import Leases
+from tieout.errors import InvalidParams, UnknownItem
+from tieout.mirror.answers import Words, read_answer
+from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
+from tieout.mirror.copying import day_end, first_open
+from tieout.mirror.define import SlowDown
+from tieout.mirror.fields import Field, Kind
+from tieout.mirror.folding import cells_of_stay, fold_stay, is_known, words_of
+from tieout.mirror.observed import Observed, encode
+from tieout.mirror.offers import Difference, Offer, Truth, Unavailable
+from tieout.mirror.rules import times
+from tieout.mirror.store import ItemRow, number
+from tieout.mirror.suppliers import Following
+
+log = logging.getLogger("tieout.mirror")
+
+BROWSE_PATIENCE = 1.0
+"""Longest that a refresh behind a reader waits for its token, in seconds."""
+
+
+class Stay(NamedTuple):
+    """Some cells of an item in a row, as the copy has them; each array has `nights` + 1 values."""
+
+    first: int
+    nights: int
+    row: ItemRow
+    first_open: int
+    known: Bools
+    start: NDArray[np.int64]
+    is_own: Bools
+    cells: Mapping[str, NDArray[Any]]
+
+
+class Reading:
+    """Reads one copy, on any node."""
+
+    def __init__(self, following: Following, half_life: float) -> None:
+        self.following = following
+        self._world = following.world
+        self._half_life = half_life
+        self._words: dict[int, str] = {}
+        self._browses = Leases(
+            self._world.database, self._world.clock, self._world.leases.holder, following.terms.window / 1_000_000
+        )
+
+    async def read(self, item: str, first: int, nights: int) -> tuple[Offer, Stay]:
+        """What the copy says of a stay; raise `UnknownItem` when the catalogue does not have the item."""
+        stay, suspects = await self._look(item, first, nights)
+        rests = np.arange(cells_of_stay(self.following.layout, nights))
+        if not is_known(self.following.layout, stay.known, nights):
+            return Offer(None, None, 0.0, bool(suspects), None), stay
+        values = fold_stay(self.following.layout, stay.cells, nights, self._words)
+        observed = int(stay.start[rests].min())
+        age = None if observed == NEVER else max(0.0, (stay.row.now - observed) / 1_000_000)
+        is_own = bool(stay.is_own[rests].any())
+        return Offer(values, age, self._p_true(age, suspects), bool(suspects), "item" if is_own else "group"), stay
+
+    async def refresh(self, stay: Stay) -> None:
+        """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
+        following, most = self.following, max(shape.max_cells for shape in self.following.supplier.shapes)
+        offset = (stay.first - stay.first_open) // most * most
+        first, count = stay.first_open + offset, min(most, following.layout.axis.count - offset)
+        lease = await self._browses.take(f"browse/{following.name}/{number(stay.row.group)}/{first}")
+        if lease is None or not following.may_ask():
+            return
+        observed = None
+        if await following.budget.take("browse", BROWSE_PATIENCE):
+            observed = await following.ask(stay.row.group, first, count, "browse", self.post)
+        if observed is None:
+            await self._browses.release(lease)
+        else:
+            await self.post(observed)
+
+    async def verify(self, item: str, first: int, nights: int) -> Truth:
+        """The supplier's word for a stay. Where the copy differs its cells become suspect, and it is told."""
+        following = self.following
+        offer, stay = await self.read(item, first, nights)
+        if not await following.budget.take("order", following.terms.order_patience):
+            return Truth(None, unavailable="budget")
+        count, begun = cells_of_stay(following.layout, nights), following.moments.earliest()
+
+        async def came_late(answer: Any) -> None:
+            await self._learn(stay, item, answer, begun, count)
+
+        try:
+            arguments = (item, following.start_of(first), count)
+            answer = await self._world.caller.attempt(
+                following.supplier.check, arguments, {}, following.terms.order_timeout, came_late
+            )
+            truth = await self._learn(stay, item, answer, begun, count)
+        except TimeoutError:
+            return Truth(None, unavailable=self._failed("timeout"))
+        except SlowDown as error:
+            await following.slow_down(error)
+            return Truth(None, unavailable="budget")
+        except Exception as error:  # noqa: BLE001 - whatever a supplier's class raises, the order is not known
+            log.warning("%s: %s could not be checked: %s: %s", following.name, item, type(error).__name__, error)
+            return Truth(None, unavailable=self._failed("error"))
+        self._world.breakers.record(following.name, self._world.clock.monotonic(), answered=True)
+        return Truth(truth, differences(following.layout, offer.values, truth))
+
+    async def post(self, observed: Observed) -> None:
+        """Leave an observation for whoever writes the copy."""
+        store, copy = self._world.store, self.following.number
+        await self._world.database.transact(lambda tx: store.post(tx, copy, uuid4().bytes, encode(observed)))
+
+    async def _look(self, item: str, first: int, nights: int) -> tuple[Stay, set[int]]:
+        following, store, n = self.following, self._world.store, number(item)
+        axis = following.layout.axis
+        if nights < 1 or nights > axis.count:
+            raise InvalidParams(f"a stay has from 1 to {axis.count} cells, not {nights}")
+
+        async def work(tx: Transaction) -> tuple[ItemRow | None, set[int]]:
+            row = await store.read_item(tx, following.number, n)
+            return row, await store.suspects_of(tx, following.number, n, first, first + nights)
+
+        begun = following.moments.begin()
+        row, suspects = await self._world.database.read(work)
+        if row is None:
+            raise UnknownItem(f"{following.name} has no item {item!r:.100}")
+        following.moments.learn(row.now, begun)
+        stay = self._stay(row, first, nights)
+        if words_of(following.layout, stay.cells) - self._words.keys():
+            self._words = await self._world.database.read(lambda tx: store.words(tx, following.number))
+        return stay, suspects
+
+    def _stay(self, row: ItemRow, first: int, nights: int) -> Stay:
+        layout = self.following.layout
+        opens = first_open(layout.axis, row.now, day_end(self.following.terms, row.zone, row.rollover))
+        if not opens <= first or first + nights > opens + layout.axis.count:
+            here = self.following.start_of(opens)
+            raise InvalidParams(f"the copy has {layout.axis.count} cells from {here} on; not all of these")
+        cells, checks = layout.unpack([row.cells]), Checks.unpack([row.checks], layout.ring)
+        cells.roll(opens)
+        checks.roll(opens)
+        start, _ = times(cells, checks, np.zeros(1, dtype=np.int64))
+        slots = (first + np.arange(nights + 1)) & (layout.ring - 1)
+        values = {name: column[0, slots] for name, column in cells.values.items()}
+        is_own = cells.start[0, slots] == start[0, slots]
+        return Stay(first, nights, row, opens, cells.known[0, slots], start[0, slots], is_own, values)
+
+    async def _learn(self, stay: Stay, item: str, answer: Any, begun: int, count: int) -> dict[str, Any] | None:
+        """Take in the supplier's word for a stay: leave it for the writer, and mark at once what is different."""
+        following, end = self.following, self.following.moments.latest()
+        if answer is None:
+            await self._mark(item, range(stay.first, stay.first + stay.nights), end)
+            return None
+        words = Words({})
+        checked = read_answer(following.layout, words, {item: answer}, count)
+        differs = ~stay.known[:count] | ~checked.present[0]
+        truth = {}
+        for name, field in following.layout.fields.items():
+            told = checked.values[name][0]
+            differs |= self._differ(field, stay.cells[name][:count], told, words)
+            truth[name] = np.resize(told, stay.nights + 1)
+        different = [stay.first + int(at) for at in np.flatnonzero(differs)]
+        whole = Observed(
+            stay.row.group, stay.first, count, begun, end, {item: answer}, "order", complete=False, whole=False
+        )
+        await self.post(whole)
+        await self._mark(item, different, begun - 1)
+        if not checked.present.all():
+            return None
+        return fold_stay(following.layout, truth, stay.nights, words.added)
+
+    def _differ(self, field: Field, kept: NDArray[Any], told: NDArray[Any], words: Words) -> Bools:
+        if field.kind != "dictionary":
+            return np.asarray(kept != told)
+        pairs = zip(kept, told, strict=True)
+        return np.array([self._words.get(int(ours)) != words.added.get(int(theirs)) for ours, theirs in pairs])
+
+    async def _mark(self, item: str, positions: Iterable[int], since: int) -> None:
+        cells = [(number(item), position) for position in positions]
+        if cells:
+            store, copy = self._world.store, self.following.number
+            await self._world.database.transact(lambda tx: store.add_suspects(tx, copy, cells, since))
+
+    def _failed(self, why: Unavailable) -> Unavailable:
+        self._world.breakers.record(self.following.name, self._world.clock.monotonic(), answered=False)
+        return why
+
+    def _p_true(self, age: float | None, suspects: set[int]) -> float:
+        """How likely a value is still true: halved with every half-life, and a coin's throw at best when doubtful."""
+        if age is None:
+            return 0.0
+        likely: float = 0.5 ** (age / self._half_life)
+        return min(likely, 0.5) if suspects else likely
+
+
+def differences(
+    layout: Layout, copied: Mapping[str, Any] | None, truth: Mapping[str, Any] | None
+) -> frozenset[Difference]:
+    """How the supplier's word for a stay differs from what the copy said."""
+    if copied is None:
+        return frozenset({"unknown"})
+    if truth is None:
+        return frozenset({"sold-out"})
+    pairs = ((field.kind, copied[name], truth[name]) for name, field in layout.fields.items())
+    return frozenset(_difference(kind, ours, theirs) for kind, ours, theirs in pairs if ours != theirs)
+
+
+def _difference(kind: Kind, ours: Any, theirs: Any) -> Difference:
+    match kind:
+        case "money":
+            return "price-up" if theirs > ours else "price-down"
+        case "flag":
+            return "opened" if theirs else "sold-out"
+        case _:
+            return "changed"

@@ -1,0 +1,154 @@
+"""Which units are asked for next: decided from when each cell was checked last, so that nothing else need be kept.
+
+A tier has ticks. A unit is due when some of its cells were last checked before the latest tick: so a tick that comes
+while the units of the one before are still being asked for adds no second round, a crash forgets nothing, and what
+another tier, a reader or an order has refreshed meanwhile is not asked for again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.config import microseconds
+from tieout.errors import DefinitionError
+from tieout.mirror.axis import Axis
+from tieout.mirror.calendar import NEVER, Checks
+
+DAY = 86_400_000_000
+"""Microseconds of a day, as far as a plan's period is concerned."""
+
+SHORTEST_EVERY = 1_000_000
+"""Microseconds: a tier that ticks more often would only wait for its budget."""
+
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """`count` cells from the first open one on, asked for at every tick.
+
+    It ticks each `every` microseconds, or at the clock times `at` (minutes of the day) of the supplier's zone. With
+    `hottest`, only that share of the groups is meant: those of which most orders are expected.
+    """
+
+    count: int
+    every: int
+    at: tuple[int, ...] = ()
+    hottest: float | None = None
+
+
+class Tiers(msgspec.Struct, frozen=True):
+    """A policy: any number of tiers, each with its own plan."""
+
+    tiers: dict[str, Tier]
+
+
+Policy: TypeAlias = Tiers
+
+
+def tier(part: Axis, *, every: float | str | None = None, at: str | None = None, hottest: float | None = None) -> Tier:
+    """The first cells of an axis, such as `days(10)`, `every="15m"` or `at="01:00 13:00"` in the supplier's zone.
+
+    `hottest=0.05` means the twentieth of the groups of which most orders are expected.
+    """
+    if (every is None) == (at is None):
+        raise DefinitionError("a tier has either every= or at=")
+    if hottest is not None and not 0 < hottest < 1:
+        raise DefinitionError("hottest= is a share of the groups, between 0 and 1")
+    if at is not None:
+        times = _clock_times(at)
+        return Tier(part.count, DAY // len(times), times, hottest)
+    period = microseconds(every or 0)
+    if period < SHORTEST_EVERY:
+        raise DefinitionError(f"every={every!r} is too often: a second at least")
+    return Tier(part.count, period, (), hottest)
+
+
+def tiers(**named: Tier) -> Tiers:
+    """A policy of these tiers; when the budget is too small for all, each falls behind in proportion."""
+    if not named or not all(isinstance(one, Tier) for one in named.values()):
+        raise DefinitionError("tiers() takes name=tier(...), at least one")
+    return Tiers(dict(named))
+
+
+def latest_tick(plan: Tier, now: int, zone: ZoneInfo, jitter: float) -> int:
+    """When a tier ticked last, in microseconds; `jitter`, from 0 to 1, keeps suppliers with one plan apart.
+
+    By the clock it ticks up to a tenth of its period late, always equally; a time that a change of clocks leaves out
+    ticks at the change, and one that comes twice ticks once.
+    """
+    if not plan.at:
+        offset = int(plan.every * jitter)
+        return (now - offset) // plan.every * plan.every + offset
+    late = int(plan.every * jitter / 10)
+    today = datetime.fromtimestamp((now - late) // 1_000_000, UTC).astimezone(zone).date()
+    ticks = [_at(day, minute, zone) for day in (today - timedelta(days=1), today) for minute in plan.at]
+    return max(tick for tick in ticks if tick + late <= now) + late
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """What one query returns: `cells` cells of a group from position `first` on."""
+
+    group: int
+    first: int
+    cells: int
+
+
+class Wanted(NamedTuple):
+    """A tier as it stands now: its latest tick, and which groups it means (None: all)."""
+
+    tier: Tier
+    tick: int
+    groups: NDArray[np.bool_] | None
+
+
+def due_units(
+    wanted: Sequence[Wanted], checks: Checks, first: NDArray[np.int64], most: int, now: int, resting: int, limit: int
+) -> list[Unit]:
+    """Units that are due, the most overdue first, at most `limit`.
+
+    `first` is each group's first open position; a query takes `most` cells; a unit that was asked for in the last
+    `resting` microseconds is left alone. How overdue a unit is counts in periods of its tier, so that tiers which do
+    not fit the budget fall behind in proportion. What was never asked for comes before all, the nearest cells first.
+    """
+    found: dict[Unit, float] = {}
+    for plan, tick, groups in wanted:
+        for offset in range(0, plan.count, most):
+            count = min(most, plan.count - offset)
+            oldest, latest = _checked(checks, first + offset, count)
+            is_due = (oldest < tick) & (latest <= now - resting)
+            if groups is not None:
+                is_due &= groups
+            overdue = np.where(oldest == NEVER, np.inf, (now - oldest) / plan.every)
+            for group in np.flatnonzero(is_due):
+                unit = Unit(int(group), int(first[group]) + offset, count)
+                found[unit] = max(found.get(unit, 0.0), float(overdue[group]))
+    ordered = sorted(found, key=lambda unit: (-found[unit], unit.first - first[unit.group], unit.group))
+    return ordered[:limit]
+
+
+def _checked(checks: Checks, first: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When the cells of a window were checked, for each group: the oldest and the latest start."""
+    ring = checks.start.shape[1]
+    slots = (first[:, None] + np.arange(count)) & (ring - 1)
+    times = np.take_along_axis(checks.start, slots, axis=1)
+    return times.min(axis=1), times.max(axis=1)
+
+
+def _clock_times(text: str) -> tuple[int, ...]:
+    times = [_TIME.fullmatch(word) for word in text.split()]
+    if not times or None in times:
+        raise DefinitionError(f"at={text!r}: write times as 07:00, apart by spaces")
+    return tuple(sorted({int(match[1]) * 60 + int(match[2]) for match in times if match}))
+
+
+def _at(day: date, minute: int, zone: ZoneInfo) -> int:
+    local = datetime.combine(day, time(minute // 60, minute % 60), zone)
+    return round(local.timestamp()) * 1_000_000

@@ -1,0 +1,125 @@
+-- name: add_copy
+INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued)
+VALUES (:copy, :mirror, :supplier, :layout, 0, 0)
+ON CONFLICT DO NOTHING
+
+-- name: read_copy
+SELECT layout, paused, catalogued, {now} AS now
+FROM tieout_mirror
+WHERE id = :copy
+
+-- name: pause_copy
+UPDATE tieout_mirror
+SET paused = :paused
+WHERE id = :copy
+
+-- name: note_catalogue
+UPDATE tieout_mirror
+SET catalogued = {now}
+WHERE id = :copy
+
+-- name: groups
+SELECT n, name, zone, rollover, checks, gone
+FROM tieout_mirror_group
+WHERE copy = :copy
+ORDER BY n
+
+-- name: items
+SELECT grp, n, name, gone
+FROM tieout_mirror_item
+WHERE copy = :copy
+ORDER BY grp, n
+
+-- name: add_group
+INSERT INTO tieout_mirror_group (copy, n, name, zone, rollover, checks, gone)
+VALUES (:copy, :n, :name, :zone, :rollover, :checks, NULL)
+
+-- name: change_group
+UPDATE tieout_mirror_group
+SET zone = :zone, rollover = :rollover, gone = NULL
+WHERE copy = :copy AND n = :n
+
+-- name: remove_group
+UPDATE tieout_mirror_group
+SET gone = {now}
+WHERE copy = :copy AND n = :n
+
+-- name: write_checks
+UPDATE tieout_mirror_group
+SET checks = :checks
+WHERE copy = :copy AND n = :n
+
+-- name: add_item
+INSERT INTO tieout_mirror_item (copy, grp, n, name, cells, gone)
+VALUES (:copy, :grp, :n, :name, :cells, NULL)
+
+-- name: bring_item
+UPDATE tieout_mirror_item
+SET grp = :grp, cells = :cells, gone = NULL
+WHERE copy = :copy AND n = :n
+
+-- name: remove_item
+UPDATE tieout_mirror_item
+SET gone = {now}
+WHERE copy = :copy AND n = :n
+
+-- name: cells_of_group
+SELECT n, cells
+FROM tieout_mirror_item
+WHERE copy = :copy AND grp = :grp AND gone IS NULL
+ORDER BY n
+
+-- name: write_cells
+UPDATE tieout_mirror_item
+SET cells = :cells
+WHERE copy = :copy AND grp = :grp AND n = :n
+
+-- name: read_item
+SELECT i.cells, g.name AS group_name, g.zone, g.rollover, g.checks, {now} AS now
+FROM tieout_mirror_item AS i
+JOIN tieout_mirror_group AS g ON g.copy = i.copy AND g.n = i.grp
+WHERE i.copy = :copy AND i.n = :n AND i.gone IS NULL
+
+-- name: words
+SELECT n, value
+FROM tieout_mirror_word
+WHERE copy = :copy
+
+-- name: add_word
+INSERT INTO tieout_mirror_word (copy, n, value)
+VALUES (:copy, :n, :value)
+ON CONFLICT DO NOTHING
+
+-- name: add_suspect
+INSERT INTO tieout_mirror_suspect (copy, item, place, since)
+VALUES (:copy, :item, :place, :since)
+ON CONFLICT DO NOTHING
+
+-- name: suspects
+SELECT item, place, since
+FROM tieout_mirror_suspect
+WHERE copy = :copy
+
+-- name: suspects_of
+SELECT place
+FROM tieout_mirror_suspect
+WHERE copy = :copy AND item = :item AND place >= :first AND place <= :last
+
+-- name: clear_suspect
+DELETE FROM tieout_mirror_suspect
+WHERE copy = :copy AND item = :item AND place = :place AND since = :since
+
+-- name: post
+INSERT INTO tieout_mirror_inbox (copy, id, body, received)
+VALUES (:copy, :id, :body, {now})
+
+-- name: posted
+SELECT id, body
+FROM tieout_mirror_inbox
+WHERE copy = :copy
+ORDER BY received, id
+LIMIT :limit
+
+-- name: take_out
+DELETE FROM tieout_mirror_inbox
+WHERE copy = :copy AND id = :id

@@ -1,0 +1,209 @@
+"""Copies of suppliers' data in the user's database: one typed function for each statement.
+
+`copy` is the number of one mirror's copy of one supplier; groups and items have numbers of their own within it. All
+three are hashes of names, so that nobody has to hand them out. Times are the server's, in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tieout.contracts import Param, Transaction
+from tieout.database.query import load
+from tieout.identity import fingerprint
+
+
+class CopyRow(NamedTuple):
+    """What is known of a copy: how its rows are packed, and when its catalogue was read last (0: never)."""
+
+    layout: str
+    paused: bool
+    catalogued: int
+    now: int
+
+
+class GroupRow(NamedTuple):
+    """A group; `gone` is since when the catalogue has it no more."""
+
+    n: int
+    name: str
+    zone: str | None
+    rollover: int | None
+    checks: bytes
+    gone: int | None
+
+
+class ItemName(NamedTuple):
+    """An item and its group, without its cells."""
+
+    group: int
+    n: int
+    name: str
+    gone: int | None
+
+
+class ItemRow(NamedTuple):
+    """An item as readers need it, with its group's check times and how its day ends."""
+
+    cells: bytes
+    group: str
+    zone: str | None
+    rollover: int | None
+    checks: bytes
+    now: int
+
+
+class Suspect(NamedTuple):
+    """A cell that is known to be doubtful."""
+
+    item: int
+    position: int
+    since: int
+
+
+def number(*names: str) -> int:
+    """The number of what these names mean: 63 bits of their fingerprint."""
+    return int.from_bytes(fingerprint(*names)[:8], "big") >> 1
+
+
+class MirrorStore:
+    """Copies over named SQL."""
+
+    def __init__(self, dialect: str) -> None:
+        self.sql = load("tieout.mirror", dialect)
+
+    async def add_copy(self, tx: Transaction, copy: int, mirror: str, supplier: str, layout: str) -> None:
+        """Make a copy known; one that is there is left as it is."""
+        await tx.execute(self.sql.add_copy, copy=copy, mirror=mirror, supplier=supplier, layout=layout)
+
+    async def read_copy(self, tx: Transaction, copy: int) -> CopyRow | None:
+        """What is known of a copy, and the server's time."""
+        row = await tx.fetch_one(self.sql.read_copy, copy=copy)
+        return None if row is None else CopyRow(row[0], bool(row[1]), row[2], row[3])
+
+    async def pause(self, tx: Transaction, copy: int, *, paused: bool) -> bool:
+        """Stop asking its supplier, or go on; False when there is no such copy."""
+        return await tx.execute(self.sql.pause_copy, copy=copy, paused=int(paused)) == 1
+
+    async def note_catalogue(self, tx: Transaction, copy: int) -> None:
+        """Note that the catalogue was read and stored now."""
+        await tx.execute(self.sql.note_catalogue, copy=copy)
+
+    async def groups(self, tx: Transaction, copy: int) -> list[GroupRow]:
+        """All groups, those that are gone included."""
+        rows = await tx.fetch(self.sql.groups, copy=copy)
+        return [GroupRow(n, bytes(name).decode(), *rest) for n, name, *rest in rows]
+
+    async def items(self, tx: Transaction, copy: int) -> list[ItemName]:
+        """All items, those that are gone included."""
+        rows = await tx.fetch(self.sql.items, copy=copy)
+        return [ItemName(group, n, bytes(name).decode(), gone) for group, n, name, gone in rows]
+
+    async def add_groups(self, tx: Transaction, copy: int, groups: Iterable[GroupRow]) -> None:
+        """Store new groups."""
+        rows: list[dict[str, Param]] = [
+            {
+                "copy": copy,
+                "n": group.n,
+                "name": group.name.encode(),
+                "zone": group.zone,
+                "rollover": group.rollover,
+                "checks": group.checks,
+            }
+            for group in groups
+        ]
+        await tx.execute_many(self.sql.add_group, rows)
+
+    async def change_groups(self, tx: Transaction, copy: int, groups: Iterable[GroupRow]) -> None:
+        """Store how the days of groups end, and that they are there."""
+        rows: list[dict[str, Param]] = [
+            {"copy": copy, "n": one.n, "zone": one.zone, "rollover": one.rollover} for one in groups
+        ]
+        await tx.execute_many(self.sql.change_group, rows)
+
+    async def remove_groups(self, tx: Transaction, copy: int, groups: Iterable[int]) -> None:
+        """Note that the catalogue has these groups no more."""
+        await tx.execute_many(self.sql.remove_group, [{"copy": copy, "n": n} for n in groups])
+
+    async def write_checks(self, tx: Transaction, copy: int, checks: Iterable[tuple[int, bytes]]) -> None:
+        """Store when the cells of groups were checked."""
+        await tx.execute_many(self.sql.write_checks, [{"copy": copy, "n": n, "checks": row} for n, row in checks])
+
+    async def add_items(self, tx: Transaction, copy: int, items: Iterable[ItemName], cells: bytes) -> None:
+        """Store new items, all with the same cells."""
+        rows: list[dict[str, Param]] = [
+            {"copy": copy, "grp": one.group, "n": one.n, "name": one.name.encode(), "cells": cells} for one in items
+        ]
+        await tx.execute_many(self.sql.add_item, rows)
+
+    async def bring_items(self, tx: Transaction, copy: int, items: Iterable[ItemName], cells: bytes) -> None:
+        """Store that items are there (again), in their group, all with the same cells."""
+        rows: list[dict[str, Param]] = [{"copy": copy, "grp": one.group, "n": one.n, "cells": cells} for one in items]
+        await tx.execute_many(self.sql.bring_item, rows)
+
+    async def remove_items(self, tx: Transaction, copy: int, items: Iterable[int]) -> None:
+        """Note that the catalogue has these items no more."""
+        await tx.execute_many(self.sql.remove_item, [{"copy": copy, "n": n} for n in items])
+
+    async def cells_of(self, tx: Transaction, copy: int, group: int) -> list[tuple[int, bytes]]:
+        """The rows of a group's items, by their numbers."""
+        return [(n, bytes(cells)) for n, cells in await tx.fetch(self.sql.cells_of_group, copy=copy, grp=group)]
+
+    async def write_cells(self, tx: Transaction, copy: int, rows: Iterable[tuple[int, int, bytes]]) -> None:
+        """Store rows of items, each given as (group, item, row)."""
+        bound: list[dict[str, Param]] = [
+            {"copy": copy, "grp": group, "n": n, "cells": cells} for group, n, cells in rows
+        ]
+        await tx.execute_many(self.sql.write_cells, bound)
+
+    async def read_item(self, tx: Transaction, copy: int, item: int) -> ItemRow | None:
+        """One item, unless the catalogue has it no more."""
+        row = await tx.fetch_one(self.sql.read_item, copy=copy, n=item)
+        if row is None:
+            return None
+        cells, group, zone, rollover, checks, now = row
+        return ItemRow(bytes(cells), bytes(group).decode(), zone, rollover, bytes(checks), now)
+
+    async def words(self, tx: Transaction, copy: int) -> dict[int, str]:
+        """The values of dictionary fields (JSON), by number."""
+        return {row[0]: row[1] for row in await tx.fetch(self.sql.words, copy=copy)}
+
+    async def add_words(self, tx: Transaction, copy: int, words: Iterable[tuple[int, str]]) -> None:
+        """Store values of dictionary fields."""
+        await tx.execute_many(self.sql.add_word, [{"copy": copy, "n": n, "value": value} for n, value in words])
+
+    async def add_suspects(self, tx: Transaction, copy: int, cells: Iterable[tuple[int, int]], since: int) -> None:
+        """Mark cells, each given as (item, position), as suspect; those that are marked already stay as they are.
+
+        What is observed from `since` on takes the mark back.
+        """
+        rows = [{"copy": copy, "item": item, "place": position, "since": since} for item, position in cells]
+        await tx.execute_many(self.sql.add_suspect, rows)
+
+    async def suspects(self, tx: Transaction, copy: int) -> list[Suspect]:
+        """All suspect cells of a copy."""
+        return [Suspect(*row) for row in await tx.fetch(self.sql.suspects, copy=copy)]
+
+    async def suspects_of(self, tx: Transaction, copy: int, item: int, first: int, last: int) -> set[int]:
+        """Positions of an item's suspect cells, from `first` to `last`."""
+        rows = await tx.fetch(self.sql.suspects_of, copy=copy, item=item, first=first, last=last)
+        return {position for (position,) in rows}
+
+    async def clear_suspects(self, tx: Transaction, copy: int, suspects: Iterable[Suspect]) -> None:
+        """Take marks back, as they were read; a cell that was marked anew meanwhile stays so."""
+        rows = [{"copy": copy, "item": one.item, "place": one.position, "since": one.since} for one in suspects]
+        await tx.execute_many(self.sql.clear_suspect, rows)
+
+    async def post(self, tx: Transaction, copy: int, message: bytes, body: bytes) -> None:
+        """Leave an observation for whoever writes this copy."""
+        await tx.execute(self.sql.post, copy=copy, id=message, body=body)
+
+    async def posted(self, tx: Transaction, copy: int, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """Observations that were left, the oldest first: their ids and bodies."""
+        rows = await tx.fetch(self.sql.posted, copy=copy, limit=limit)
+        return [(bytes(message), bytes(body)) for message, body in rows]
+
+    async def take_out(self, tx: Transaction, copy: int, messages: Iterable[bytes]) -> None:
+        """Forget observations that are merged in this transaction."""
+        await tx.execute_many(self.sql.take_out, [{"copy": copy, "id": message} for message in messages])

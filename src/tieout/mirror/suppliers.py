@@ -1,0 +1,231 @@
+"""One supplier and its copy, as one node sees them: asks within the budget, plans, publishes, and reads the catalogue.
+
+Nothing here loops or makes tasks: `following.py` does, and a simulation may.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+
+from tieout.alarm.rules import NewAlarm
+from tieout.alarm.store import AlarmRaiser
+from tieout.contracts import Caller, Clock, Database, Transaction
+from tieout.coordination.breaker import Breakers
+from tieout.coordination.budget import Budget
+from tieout.coordination.lease import Lease, Leases
+from tieout.errors import ConfigError, InvalidJson
+from tieout.identity import encode_json
+from tieout.mirror.answers import Garbled
+from tieout.mirror.axis import day_at
+from tieout.mirror.calendar import Layout
+from tieout.mirror.catalogues import Catalogue, Cataloguer
+from tieout.mirror.copying import Copy
+from tieout.mirror.define import Fetched, SlowDown, Start, Supplier, Terms
+from tieout.mirror.moments import Moments
+from tieout.mirror.observed import Cause, Observed, decode
+from tieout.mirror.publishing import Published, Publisher
+from tieout.mirror.rules import is_mass_drop
+from tieout.mirror.schedule import Policy, Unit, Wanted, due_units, latest_tick
+from tieout.mirror.store import MirrorStore, number
+
+log = logging.getLogger("tieout.mirror")
+
+POSTED = 200
+"""Observations of other nodes that are merged in one transaction."""
+
+PAUSE = 30.0
+"""Seconds without a query after a supplier asked for a pause without saying how long."""
+
+LONGEST_PAUSE = 3_600.0
+"""Longest pause that a supplier can ask for, in seconds."""
+
+PATIENCE = 5.0
+"""Longest that a query of the plan waits for its token, in seconds; then the plan is looked at anew."""
+
+
+class World(NamedTuple):
+    """What a mirror acts on."""
+
+    database: Database
+    store: MirrorStore
+    leases: Leases
+    clock: Clock
+    caller: Caller
+    breakers: Breakers
+    alarms: AlarmRaiser
+    chance: Random
+
+
+class Following:
+    """One mirror's copy of one supplier."""
+
+    def __init__(
+        self, world: World, mirror: str, layout: Layout, policy: Policy, terms: Terms, supplier: Supplier
+    ) -> None:
+        self.world = world
+        self.name = f"{mirror}/{terms.name}"
+        self.mirror = mirror
+        self.layout = layout
+        self.policy = policy
+        self.terms = terms
+        self.supplier = supplier
+        self.number = number(mirror, terms.name)
+        self.budget = Budget(world.database, world.clock, self.name, terms.classes)
+        self.moments = Moments(world.clock)
+        self.publisher = Publisher(world.database, world.store, world.leases)
+        self.cataloguer = Cataloguer(world.database, world.store, world.leases)
+        self.jitter = number(mirror, terms.name, "jitter") / (1 << 63)
+        self.paused = False
+        self.catalogued = 0
+
+    async def open(self) -> None:
+        """Make the copy and its budget known; raise `ConfigError` when its rows were packed for other fields."""
+        layout = encode_json(self.layout.description)
+        store = self.world.store
+
+        async def work(tx: Transaction) -> None:
+            await store.add_copy(tx, self.number, self.mirror, self.terms.name, layout)
+
+        await self.world.database.transact(work)
+        await self.budget.open()
+        if (stored := await self.look()) != layout:
+            raise ConfigError(f"the rows of {self.name} were packed as {stored}, and its definition says {layout}")
+
+    async def look(self) -> str:
+        """Read what is known of the copy, and the server's time; how its rows are packed."""
+        begun = self.moments.begin()
+        row = await self.world.database.read(lambda tx: self.world.store.read_copy(tx, self.number))
+        if row is None:
+            raise ConfigError(f"there is no copy {self.name}")
+        self.moments.learn(row.now, begun)
+        self.paused, self.catalogued = row.paused, row.catalogued
+        return row.layout
+
+    async def load(self) -> Copy:
+        """The copy, for its only writer."""
+        copy = Copy(self.number, self.layout, self.terms)
+        await self.world.database.read(lambda tx: copy.load(tx, self.world.store))
+        return copy
+
+    def is_catalogue_due(self) -> bool:
+        """Whether the catalogue was read too long ago, or never."""
+        return self.moments.earliest() - self.catalogued >= self.terms.catalogue_every * 1_000_000
+
+    async def read_catalogue(self, lease: Lease, copy: Copy) -> Lease:
+        """Read the supplier's catalogue and store what it changes; nothing, when it fails or drops too much."""
+        catalogue = Catalogue()
+        try:
+            async for page in self.supplier.catalogue():
+                catalogue.add(page)
+                lease = await self.world.leases.renew(lease)
+            if not catalogue.groups:
+                raise Garbled("the catalogue has no groups at all")
+        except SlowDown as error:
+            await self.slow_down(error)
+            raise
+        changes = catalogue.compare(copy)
+        lost = len(changes.lost_groups)
+        if is_mass_drop(len(copy.groups), lost):
+            await self._alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
+            raise Garbled(f"{lost} of {len(copy.groups)} groups have vanished")
+        lease = await self.cataloguer.store(lease, copy, changes)
+        await self.look()
+        return lease
+
+    def plan(self, copy: Copy, limit: int) -> list[Unit]:
+        """Which units to ask for next."""
+        now = self.moments.earliest()
+        wanted = [
+            Wanted(tier, latest_tick(tier, now, self.terms.zone, self.jitter), None)
+            for tier in self.policy.tiers.values()
+        ]
+        most = max(shape.max_cells for shape in self.supplier.shapes)
+        return due_units(wanted, copy.checks, copy.first(now), most, now, self.terms.resting, limit)
+
+    def may_ask(self) -> bool:
+        """Whether the supplier is well enough to be asked."""
+        return not self.world.breakers.is_open(self.name, self.world.clock.monotonic())
+
+    async def ask(
+        self, group: str, first: int, count: int, cause: Cause, late: Callable[[Observed], Awaitable[None]]
+    ) -> Observed | None:
+        """What the supplier says of some cells of a group; None when it did not, or not in time.
+
+        Whoever calls has a token for it. An answer after the time-out goes to `late`.
+        """
+        begun = self.moments.earliest()
+
+        def observed(answer: Any) -> Observed:
+            if not isinstance(answer, Fetched):
+                raise Garbled(f"fetch returned {answer!r:.100}: return Fetched(...)")
+            end = self.moments.latest()
+            return Observed(group, first, count, begun, end, answer.items, cause, answer.complete, whole=True)
+
+        async def came_late(answer: Any) -> None:
+            await late(observed(answer))
+
+        arguments = (group, self.start_of(first), count)
+        try:
+            answer = await self.world.caller.attempt(self.supplier.fetch, arguments, {}, self.terms.timeout, came_late)
+            return self._answered(observed(answer))
+        except SlowDown as error:
+            await self.slow_down(error)
+        except Exception as error:  # noqa: BLE001 - whatever a supplier's class raises, the plan goes on
+            log.warning("%s: %s from %s was not fetched: %s: %s", self.name, group, first, type(error).__name__, error)
+            self.world.breakers.record(self.name, self.world.clock.monotonic(), answered=False)
+        return None
+
+    def _answered(self, observed: Observed) -> Observed:
+        self.world.breakers.record(self.name, self.world.clock.monotonic(), answered=True)
+        return observed
+
+    async def slow_down(self, error: SlowDown) -> None:
+        """Keep everybody from asking for as long as the supplier wants, within bounds."""
+        after = error.after if error.after is not None and error.after >= 0 else PAUSE
+        log.warning("%s: the supplier asks for a pause of %g s", self.name, after)
+        await self.budget.pause(min(after, LONGEST_PAUSE))
+
+    async def publish(
+        self, lease: Lease, copy: Copy, observed: Sequence[Observed], messages: Sequence[bytes] = ()
+    ) -> Published:
+        """Merge observations as the copy's only writer; what was garbled is told."""
+        published = await self.publisher.publish(lease, copy, observed, messages)
+        for one, why in published.garbled:
+            log.warning("%s: an answer about %s is not used: %s", self.name, one.group, why)
+        return published
+
+    async def drain(self, lease: Lease, copy: Copy) -> Lease:
+        """Merge what other nodes have left."""
+        while posted := await self.world.database.read(lambda tx: self.world.store.posted(tx, self.number, POSTED)):
+            observed = [one for one in map(self._readable, (body for _, body in posted)) if one is not None]
+            published = await self.publish(lease, copy, observed, [message for message, _ in posted])
+            lease = published.lease
+            if len(posted) < POSTED:
+                break
+        return lease
+
+    def start_of(self, position: int) -> Start:
+        """A position as suppliers are told it."""
+        axis = self.layout.axis
+        match axis.kind:
+            case "days":
+                return day_at(position)
+            case "slots":
+                return datetime.fromtimestamp(position * axis.every / 1_000_000, UTC)
+            case "one":
+                return None
+
+    def _readable(self, body: bytes) -> Observed | None:
+        try:
+            return decode(body)
+        except InvalidJson as error:
+            log.warning("%s: a message cannot be read: %s", self.name, error)
+            return None
+
+    async def _alarm(self, kind: str, summary: str) -> None:
+        alarm = NewAlarm(kind, self.name, f"{self.name}: {summary}")
+        await self.world.database.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))

@@ -1,0 +1,91 @@
+"""Answers of suppliers: a sound one becomes arrays, and of one that is not, nothing is used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.mirror.cells import HOTEL
+from tieout.mirror.answers import Garbled, Words, read_answer
+
+GOOD = {"price": [100, 90], "stock": [3, 0], "open": [True, False], "rules": [{"a": 1}, None]}
+LIMIT = (1 << 31) - 1
+
+
+def read(items, count=2, words=None):
+    return read_answer(HOTEL, Words({}) if words is None else words, items, count)
+
+
+def test_a_sound_answer():
+    """Each field of each cell is read; a cell of which a field is None is absent."""
+    words = Words({1: '"no"'})
+    answer = read({"a": GOOD, "b": {**GOOD, "rules": [{"a": 1.0}, "no"]}}, words=words)
+    assert answer.items == ["a", "b"]
+    assert answer.present.tolist() == [[True, False], [True, True]]
+    assert answer.values["price"].tolist() == [[100, 90], [100, 90]]
+    assert answer.values["open"].tolist() == [[True, False], [True, False]]
+    assert answer.values["rules"].tolist() == [[2, 0], [2, 1]]
+    assert words.added == {2: '{"a":1}'}
+    assert answer.values["price"].dtype == np.dtype("<i4")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"price": [100]},
+        {"price": [100, 90, 80]},
+        {"price": "12"},
+        {"price": None},
+        {"price": [1.0, 2.0]},
+        {"price": [True, False]},
+        {"price": ["1", "2"]},
+        {"price": [LIMIT + 1, 0]},
+        {"price": [0, -LIMIT - 1]},
+        {"price": [1 << 70, 0]},
+        {"stock": [1 << 15, 0]},
+        {"open": [1, 0]},
+        {"open": ["yes", "no"]},
+        {"rules": [float("nan"), None]},
+        {"rules": [[[1]], float("inf")]},
+        {"extra": [1, 2]},
+    ],
+    ids=repr,
+)
+def test_a_garbled_answer(field):
+    """Lists of another length, values of another type or out of bounds, and fields that nobody knows are refused."""
+    with pytest.raises(Garbled):
+        read({"a": GOOD, "b": {**GOOD, **field}})
+
+
+def test_an_answer_without_anything():
+    """No items, or an item without a field, is no answer."""
+    with pytest.raises(Garbled):
+        read({})
+    with pytest.raises(Garbled):
+        read({"a": {"price": [1, 2]}})
+
+
+numbers = st.none() | st.integers(-LIMIT, LIMIT)
+
+
+@given(st.lists(st.tuples(numbers, st.none() | st.booleans()), min_size=1, max_size=8))
+def test_whatever_is_given_is_read(cells):
+    """Present cells have exactly the values that were given, and the others are absent."""
+    count = len(cells)
+    prices, opens = map(list, zip(*cells, strict=True))
+    answer = read({"a": {"price": prices, "stock": [1] * count, "open": opens, "rules": [0] * count}}, count)
+    for at, (price, is_open) in enumerate(cells):
+        there = price is not None and is_open is not None
+        assert answer.present[0, at] == there
+        if there:
+            assert (answer.values["price"][0, at], answer.values["open"][0, at]) == (price, is_open)
+
+
+def test_too_many_different_values():
+    """A field whose values are all different is no field for a dictionary: that is said before the numbers run out."""
+    words = Words({number: f'"{number}"' for number in range(1, 1 << 16)})
+    with pytest.raises(Garbled):
+        words.number("new")
+    assert words.number("7") == 7
