@@ -328,10 +328,12 @@ async def settle(simulation: Simulation, process: str) -> None:
     value = Prize(truth.code, truth.sku) if choice == "succeeded" else None
     arguments = (bytes.fromhex(process), entry.n, choice)
     for person in ("olga", "pete"):
-        simulation.evidence.acts.append(Acted(simulation.scheduler.now, process, "settle", key, choice))
+        asked = Acted(simulation.scheduler.now, process, "settle", key, choice)
+        simulation.evidence.acts.append(asked)
         act = Act(person, "the downstream says so")
         got = await simulation.ask(lambda node, act=act: node.operating.settle(*arguments, act, value, truth.code))
         if got is not None and got[1] is None:
+            asked.done = True
             simulation.storm.saw("operator settled")
             if person == "pete":
                 simulation.storm.saw("settled by two")

@@ -69,7 +69,9 @@ class Auditor:
         self.claims: dict[str, list[Claim]] = defaultdict(list)
         for claim in evidence.claims:
             self.claims[claim.key].append(claim)
-        self.settled = {act.key: act.choice for act in evidence.acts if act.action == "settle"}
+        settled = [act for act in evidence.acts if act.action == "settle"]
+        self.wished = {act.key: act.choice for act in settled}
+        self.settled = {act.key: act.choice for act in settled if act.done}
 
     def run(self) -> Iterator[str]:
         """All checks, one after the other."""
@@ -251,8 +253,8 @@ class Auditor:
         return len({claim.kind for claim in claims}) > 1 or len(identities) > 1
 
     def _overruled(self, key: str, claims: list[Claim]) -> bool:
-        """Whether a person settled what the downstream said otherwise: a decision is a claim like any other."""
-        return key in self.settled and any(claim.kind != self.settled[key] for claim in claims)
+        """Whether a person wished what the downstream said otherwise: a decision is a claim like any other."""
+        return key in self.wished and any(claim.kind != self.wished[key] for claim in claims)
 
     def conflicts_are_told(self) -> Iterator[str]:
         """I4: one alarm, with both claims, for each call whose claims contradicted each other, and no other alarm."""

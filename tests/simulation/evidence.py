@@ -92,13 +92,14 @@ class Claim:
 
 @dataclass(slots=True)
 class Act:
-    """Something that an operator did; `choice` and `key` are those of a settlement."""
+    """Something that an operator asked for; `choice` and `key` are those of a settlement; `done`: they were told so."""
 
     at: int
     process: str
     action: str
     key: str = ""
     choice: str = ""
+    done: bool = False
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tieout.contracts import Param, Transaction
+from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.identity import fingerprint
 
@@ -102,25 +102,27 @@ class MirrorStore:
 
     async def add_groups(self, tx: Transaction, copy: int, groups: Iterable[GroupRow]) -> None:
         """Store new groups."""
-        rows: list[dict[str, Param]] = [
-            {
-                "copy": copy,
-                "n": group.n,
-                "name": group.name.encode(),
-                "zone": group.zone,
-                "rollover": group.rollover,
-                "checks": group.checks,
-            }
-            for group in groups
-        ]
-        await tx.execute_many(self.sql.add_group, rows)
+        await tx.execute_many(
+            self.sql.add_group,
+            [
+                {
+                    "copy": copy,
+                    "n": group.n,
+                    "name": group.name.encode(),
+                    "zone": group.zone,
+                    "rollover": group.rollover,
+                    "checks": group.checks,
+                }
+                for group in groups
+            ],
+        )
 
     async def change_groups(self, tx: Transaction, copy: int, groups: Iterable[GroupRow]) -> None:
         """Store how the days of groups end, and that they are there."""
-        rows: list[dict[str, Param]] = [
-            {"copy": copy, "n": one.n, "zone": one.zone, "rollover": one.rollover} for one in groups
-        ]
-        await tx.execute_many(self.sql.change_group, rows)
+        await tx.execute_many(
+            self.sql.change_group,
+            [{"copy": copy, "n": one.n, "zone": one.zone, "rollover": one.rollover} for one in groups],
+        )
 
     async def remove_groups(self, tx: Transaction, copy: int, groups: Iterable[int]) -> None:
         """Note that the catalogue has these groups no more."""
@@ -132,15 +134,16 @@ class MirrorStore:
 
     async def add_items(self, tx: Transaction, copy: int, items: Iterable[ItemName], cells: bytes) -> None:
         """Store new items, all with the same cells."""
-        rows: list[dict[str, Param]] = [
-            {"copy": copy, "grp": one.group, "n": one.n, "name": one.name.encode(), "cells": cells} for one in items
-        ]
-        await tx.execute_many(self.sql.add_item, rows)
+        await tx.execute_many(
+            self.sql.add_item,
+            [{"copy": copy, "grp": one.group, "n": one.n, "name": one.name.encode(), "cells": cells} for one in items],
+        )
 
     async def bring_items(self, tx: Transaction, copy: int, items: Iterable[ItemName], cells: bytes) -> None:
         """Store that items are there (again), in their group, all with the same cells."""
-        rows: list[dict[str, Param]] = [{"copy": copy, "grp": one.group, "n": one.n, "cells": cells} for one in items]
-        await tx.execute_many(self.sql.bring_item, rows)
+        await tx.execute_many(
+            self.sql.bring_item, [{"copy": copy, "grp": one.group, "n": one.n, "cells": cells} for one in items]
+        )
 
     async def remove_items(self, tx: Transaction, copy: int, items: Iterable[int]) -> None:
         """Note that the catalogue has these items no more."""
@@ -152,10 +155,9 @@ class MirrorStore:
 
     async def write_cells(self, tx: Transaction, copy: int, rows: Iterable[tuple[int, int, bytes]]) -> None:
         """Store rows of items, each given as (group, item, row)."""
-        bound: list[dict[str, Param]] = [
-            {"copy": copy, "grp": group, "n": n, "cells": cells} for group, n, cells in rows
-        ]
-        await tx.execute_many(self.sql.write_cells, bound)
+        await tx.execute_many(
+            self.sql.write_cells, [{"copy": copy, "grp": group, "n": n, "cells": cells} for group, n, cells in rows]
+        )
 
     async def read_item(self, tx: Transaction, copy: int, item: int) -> ItemRow | None:
         """One item, unless the catalogue has it no more."""
@@ -178,8 +180,10 @@ class MirrorStore:
 
         What is observed from `since` on takes the mark back.
         """
-        rows = [{"copy": copy, "item": item, "place": position, "since": since} for item, position in cells]
-        await tx.execute_many(self.sql.add_suspect, rows)
+        await tx.execute_many(
+            self.sql.add_suspect,
+            [{"copy": copy, "item": item, "place": position, "since": since} for item, position in cells],
+        )
 
     async def suspects(self, tx: Transaction, copy: int) -> list[Suspect]:
         """All suspect cells of a copy."""
@@ -192,8 +196,10 @@ class MirrorStore:
 
     async def clear_suspects(self, tx: Transaction, copy: int, suspects: Iterable[Suspect]) -> None:
         """Take marks back, as they were read; a cell that was marked anew meanwhile stays so."""
-        rows = [{"copy": copy, "item": one.item, "place": one.position, "since": one.since} for one in suspects]
-        await tx.execute_many(self.sql.clear_suspect, rows)
+        await tx.execute_many(
+            self.sql.clear_suspect,
+            [{"copy": copy, "item": one.item, "place": one.position, "since": one.since} for one in suspects],
+        )
 
     async def post(self, tx: Transaction, copy: int, message: bytes, body: bytes) -> None:
         """Leave an observation for whoever writes this copy."""
