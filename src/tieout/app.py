@@ -27,7 +27,7 @@ from tieout.once.held import HeldDatabase
 from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.bulk import Operator
-from tieout.process.engine import Engine
+from tieout.process.engine import Engine, Started
 from tieout.process.inspecting import Inspection, inspect
 from tieout.process.joining import Joining
 from tieout.process.moving import Receipt
@@ -133,6 +133,7 @@ class App:
         self._worker: Worker | None = None
         self._pid = 0
         self._waiters: dict[bytes, set[asyncio.Future[Record]]] = {}
+        self.watchers: list[Callable[[Record], None]] = []
 
     def register(self, cls: C) -> C:
         """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
@@ -253,13 +254,19 @@ class App:
         """
         if tx is not None:
             return await self._join(request, tx, wait)
-        worker, patience = self.worker, 0.0 if wait is None else duration(wait)
+        record, replayed = await self.begin(request, 0.0 if wait is None else duration(wait))
+        return self._view(record, replayed=replayed)
+
+    async def begin(self, request: Process[Any], patience: float) -> Started:
+        """What `start` does without `tx`, waiting for `patience` seconds; the row itself instead of a view of it."""
+        worker = self.worker
         record, replayed = await self.engine.start(request)
         if not replayed:
+            self._moved_to(record)
             worker.drive(record)
         if patience and record.status == "running":
-            record = await self._wait(record, patience)
-        return self._view(record, replayed=replayed)
+            record = await self.until_rest(record, patience)
+        return Started(record, replayed)
 
     async def nudge(self, process_id: str) -> bool:
         """Go on at once with a process whose transaction you have just committed, instead of when it is due.
@@ -288,7 +295,7 @@ class App:
     async def wait(self, process_id: str, timeout: float | str = 30.0) -> ProcessView:
         """The process once it is final or held, or as it is after `timeout`."""
         record = await self.engine.read(raw_id(process_id))
-        return self._view(await self._wait(record, duration(timeout)))
+        return self._view(await self.until_rest(record, duration(timeout)))
 
     async def cancel(self, process_id: str, *, actor: str, reason: str) -> ProcessView:
         """Store the wish to cancel a process; the type's `@tieout.cancel` step runs once no call of it is open.
@@ -321,7 +328,7 @@ class App:
         await self.retention.forget_strays()
 
     def _new_worker(self) -> Worker:
-        return Worker(self.engine, self.limits, self._at_rest, self.keep_house)
+        return Worker(self.engine, self.limits, self._moved_to, self.keep_house)
 
     async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
         worker = self.worker
@@ -334,7 +341,7 @@ class App:
             joined.after_commit(lambda: tell(worker.after_commit, record, self.joining.take))
         return self._view(record)
 
-    async def _wait(self, record: Record, timeout: float) -> Record:
+    async def until_rest(self, record: Record, timeout: float) -> Record:
         """Until this App brings it to rest, with a look now and then whether somebody else has."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -352,14 +359,16 @@ class App:
         return record
 
     def _moved(self, receipt: Receipt, worker: Worker) -> None:
-        self._at_rest(receipt.record)
+        self._moved_to(receipt.record)
         worker.after(receipt)
 
     def _moved_late(self, receipt: Receipt) -> None:
         if self._worker is not None:
             self._moved(receipt, self._worker)
 
-    def _at_rest(self, record: Record) -> None:
+    def _moved_to(self, record: Record) -> None:
+        for watch in self.watchers:
+            watch(record)
         if record.status == "running":
             return
         for waiter in self._waiters.get(record.id, ()):

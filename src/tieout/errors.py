@@ -22,11 +22,18 @@
     │   ├── UnknownItem                 no supplier of this mirror has this item
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
+    │   ├── UnknownToken                no token has this id
+    │   ├── UnknownJob                  no bulk command has this id
+    │   ├── UnknownPage                 there is nothing at this address, or not for this method
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
     │   ├── NotAllowed                  the command does not apply to the state that this is in
     │   ├── StaleState                  the row has been moved by somebody else
     │   ├── ApprovalNeeded              recorded; a second person has to ask for the same
+    │   ├── InvalidRequest              a header, parameter or media type is not as it has to be
+    │   ├── NotAuthenticated            nobody knows who asks: no token, a wrong one, or an unsigned callback
+    │   ├── Forbidden                   who asks may not do this
     │   ├── TooLarge                    a request's body is over the limit
+    │   ├── RateLimited                 one caller asks too often: retry after `retry_after` seconds
     │   └── Overloaded                  a limit is reached: retry later
     ├── NotSent                       raised by a call step: the request has certainly not left
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
@@ -201,6 +208,24 @@ class UnknownCall(RequestError):
     code = "unknown-call"
 
 
+class UnknownToken(RequestError):
+    """No token has this id."""
+
+    code = "unknown-token"
+
+
+class UnknownJob(RequestError):
+    """No bulk command has this id."""
+
+    code = "unknown-job"
+
+
+class UnknownPage(RequestError):
+    """There is nothing at this address, or not for this method."""
+
+    code = "unknown-page"
+
+
 class NewerVersion(RequestError):
     """The row was written by newer code than this: retry later, on a newer node."""
 
@@ -229,10 +254,38 @@ class ApprovalNeeded(RequestError):
     code = "approval-needed"
 
 
+class InvalidRequest(RequestError):
+    """A header, parameter or media type of an HTTP request is not as it has to be."""
+
+    code = "invalid-request"
+
+
+class NotAuthenticated(RequestError):
+    """Nobody knows who asks: no token, one that does not count, or a callback that is not rightly signed."""
+
+    code = "not-authenticated"
+
+
+class Forbidden(RequestError):
+    """Who asks may not do this."""
+
+    code = "forbidden"
+
+
 class TooLarge(RequestError):
     """A request's body is over the limit."""
 
     code = "too-large"
+
+
+class RateLimited(RequestError):
+    """One caller asks too often: retry after `retry_after` seconds."""
+
+    code = "rate-limited"
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Overloaded(RequestError):

@@ -20,6 +20,9 @@ Spelling: TypeAlias = Literal["decimal", "moment"]
 KEY_BYTES = 255
 """Longest request key or owner, in bytes of UTF-8: what every database can index."""
 
+CLIENT_END = b"\xff"
+"""Ends the client in front of an owner."""
+
 JSON_DEPTH = 64
 """Deepest nesting of JSON that is read: far above real payloads, far below the interpreter's recursion limit."""
 
@@ -50,6 +53,29 @@ def process_id(type_name: str, owner: bytes, key: bytes) -> bytes:
     name = type_name.encode()
     framed = _FRAME.pack(len(name)) + name + _FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key
     return blake2b(framed, digest_size=16, person=b"tieout.process").digest()
+
+
+def client_owner(client: str, owner: bytes) -> bytes:
+    """The owner of what a client of the HTTP API has started: the client in front, so that no two can meet.
+
+    Between them stands a byte that UTF-8 never has: what is started without a client cannot be a client's either.
+    Raise `InvalidKey` when both together are longer than 255 bytes.
+    """
+    joined = client.encode() + CLIENT_END + owner
+    if len(joined) > KEY_BYTES:
+        raise InvalidKey(f"the owner must be at most {KEY_BYTES - len(client.encode()) - 1} bytes of UTF-8")
+    return joined
+
+
+def split_owner(owner: bytes) -> tuple[str, str]:
+    """The client, "" without one, and the owner within it."""
+    client, end, rest = owner.partition(CLIENT_END)
+    return (client.decode(), rest.decode(errors="replace")) if end else ("", owner.decode(errors="replace"))
+
+
+def owners_of(client: str) -> tuple[bytes, bytes]:
+    """The range that the owners of a client's processes lie in, without its end; of every process for ""."""
+    return (client.encode() + CLIENT_END, client.encode() + CLIENT_END + CLIENT_END) if client else (b"", CLIENT_END)
 
 
 def fingerprint(*parts: str) -> bytes:

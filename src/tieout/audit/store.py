@@ -37,6 +37,15 @@ class AuditStore:
             self.sql.add_audit, actor=actor, action=action, object=target, reason=reason, detail=encode_json(detail)
         )
 
+    async def page(
+        self, tx: Transaction, *, target: str = "", actor: str = "", action: str = "", before: int, limit: int
+    ) -> list[AuditRow]:
+        """What was done, newest first, before the row `before`; empty filters mean any."""
+        rows = await tx.fetch(
+            self.sql.list_audit, object=target, actor=actor, action=action, before=before, limit=limit
+        )
+        return [AuditRow(*row) for row in rows]
+
     async def of(self, tx: Transaction, target: str) -> list[AuditRow]:
         """What was done to one object, oldest first."""
         return [AuditRow(*row) for row in await tx.fetch(self.sql.audit_of, object=target)]

@@ -59,7 +59,7 @@ class Core(AsyncApp):
         self._calling.close()
 
     def _new_worker(self) -> ThreadWorker:
-        return ThreadWorker(self.engine, self.limits, self._at_rest, self.keep_house)
+        return ThreadWorker(self.engine, self.limits, self._moved_to, self.keep_house)
 
     async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
         worker = self.worker
@@ -72,7 +72,7 @@ class Core(AsyncApp):
             joined.after_commit(lambda: worker.after_commit(record, self.joining.take))
         return self._view(record)
 
-    async def _wait(self, record: Record, timeout: float) -> Record:
+    async def until_rest(self, record: Record, timeout: float) -> Record:
         deadline = time.monotonic() + timeout
         waiter: Future[Record] = Future()
         with self._resting:
@@ -90,10 +90,10 @@ class Core(AsyncApp):
                     self._waiters.pop(record.id, None)
         return record
 
-    def _at_rest(self, record: Record) -> None:
+    def _moved_to(self, record: Record) -> None:
         if record.status != "running" and record.id in self._waiters:
             with self._resting:
-                super()._at_rest(record)
+                super()._moved_to(record)
 
 
 async def _run_in_thread(run_step: Callable[..., Awaitable[Any]], tx: Any, step: Callable[[Any], Any]) -> Any:

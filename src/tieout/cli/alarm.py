@@ -12,10 +12,10 @@ from tieout.alarm.engine import AlarmDetail
 from tieout.alarm.store import LAST, Alarm
 from tieout.app import App
 from tieout.cli.alarm_page import alarm_rows, show_alarm
-from tieout.cli.documents import alarm_document
 from tieout.cli.printing import Json, emit, note, say, table
 from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.who import Who
+from tieout.documents import alarm_document
 from tieout.errors import UnknownAlarm
 
 commands = cyclopts.App(name="alarm", help="What machines could not decide: list, show, acknowledge, resolve.")

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tieout.cli import exits
-from tieout.cli.printing import emit, iso, note, say, table
+from tieout.cli.printing import emit, note, say, table
 from tieout.cli.where import Where, opened
 from tieout.cli.which import Many, RequestKey
 from tieout.cli.who import Who
+from tieout.documents import iso
 from tieout.errors import ConfigError
 from tieout.process.bulk import BulkCommand, Tally, counted, said
 from tieout.process.operating import Act

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import cyclopts
 import msgspec
 
-from tieout.cli import alarm, demo, doctor, exits, machine, migrate, process, prove, settling, worker
+from tieout.cli import alarm, demo, doctor, exits, machine, migrate, process, prove, serve, settling, token, worker
 from tieout.cli.installed import show_versions
 from tieout.errors import TieoutError, UsageError
 
@@ -26,10 +26,12 @@ root = cyclopts.App(
 process.commands.command(settling.settle)
 process.commands.command(machine.graph)
 process.commands.command(machine.check)
+root.command(serve.serve)
 root.command(worker.worker)
 root.command(migrate.migrate)
 root.command(process.commands)
 root.command(alarm.commands)
+root.command(token.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)
 root.command(prove.prove)

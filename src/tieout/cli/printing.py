@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +11,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from tieout.documents import iso
 
 SWITCH = Parameter(negative="", show_default=False)
 """An option that is given or left out."""
@@ -22,7 +23,6 @@ Json = Annotated[bool, SWITCH, Parameter(name="--json", help="Print JSON on stan
 UNBOUNDED = 10_000
 """Columns of an output that is no terminal: nothing is cut or wrapped in a file or a pipe."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGES = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "m"), (10, 1, "s"))
 
 
@@ -73,14 +73,9 @@ def compact(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def iso(moment: int | None) -> str | None:
-    """A moment in microseconds as ISO 8601 in UTC, with microseconds."""
-    return None if moment is None else (_EPOCH + timedelta(microseconds=moment)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def clock_time(moment: int | None) -> str:
     """A moment as ISO 8601 in UTC, in whole seconds."""
-    return "" if moment is None else f"{(iso(moment) or '')[:19]}Z"
+    return "" if moment is None else f"{iso(moment)[:19]}Z"
 
 
 def age(micros: int) -> str:

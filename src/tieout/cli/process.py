@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import cyclopts
+import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from msgspec.structs import replace
@@ -12,12 +13,12 @@ from msgspec.structs import replace
 from tieout.app import App, raw_id
 from tieout.cli import exits
 from tieout.cli.bulk import in_bulk
-from tieout.cli.documents import inspection_document, process_document
 from tieout.cli.printing import Json, compact, emit, note, say
 from tieout.cli.process_page import show_list, show_process
 from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.which import BY_ID, ONE, Id, Many, RequestKey, moment
 from tieout.cli.who import Who
+from tieout.documents import inspection_document, process_document
 from tieout.process.outcomes import Failed, Succeeded
 from tieout.process.record import Status
 from tieout.process.rules import note_of
@@ -179,7 +180,7 @@ async def tell(app: App, process: bytes, done: str, *, as_json: bool, **more: An
     """Say what was done, and how the process stands now."""
     record = await app.engine.read(process)
     if as_json:
-        emit(process_document(record) | more)
+        emit(msgspec.to_builtins(process_document(record)) | more)
     else:
         say(f"{process.hex()} {done}")
         say(f"  {record.type} is at {record.state} ({record.status})")

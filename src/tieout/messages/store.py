@@ -32,6 +32,11 @@ class Inbox:
         sender, key = key_bytes(source, "source"), key_bytes(message_id, "message id")
         return await tx.execute(self.sql.take_in, source=sender, message_id=key, keep=self._keep) == 1
 
+    async def knows(self, tx: Transaction, source: str, message_id: str) -> bool:
+        """Whether this message was taken in before."""
+        sender, key = key_bytes(source, "source"), key_bytes(message_id, "message id")
+        return await tx.fetch_one(self.sql.is_known, source=sender, message_id=key) is not None
+
     async def purge(self, tx: Transaction) -> int:
         """Forget messages that were remembered for long enough, at most `PURGE_BATCH`; how many."""
         return await tx.execute(self.sql.purge_inbox, limit=PURGE_BATCH)

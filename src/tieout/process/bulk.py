@@ -226,7 +226,7 @@ def said(wanted: Filter) -> dict[str, Any]:
     """What a filter asks for, as plain values."""
     asked = {
         name: getattr(wanted, name)
-        for name in ("type", "state", "status", "lane", "note", "since")
+        for name in ("type", "state", "status", "lane", "note", "client", "since")
         if getattr(wanted, name)
     }
     return asked if wanted.before == LAST else {**asked, "before": wanted.before}

@@ -54,6 +54,12 @@ class Process(Generic[D]):
         return cast("D", self.__dict__["bound_deps"])
 
 
+def of_client(request: Process[Any], client: str) -> Process[Any]:
+    """The same request as one of a client's, whose keys are apart from everybody else's; raise `InvalidKey`."""
+    request.__dict__["identity"] = type_of(type(request)).identify(request.__dict__, client)
+    return request
+
+
 def type_of(cls: type[Any]) -> ProcessType:
     """The compiled form of a process type, checked once; raise `DefinitionError` that says what is wrong with it."""
     if not (isinstance(cls, type) and issubclass(cls, Process)) or cls.tieout_options is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_t
 import msgspec
 
 from tieout.errors import ConfigError, DefinitionError, ReturnedWrongStep
-from tieout.identity import Spelling, key_bytes, process_id
+from tieout.identity import Spelling, client_owner, key_bytes, process_id
 from tieout.process.call_type import CallType, check_name, method_hints, micros
 from tieout.process.codec import Codec
 from tieout.process.define import Call, Final, Handler, Next, StartStep, Volatile, snapshot
@@ -100,10 +100,11 @@ class ProcessType:
         self.params.check_finite(values)
         return values
 
-    def identify(self, params: Mapping[str, Any]) -> Identity:
-        """The identity of a request with these params; raise `InvalidKey`."""
+    def identify(self, params: Mapping[str, Any], client: str = "") -> Identity:
+        """The identity of a request with these params, of a client's where there is one; raise `InvalidKey`."""
         key = key_bytes(params[cast("str", self.key_field)])
         owner = b"" if self.owner_field is None else key_bytes(params[self.owner_field], "owner")
+        owner = client_owner(client, owner) if client else owner
         return Identity(process_id(self.name, owner, key), owner, key)
 
     def stored_params(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
+from tieout.identity import owners_of
 from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
 from tieout.process.store import EndedChild, Filter, Match, NewProcess, Overdue, StateCount, StoredState, Stray
 
@@ -121,6 +122,7 @@ class SqlProcessStore:
 
     async def page(self, tx: Transaction, wanted: Filter) -> list[Record]:
         """Processes, newest first."""
+        owner_from, owner_to = owners_of(wanted.client)
         asked_at = self.clock.monotonic()
         rows = await tx.fetch(
             self.sql.list_processes,
@@ -129,6 +131,8 @@ class SqlProcessStore:
             status=wanted.status,
             lane=wanted.lane,
             note=beginning_with(wanted.note),
+            owner_from=owner_from,
+            owner_to=owner_to,
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
@@ -138,6 +142,7 @@ class SqlProcessStore:
 
     async def matching(self, tx: Transaction, wanted: Filter, statuses: tuple[str, str]) -> list[Match]:
         """Which processes a filter matches, newest first, with one of two statuses instead of the filter's own."""
+        owner_from, owner_to = owners_of(wanted.client)
         rows = await tx.fetch(
             self.sql.match_processes,
             type=wanted.type,
@@ -146,6 +151,8 @@ class SqlProcessStore:
             or_status=statuses[1],
             lane=wanted.lane,
             note=beginning_with(wanted.note),
+            owner_from=owner_from,
+            owner_to=owner_to,
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,
@@ -155,6 +162,7 @@ class SqlProcessStore:
 
     async def count_matching(self, tx: Transaction, wanted: Filter, statuses: tuple[str, str]) -> int:
         """How many processes `matching` would go through, whatever the filter's limit."""
+        owner_from, owner_to = owners_of(wanted.client)
         row = await tx.fetch_one(
             self.sql.count_matching,
             type=wanted.type,
@@ -163,6 +171,8 @@ class SqlProcessStore:
             or_status=statuses[1],
             lane=wanted.lane,
             note=beginning_with(wanted.note),
+            owner_from=owner_from,
+            owner_to=owner_to,
             since=wanted.since,
             before=wanted.before,
             before_id=wanted.before_id,

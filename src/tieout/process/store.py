@@ -41,6 +41,8 @@ class NewProcess(msgspec.Struct, frozen=True):
 class Filter(msgspec.Struct, frozen=True):
     """Which processes are meant; empty means any. `note` is how their note begins; `limit` is for listings.
 
+    `client` means those that it has started over HTTP.
+
     Created at or after `since` and before `before`, in the server's microseconds; with `before_id`, a newest-first
     listing continues behind the process of that moment and id.
     """
@@ -54,6 +56,7 @@ class Filter(msgspec.Struct, frozen=True):
     limit: int = 50
     lane: str = ""
     note: str = ""
+    client: str = ""
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tieout.errors import InvalidParams
+from tieout.identity import split_owner
 from tieout.process.process_type import ProcessType
 from tieout.process.record import FinalClaim, Record, Transition
 
@@ -26,10 +27,12 @@ class ProcessView(msgspec.Struct, frozen=True):
     """A process as it stood when it was read. Times are the database server's, microseconds since the epoch.
 
     `result` is the final's typed value, None before; `replayed` is True when the request had been started before.
+    `client` is who started it over HTTP, "" for what was started in Python.
     """
 
     id: str
     type: str
+    client: str
     owner: str
     key: str
     state: str
@@ -61,10 +64,12 @@ class ProcessView(msgspec.Struct, frozen=True):
 
 def view(record: Record, process_type: ProcessType | None = None, *, replayed: bool = False) -> ProcessView:
     """The view of a row; without its type, or when the result no longer fits it, `result` is plain JSON values."""
+    client, owner = split_owner(record.owner)
     return ProcessView(
         id=record.id.hex(),
         type=record.type,
-        owner=record.owner.decode(errors="replace"),
+        client=client,
+        owner=owner,
         key=record.request_key.decode(errors="replace"),
         state=record.state,
         status=record.status,

@@ -7,3 +7,13 @@ SELECT seq, at, actor, action, object, reason, detail
 FROM tieout_audit
 WHERE object = :object
 ORDER BY seq
+
+-- name: list_audit
+SELECT seq, at, actor, action, object, reason, detail
+FROM tieout_audit
+WHERE seq < :before
+    AND (:object = '' OR object = :object)
+    AND (:actor = '' OR actor = :actor)
+    AND (:action = '' OR action = :action)
+ORDER BY seq DESC
+LIMIT :limit

@@ -79,6 +79,7 @@ SELECT id, type, owner, request_key, version, state, status, fence, due, lane, p
 FROM tieout_process
 WHERE created >= :since
     AND (created < :before OR (created = :before AND id < :before_id))
+    AND owner >= :owner_from AND owner < :owner_to
     AND (:type = '' OR type = :type)
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status)
@@ -92,6 +93,7 @@ SELECT id, created, wish IS NOT NULL AS is_wished
 FROM tieout_process
 WHERE created >= :since
     AND (created < :before OR (created = :before AND id < :before_id))
+    AND owner >= :owner_from AND owner < :owner_to
     AND (:type = '' OR type = :type)
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status OR status = :or_status)
@@ -105,6 +107,7 @@ SELECT count(*) AS processes
 FROM tieout_process
 WHERE created >= :since
     AND (created < :before OR (created = :before AND id < :before_id))
+    AND owner >= :owner_from AND owner < :owner_to
     AND (:type = '' OR type = :type)
     AND (:state = '' OR state = :state)
     AND (:status = '' OR status = :status OR status = :or_status)
@@ -215,3 +218,29 @@ ON CONFLICT DO NOTHING
 -- name: forget_recalls
 DELETE FROM tieout_recall
 WHERE process = :process
+
+-- name: add_job
+INSERT INTO tieout_job (id, command, filter, actor, reason, state, tally, aborted, created, changed)
+VALUES (:id, :command, :filter, :actor, :reason, 'running', :tally, 0, {now}, {now})
+
+-- name: read_job
+SELECT id, command, filter, actor, reason, state, tally, aborted, created, changed, {now} AS now
+FROM tieout_job
+WHERE id = :id
+
+-- name: list_jobs
+SELECT id, command, filter, actor, reason, state, tally, aborted, created, changed, {now} AS now
+FROM tieout_job
+WHERE created < :before OR (created = :before AND id < :before_id)
+ORDER BY created DESC, id DESC
+LIMIT :limit
+
+-- name: tell_job
+UPDATE tieout_job
+SET state = :state, tally = :tally, changed = {now}
+WHERE id = :id AND state = 'running'
+
+-- name: abort_job
+UPDATE tieout_job
+SET aborted = 1
+WHERE id = :id AND state = 'running'

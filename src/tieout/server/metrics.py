@@ -1,0 +1,70 @@
+"""What is counted and measured, for Prometheus."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from tieout.app import App
+from tieout.contracts import Transaction
+from tieout.process.record import Record
+from tieout.server.hints import Hub
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+OVERDUE = 60_000_000
+"""Microseconds after which a process that is due counts as overdue."""
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+
+
+class Metrics:
+    """One node's metrics, in a registry of their own: two Apps in one program do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self.requests = counter("tieout_http_requests", "Requests answered.", ("method", "route", "status"))
+        self.seconds = Histogram(
+            "tieout_http_request_seconds", "Time to an answer.", ("route",), buckets=SECONDS, registry=self.registry
+        )
+        self.in_flight = gauge("tieout_http_in_flight", "Requests that are being answered.")
+        self.refused = counter("tieout_http_refused", "Requests refused before any route.", ("code",))
+        self.reports = counter("tieout_callbacks", "Signed callbacks, by what they did.", ("sender", "effect"))
+        self.moves = counter("tieout_moves", "Moves of processes by this node.", ("type", "state", "source"))
+        self.listeners = gauge("tieout_event_clients", "Listeners of /v1/events.")
+        self.dropped = gauge("tieout_event_dropped", "Hints dropped because a listener did not keep up.")
+        self.working = gauge("tieout_worker_in_flight", "Processes that this node is at work on.")
+        self.alarms = gauge("tieout_alarms", "Alarms that are not resolved.", ("kind", "state"))
+        self.overdue = gauge("tieout_overdue", "Processes overdue for more than a minute.", ("lane",))
+        self.build = gauge("tieout_build_info", "The version that runs.", ("version",))
+        self.build.labels(version("tieout")).set(1)
+
+    def moved(self, record: Record) -> None:
+        """Count a move by who began it."""
+        source = record.trail[-1].source if record.trail else "start"
+        self.moves.labels(record.type, record.state, source).inc()
+
+    async def exposition(self, app: App, hub: Hub) -> bytes:
+        """Everything in Prometheus's text format; costs two queries."""
+        types = list(app.types)
+
+        async def work(tx: Transaction) -> None:
+            alarms = await app.alarms.store.counts(tx)
+            overdue = await app.store.overdue(tx, types, OVERDUE)
+            self.alarms.clear()
+            self.overdue.clear()
+            for count in alarms:
+                self.alarms.labels(count.kind, count.state).set(count.alarms)
+            for lane in overdue:
+                self.overdue.labels(lane.lane).set(lane.processes)
+
+        await app.database.read(work)
+        self.listeners.set(len(hub))
+        self.dropped.set(hub.dropped)
+        self.working.set(app.worker.in_flight)
+        return generate_latest(self.registry)

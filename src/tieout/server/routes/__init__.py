@@ -1,0 +1,28 @@
+"""The routes: one module for each noun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from tieout.server.routes import alarms, audit, bulk, commands, events, health, processes, reference, reports, starting
+from tieout.server.site import Site
+
+__all__ = ["all_routes"]
+
+
+def all_routes(site: Site) -> Sequence[ControllerRouterHandler]:
+    """Every route of an App."""
+    return [
+        *starting.routes(site.app),
+        *processes.ROUTES,
+        *commands.ROUTES,
+        *bulk.ROUTES,
+        *reports.ROUTES,
+        *alarms.ROUTES,
+        *audit.ROUTES,
+        *events.ROUTES,
+        *reference.ROUTES,
+        *health.ROUTES,
+    ]
