@@ -1,6 +1,6 @@
 """Who may do what over HTTP: tokens, roles and permissions."""
 
 from tieout.access.engine import Created, Tokens
-from tieout.access.rules import ROLES, Caller, Permission, Role
+from tieout.access.rules import Caller, Permission, Role
 
-__all__ = ["ROLES", "Caller", "Created", "Permission", "Role", "Tokens"]
+__all__ = ["Caller", "Created", "Permission", "Role", "Tokens"]

@@ -14,7 +14,7 @@ from tieout.app import App
 from tieout.server.auth import permitted
 from tieout.server.front import Front
 from tieout.server.problems import answer_error
-from tieout.server.routes import all_routes
+from tieout.server.routes.every import all_routes
 from tieout.server.settings import Settings
 from tieout.server.site import Site, make_site
 

@@ -23,6 +23,9 @@ log = logging.getLogger("tieout.server")
 REPORTS = "/v1/report/"
 """Below this, bodies are signed: nothing is read into them before the signature is."""
 
+WITHOUT_CALLER = frozenset({"/healthz", "/readyz", "/version"})
+"""Here nobody is asked who they are: a node has to say how it is also when its database does not answer."""
+
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 FAILURES = 5.0, 50.0
@@ -140,6 +143,10 @@ class Front:
             self.site.metrics.refused.labels(error.code).inc()
             await self._refuse(exchange, error)
             return
+        except Exception as error:
+            log.exception("a request could not be prepared")
+            await self._refuse(exchange, error)
+            return
         await self.routes(exchange.scope, prepared, exchange.send)
 
     async def _prepare(self, exchange: Exchange, receive: Receive) -> Receive:
@@ -147,7 +154,7 @@ class Front:
         scope, headers, settings = exchange.scope, exchange.headers, self.site.settings
         if sum(len(name) + len(value) for name, value in scope["headers"]) > settings.max_headers:
             raise TooLarge(f"header fields are at most {settings.max_headers} bytes long")
-        caller = await self._caller(exchange)
+        caller = None if scope["path"] in WITHOUT_CALLER else await self._caller(exchange)
         scope["tieout.caller"] = caller
         if scope["method"] not in WITH_BODY:
             return receive
@@ -177,7 +184,7 @@ class Front:
                 raise InvalidRequest("another site may not do this in a person's name")
         return caller
 
-    async def _refuse(self, exchange: Exchange, error: TieoutError) -> None:
+    async def _refuse(self, exchange: Exchange, error: Exception) -> None:
         status = 431 if isinstance(error, TooLarge) and "header" in str(error) else None
         told = refusal(error, self.site.settings.documentation, status)
         headers = [(name.encode(), value.encode()) for name, value in told.headers.items()]

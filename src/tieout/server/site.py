@@ -12,7 +12,9 @@ import msgspec
 from litestar import Request
 
 from tieout.access import Caller, Tokens
+from tieout.alarm.store import Alarm
 from tieout.app import App
+from tieout.contracts import Transaction
 from tieout.errors import ConfigError, DatabaseError
 from tieout.process.jobs import Jobs
 from tieout.server.auth import caller_of
@@ -29,6 +31,9 @@ log = logging.getLogger("tieout.server")
 
 ALARMS_EVERY = 1.0
 """Seconds between two looks for new alarms."""
+
+FIRST_LOOK = 3_000_000
+"""Microseconds that the first look goes back: longer than it may have been since somebody began to listen."""
 
 ALARMS_AT_A_TIME = 100
 """Alarms looked at each time: whoever misses some sees them in the list."""
@@ -53,21 +58,34 @@ class Site:
 
     async def hear_alarms(self) -> None:
         """Tell listeners of alarms, whichever node raised them: look now and then, while somebody listens."""
-        latest: int | None = None
+        latest = 0
         while True:
             await asyncio.sleep(ALARMS_EVERY)
             if not len(self.hub):
-                latest = None
+                latest = 0
                 continue
             try:
-                recent = await self.app.alarms.list(limit=ALARMS_AT_A_TIME)
+                now, recent = await self._recent_alarms()
             except DatabaseError as error:
                 log.warning("alarms could not be looked for: %s", error)
                 continue
+            since = latest or now - FIRST_LOOK
             for alarm in reversed(recent):
-                if latest is not None and alarm.last_at > latest:
+                if alarm.last_at > since:
                     self.hub.tell("alarm", alarm.id.hex(), alarm.state)
-            latest = max([latest or 0, *(alarm.last_at for alarm in recent)])
+            latest = max([since, *(alarm.last_at for alarm in recent)])
+
+    async def _recent_alarms(self) -> tuple[int, list[Alarm]]:
+        return await self.now(), await self.app.alarms.list(limit=ALARMS_AT_A_TIME)
+
+    async def now(self) -> int:
+        """The database server's time, in microseconds."""
+
+        async def work(tx: Transaction) -> int:
+            row = await tx.fetch_one("SELECT {now} AS now")
+            return 0 if row is None else int(row[0])
+
+        return await self.app.database.read(work)
 
     def for_caller(self, document: D, caller: Caller) -> Any:
         """The document as this caller may see it: masked for those who only look on."""

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from tieout.alarm.store import LAST
-from tieout.contracts import Transaction
 from tieout.documents import AlarmDocument, alarm_document
 from tieout.errors import UnknownAlarm
 from tieout.server.describing import WITH_BODY, permits, refusals
@@ -20,7 +19,7 @@ from tieout.server.site import Asked, Site, who
 Resolution = Literal["followed-first", "followed-other", "settled-outside", "false-alarm", "accepted"]
 State = Literal["open", "acknowledged", "resolved"]
 AlarmId = Annotated[str, Parameter(description="The alarm's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
-Standing = Annotated[State | None, Parameter(query="state", required=False)]
+Standing = Annotated[State | None, QueryParameter(name="state", required=False)]
 Kind = Annotated[str, Parameter(max_length=63, description="For instance conflict.")]
 
 
@@ -48,7 +47,7 @@ async def list_alarms(
     found = await site.app.alarms.list(
         kind=kind, state=standing or "", before=before if cursor else LAST, before_id=before_id, limit=limit + 1
     )
-    page, now = found[:limit], await _now(site)
+    page, now = found[:limit], await site.now()
     following = cursor_after(page[-1].last_at, page[-1].id) if len(found) > limit else None
     items: Any = [site.for_caller(alarm_document(alarm, None, now), caller) for alarm in page]
     return AlarmPage(items, following)
@@ -100,15 +99,7 @@ def raw(id: str) -> bytes:
 
 async def _shown(site: Site, alarm: bytes) -> AlarmDocument:
     found, evidence = await site.app.alarms.show(alarm)
-    return alarm_document(found, evidence, await _now(site))
-
-
-async def _now(site: Site) -> int:
-    async def work(tx: Transaction) -> int:
-        row = await tx.fetch_one("SELECT {now} AS now")
-        return 0 if row is None else int(row[0])
-
-    return await site.app.database.read(work)
+    return alarm_document(found, evidence, await site.now())
 
 
 ROUTES = [list_alarms, get_alarm, acknowledge_alarm, resolve_alarm]

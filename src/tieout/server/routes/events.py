@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from litestar import get
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from tieout.server.describing import permits, refusals
@@ -16,7 +16,7 @@ from tieout.server.site import Asked, who
 Topic = Literal["process", "alarm"]
 Last = Annotated[
     str,
-    Parameter(header="Last-Event-ID", required=False, max_length=40, description="The last hint that was received."),
+    HeaderParameter(name="Last-Event-ID", required=False, max_length=40, description="The last hint received."),
 ]
 
 

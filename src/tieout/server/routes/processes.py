@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from tieout.access import Caller
 from tieout.app import raw_id
@@ -25,7 +25,7 @@ Status = Literal["running", "held", "final", "retired"]
 Text = Annotated[str, Parameter(max_length=255)]
 Id = Annotated[str, Parameter(description="The process's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
 
-AtState = Annotated[str, Parameter(query="state", max_length=255)]
+AtState = Annotated[str, QueryParameter(name="state", max_length=255)]
 
 BEFORE = Annotated[int, Parameter(ge=0, le=1 << 62, description="Created before, in µs since 1970.")]
 SINCE = Annotated[int, Parameter(ge=0, le=1 << 62, description="Created at or after, in µs since 1970.")]

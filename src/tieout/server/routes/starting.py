@@ -11,7 +11,7 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from tieout.app import App
 from tieout.documents import ProcessDocument, process_document
@@ -25,8 +25,8 @@ from tieout.wire.idempotency_key import HEADER, REPLAYED, parse_key
 
 Key = Annotated[
     str | None,
-    Parameter(
-        header=HEADER,
+    HeaderParameter(
+        name=HEADER,
         required=False,
         max_length=255,
         description="The request key: the same again gets the same process. Required.",
@@ -34,7 +34,7 @@ Key = Annotated[
 ]
 Prefer = Annotated[
     str | None,
-    Parameter(header="Prefer", required=False, description="`wait=10`: answer once it is final, or after so many s."),
+    HeaderParameter(name="Prefer", required=False, description="`wait=10`: answer once it is final, or after 10 s."),
 ]
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)

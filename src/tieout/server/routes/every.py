@@ -1,0 +1,26 @@
+"""All routes of an App."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from tieout.server.routes import alarms, audit, bulk, commands, events, health, processes, reference, reports, starting
+from tieout.server.site import Site
+
+
+def all_routes(site: Site) -> Sequence[ControllerRouterHandler]:
+    """Every route of an App."""
+    return [
+        *starting.routes(site.app),
+        *processes.ROUTES,
+        *commands.ROUTES,
+        *bulk.ROUTES,
+        *reports.ROUTES,
+        *alarms.ROUTES,
+        *audit.ROUTES,
+        *events.ROUTES,
+        *reference.ROUTES,
+        *health.ROUTES,
+    ]

@@ -1,0 +1,61 @@
+"""Alarms and the audit over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.callbacks import body_for, report, signed
+from tests.server.node import KEY
+
+
+@pytest.fixture
+def alarm(place) -> str:
+    """The id of an open alarm, about a call that succeeded and failed."""
+    call = f"{place.started('pending')['id']}:1"
+    for outcome in ("succeeded", "failed"):
+        body = body_for(call, outcome)
+        assert report(place.nobody, call, body, signed(KEY, body)).status_code == 200
+    alarms = place.viewer.get("/v1/alarms", params={"limit": 500}).json()["items"]
+    return next(one["id"] for one in alarms if one["object"] == call)
+
+
+def test_an_alarm_is_shown_with_both_claims(place, alarm):
+    """The list has the alarm without, the page with its evidence: what was said first, and what contradicts it."""
+    told = place.viewer.get(f"/v1/alarms/{alarm}").json()
+    assert (told["kind"], told["severity"], told["state"]) == ("conflict", "critical", "open")
+    assert {piece["body"]["kind"] for piece in told["evidence"]} == {"succeeded", "failed"}
+    listed = place.viewer.get("/v1/alarms", params={"kind": "conflict", "limit": 500}).json()["items"]
+    assert "evidence" not in next(one for one in listed if one["id"] == alarm)
+
+
+def test_an_alarm_is_acknowledged_and_resolved(place, alarm):
+    """Each once, with a reason, audited with who did it; a resolved one cannot be resolved again."""
+    seen = place.operator.post(f"/v1/alarms/{alarm}/acknowledge", json={"reason": "mine"})
+    assert seen.json()["state"] == "acknowledged"
+    done = place.operator.post(f"/v1/alarms/{alarm}/resolve", json={"as": "settled-outside", "reason": "refunded"})
+    assert (done.json()["state"], done.json()["resolution"]) == ("resolved", "settled-outside")
+    again = place.operator.post(f"/v1/alarms/{alarm}/resolve", json={"as": "accepted", "reason": "refunded"})
+    assert (again.status_code, again.json()["code"]) == (409, "not-allowed")
+    acts = place.operator.get("/v1/audit", params={"object": alarm}).json()["items"]
+    assert [act["action"] for act in acts] == ["alarm-resolve", "alarm-acknowledge"]
+
+
+def test_a_resolution_is_one_of_the_known(place, alarm):
+    """400 for a resolution that there is not, 404 for an alarm that there is not."""
+    assert place.operator.post(f"/v1/alarms/{alarm}/resolve", json={"as": "fine", "reason": "x"}).status_code == 400
+    missing = place.operator.post(f"/v1/alarms/{'0' * 32}/resolve", json={"as": "accepted", "reason": "x"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "unknown-alarm")
+
+
+def test_the_audit_is_paged(place):
+    """Following `next` shows every act once, the newest first."""
+    for _ in range(5):
+        process = place.started("pending")["id"]
+        place.operator.post(f"/v1/processes/{process}/hold", json={"reason": "pages"})
+    numbers, before = [], 1 << 62
+    while before is not None:
+        page = place.operator.get("/v1/audit", params={"limit": 2, "before": before, "action": "hold"}).json()
+        numbers += [act["seq"] for act in page["items"]]
+        before = page["next"]
+    assert len(numbers) >= 5
+    assert numbers == sorted(set(numbers), reverse=True)
