@@ -104,7 +104,15 @@ def test_each_command_has_json_and_says_what_it_does(name):
 def test_what_needs_the_app_says_so():
     """A command that runs the code of process types is marked as such on the page, and no other one is."""
     marked = {name for name in COMMANDS if "*Needs the App" in section(CLI, f"## `{name}`")}
-    running = {"worker", "process query", "process resume", "process cancel", "process settle", "process graph"}
+    running = {
+        "worker",
+        "serve",
+        "process query",
+        "process resume",
+        "process cancel",
+        "process settle",
+        "process graph",
+    }
     assert marked == {f"tieout {name}" for name in (*running, "process check")}
 
 

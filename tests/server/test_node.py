@@ -13,7 +13,6 @@ from tieout.errors import ConfigError
 from tieout.server import asgi
 from tieout.server.settings import Settings, read_settings
 
-
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a value under test: nothing listens there
 
 

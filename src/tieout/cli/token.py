@@ -26,7 +26,8 @@ async def create(
     /,
     *,
     role: Annotated[
-        list[str], Parameter(help="client, viewer, operator, approver, admin or metrics; several times for several.")
+        list[str],
+        Parameter(negative="", help="client, viewer, operator, approver, admin, metrics."),
     ],
     expires: Annotated[str, Parameter(help="How long it counts: 90d; at most 366d.")] = "90d",
     note: Annotated[str, Parameter(name="--note", help="What it is for.")] = "",

@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.routes import HTTPRoute
 
 from tieout.app import App
 from tieout.server.auth import permitted
@@ -69,3 +70,16 @@ def _litestar(site: Site) -> Litestar:
 def openapi(app: App, settings: Settings | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document of an App's API."""
     return _litestar(make_site(app, settings or Settings())).openapi_schema.to_schema()
+
+
+def routes_of(app: App, settings: Settings) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """Every described route: method, path, the first line of what it does, and who may use it."""
+    litestar = _litestar(make_site(app, settings))
+    return [
+        (method, route.path_format, (handler.fn.__doc__ or "").partition("\n")[0], dict(handler.opt))
+        for route in sorted(litestar.routes, key=lambda one: one.path_format)
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in sorted(handler.http_methods)
+        if handler.resolve_include_in_schema() and method != "OPTIONS"
+    ]

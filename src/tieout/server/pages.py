@@ -6,15 +6,15 @@ import base64
 import binascii
 from typing import Annotated, TypeAlias
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tieout.errors import InvalidRequest
 
 LAST = 1 << 62
 """Later than every time: where a newest-first listing begins."""
 
-Limit: TypeAlias = Annotated[int, Parameter(ge=1, le=500, description="How many, 1 to 500.")]
-Cursor: TypeAlias = Annotated[str, Parameter(max_length=100, description="`next` of the page before.")]
+Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=500, description="How many, 1 to 500.")]
+Cursor: TypeAlias = Annotated[str, QueryParameter(max_length=100, description="`next` of the page before.")]
 
 
 def cursor_after(at: int, id: bytes) -> str:

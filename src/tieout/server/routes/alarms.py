@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from tieout.alarm.store import LAST
 from tieout.documents import AlarmDocument, alarm_document
@@ -18,9 +18,9 @@ from tieout.server.site import Asked, Site, who
 
 Resolution = Literal["followed-first", "followed-other", "settled-outside", "false-alarm", "accepted"]
 State = Literal["open", "acknowledged", "resolved"]
-AlarmId = Annotated[str, Parameter(description="The alarm's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
+AlarmId = Annotated[str, PathParameter(description="The alarm's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
 Standing = Annotated[State | None, QueryParameter(name="state", required=False)]
-Kind = Annotated[str, Parameter(max_length=63, description="For instance conflict.")]
+Kind = Annotated[str, QueryParameter(max_length=63, description="For instance conflict.")]
 
 
 class AlarmPage(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ async def get_alarm(request: Asked, id: AlarmId) -> AlarmDocument:
     responses=refusals(*WITH_BODY),
     **permits("alarm:handle"),
 )
-async def acknowledge_alarm(request: Asked, id: AlarmId, data: Why) -> AlarmDocument:
+async def acknowledge_alarm(request: Asked, id: AlarmId, data: JSONBody[Why]) -> AlarmDocument:
     """Say that you look after an open alarm."""
     site, caller = who(request)
     await site.app.alarms.acknowledge(raw(id), actor=caller.name, reason=data.reason)
@@ -82,7 +82,7 @@ async def acknowledge_alarm(request: Asked, id: AlarmId, data: Why) -> AlarmDocu
     responses=refusals(*WITH_BODY),
     **permits("alarm:handle"),
 )
-async def resolve_alarm(request: Asked, id: AlarmId, data: ToResolve) -> AlarmDocument:
+async def resolve_alarm(request: Asked, id: AlarmId, data: JSONBody[ToResolve]) -> AlarmDocument:
     """Close an alarm; its evidence stays. A conflict is better closed by settling its process."""
     site, caller = who(request)
     await site.app.alarms.resolve(raw(id), data.resolution, actor=caller.name, reason=data.reason)

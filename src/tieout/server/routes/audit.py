@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tieout.audit.store import AuditRow
 from tieout.documents import ActDocument, act_document
@@ -14,8 +14,8 @@ from tieout.server.describing import permits, refusals
 from tieout.server.pages import Limit
 from tieout.server.site import Asked, who
 
-Before = Annotated[int, Parameter(ge=0, le=1 << 62, description="`next` of the page before; the newest without.")]
-Text = Annotated[str, Parameter(max_length=190)]
+Before = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="`next` of the page before; the newest without.")]
+Text = Annotated[str, QueryParameter(max_length=190)]
 
 
 class AuditEntry(ActDocument, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import ResponseHeader
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter
 
 from tieout.documents import iso
 from tieout.errors import UnknownJob
@@ -89,7 +89,7 @@ class JobPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-JobId = Annotated[str, Parameter(description="The bulk command's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
+JobId = Annotated[str, PathParameter(description="The bulk command's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
 
 
 def job_document(job: Job) -> JobDocument:
@@ -115,7 +115,7 @@ def job_document(job: Job) -> JobDocument:
     responses=refusals(*WITH_BODY),
     **permits("process:command"),
 )
-async def count_bulk(request: Asked, data: ToCount) -> Count:
+async def count_bulk(request: Asked, data: JSONBody[ToCount]) -> Count:
     """How many processes a bulk command would be given to; changes nothing."""
     site, _ = who(request)
     return Count(data.command, await site.app.operate.count(data.filter.filter, data.command))
@@ -129,7 +129,7 @@ async def count_bulk(request: Asked, data: ToCount) -> Count:
     response_headers=[ResponseHeader(name="Location", description="Where it is watched.", documentation_only=True)],
     **permits("process:command"),
 )
-async def begin_bulk(request: Asked, data: ToDo) -> Response[JobDocument]:
+async def begin_bulk(request: Asked, data: JSONBody[ToDo]) -> Response[JobDocument]:
     """Begin a command for all processes that a filter matches; it goes on by itself."""
     site, caller = who(request)
     job = await site.jobs.begin(data.command, data.filter.filter, act_of(caller, data.reason), data.limit)
@@ -162,7 +162,7 @@ async def get_bulk(request: Asked, id: JobId) -> JobDocument:
     responses=refusals(*WITH_BODY),
     **permits("process:command"),
 )
-async def abort_bulk(request: Asked, id: JobId, data: Why) -> JobDocument:
+async def abort_bulk(request: Asked, id: JobId, data: JSONBody[Why]) -> JobDocument:
     """Let a bulk command end before its next process; what it has done stays done."""
     site, caller = who(request)
     act_of(caller, data.reason)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 
 from tieout.access import Caller
 from tieout.app import raw_id
@@ -64,14 +65,14 @@ def act_of(caller: Caller, reason: str) -> Act:
 
 
 @post("/v1/processes/{id:str}/retry", **COMMAND)
-async def retry(request: Asked, id: Id, data: Why) -> ProcessDocument:
+async def retry(request: Asked, id: Id, data: JSONBody[Why]) -> ProcessDocument:
     """Make a process due now: a worker takes it over within a second."""
     site, caller = who(request)
     return process_document(await site.app.operate.retry(raw_id(id), act_of(caller, data.reason)))
 
 
 @post("/v1/processes/{id:str}/query", **COMMAND)
-async def query(request: Asked, id: Id, data: Why) -> Queried:
+async def query(request: Asked, id: Id, data: JSONBody[Why]) -> Queried:
     """Ask the downstream now, whatever is due when, and go on if the answer moves the process."""
     site, caller = who(request)
     process = raw_id(id)
@@ -81,21 +82,21 @@ async def query(request: Asked, id: Id, data: Why) -> Queried:
 
 
 @post("/v1/processes/{id:str}/hold", **COMMAND)
-async def hold(request: Asked, id: Id, data: Why) -> ProcessDocument:
+async def hold(request: Asked, id: Id, data: JSONBody[Why]) -> ProcessDocument:
     """Stop a process: it sends and runs nothing; reports are still judged, and applied when it resumes."""
     site, caller = who(request)
     return process_document(await site.app.operate.hold(raw_id(id), act_of(caller, data.reason)))
 
 
 @post("/v1/processes/{id:str}/resume", **COMMAND)
-async def resume(request: Asked, id: Id, data: Why) -> ProcessDocument:
+async def resume(request: Asked, id: Id, data: JSONBody[Why]) -> ProcessDocument:
     """Let a held process go on: it is due now, and a claim that was kept is applied."""
     site, caller = who(request)
     return process_document(await site.app.operate.resume(raw_id(id), act_of(caller, data.reason)))
 
 
 @post("/v1/processes/{id:str}/cancel", **COMMAND)
-async def cancel(request: Asked, id: Id, data: Why) -> ProcessDocument:
+async def cancel(request: Asked, id: Id, data: JSONBody[Why]) -> ProcessDocument:
     """Store the wish to cancel a process: it takes effect as soon as no call of it is open any more."""
     site, caller = who(request)
     return process_document(await site.app.operate.cancel(raw_id(id), act_of(caller, data.reason)))
@@ -111,7 +112,7 @@ async def cancel(request: Asked, id: Id, data: Why) -> ProcessDocument:
     },
     **permits("process:settle"),
 )
-async def settle(request: Asked, id: Id, data: Settlement) -> ProcessDocument:
+async def settle(request: Asked, id: Id, data: JSONBody[Settlement]) -> ProcessDocument:
     """Decide a call of a held process, or record how a conflict about a final one was resolved.
 
     Where a claim says otherwise, a second person has to ask for the same: until then the answer is 202.

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from litestar import get
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from tieout.server.describing import permits, refusals
 from tieout.server.site import Asked, who
 
 Topic = Literal["process", "alarm"]
+Topics = Annotated[list[Topic] | None, QueryParameter()]
 Last = Annotated[
     str,
     HeaderParameter(name="Last-Event-ID", required=False, max_length=40, description="The last hint received."),
@@ -31,7 +32,7 @@ Last = Annotated[
     },
     **permits("process:read", "process:read-own"),
 )
-async def listen(request: Asked, topics: list[Topic] | None = None, last: Last = "") -> Stream:
+async def listen(request: Asked, topics: Topics = None, last: Last = "") -> Stream:
     """Hints that something has changed: `{"topic":"process","id":…}`. They may be lost: `dropped` says that some were.
 
     A client hears of its own processes only, and of no alarms. `Last-Event-ID` goes on where the connection broke.

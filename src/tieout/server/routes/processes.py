@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from tieout.access import Caller
 from tieout.app import raw_id
@@ -20,15 +20,15 @@ from tieout.server.pages import Cursor, Limit, cursor_after, read_cursor
 from tieout.server.routes.starting import Prefer, wait_of
 from tieout.server.site import Asked, who
 
-Status = Literal["running", "held", "final", "retired"]
+Status = Annotated[Literal["running", "held", "final", "retired"] | None, QueryParameter()]
 
-Text = Annotated[str, Parameter(max_length=255)]
-Id = Annotated[str, Parameter(description="The process's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
+Text = Annotated[str, QueryParameter(max_length=255)]
+Id = Annotated[str, PathParameter(description="The process's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
 
 AtState = Annotated[str, QueryParameter(name="state", max_length=255)]
 
-BEFORE = Annotated[int, Parameter(ge=0, le=1 << 62, description="Created before, in µs since 1970.")]
-SINCE = Annotated[int, Parameter(ge=0, le=1 << 62, description="Created at or after, in µs since 1970.")]
+BEFORE = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="Created before, in µs since 1970.")]
+SINCE = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="Created at or after, in µs since 1970.")]
 
 
 class ProcessPage(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ async def list_processes(
     *,
     type: Text = "",
     at: AtState = "",
-    status: Status | None = None,
+    status: Status = None,
     lane: Text = "",
     note: Text = "",
     client: Text = "",

@@ -9,6 +9,7 @@ from importlib import resources
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from tieout.errors import NotAuthenticated, UnknownPage
 from tieout.server.describing import OPEN
@@ -46,7 +47,7 @@ async def viewer(request: Asked) -> Response[bytes]:
 
 
 @get("/v1/docs/{name:str}", include_in_schema=False, **OPEN)
-async def viewer_file(request: Asked, name: str) -> Response[bytes]:
+async def viewer_file(request: Asked, name: FromPath[str]) -> Response[bytes]:
     """A file of the viewer's."""
     _check_open(request)
     if name not in FILES:
@@ -55,7 +56,7 @@ async def viewer_file(request: Asked, name: str) -> Response[bytes]:
 
 
 @cache
-def asset(name: str) -> bytes:
+def asset(name: FromPath[str]) -> bytes:
     """A file that ships with us; long ones are packed."""
     folder = resources.files("tieout.server") / "assets"
     packed = folder / f"{name}.gz"

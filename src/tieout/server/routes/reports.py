@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, post
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from tieout.contracts import Transaction
 from tieout.errors import Forbidden, InvalidParams, InvalidRequest, NotAuthenticated
@@ -20,7 +20,7 @@ from tieout.server.site import Asked, Site, site_of
 from tieout.wire.standard_webhooks import Signed, verify
 
 CallKey = Annotated[
-    str, Parameter(description="The call's key, as it was sent: `id:n`.", pattern="^[0-9a-f]{32}:[0-9]{1,9}$")
+    str, PathParameter(description="The call's key, as it was sent: `id:n`.", pattern="^[0-9a-f]{32}:[0-9]{1,9}$")
 ]
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import ResponseHeader
+from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter
+from litestar.params import BodyKwarg, HeaderParameter
 
 from tieout.app import App
 from tieout.documents import ProcessDocument, process_document
@@ -115,7 +116,10 @@ def _start_route(process_type: ProcessType) -> HTTPRouteHandler:
 
         201: it is new, and accepted for good. 200: it was started before, and is final. 202: it was started before,
         and is not final yet."""
-    start.__annotations__ = {**start.__annotations__, "data": body_of(process_type)}
+    start.__annotations__ = {
+        **start.__annotations__,
+        "data": Annotated[body_of(process_type), BodyKwarg(media_type=RequestEncodingType.JSON)],
+    }
     start.__name__ = start.__qualname__ = f"start_{re.sub(r'[^a-z0-9]', '_', process_type.name.lower())}"
     headers = [
         ResponseHeader(name="Location", description="Where the process is.", documentation_only=True),
