@@ -16,34 +16,40 @@ JSON = "application/json"
 RATIO = 100
 """How many times longer than what was sent a body may become: JSON is packed to a tenth, a bomb to a thousandth."""
 
+DISCARDED = 8_388_608
+"""Bytes over the limit that are still read: enough for an honest mistake."""
+
 Headers = Mapping[str, Sequence[str]]
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 async def read_body(receive: Receive, headers: Headers, settings: Settings) -> bytes:
-    """The body, unpacked; raise `TooLarge`, or `InvalidRequest` when it does not come in time."""
+    """The body, unpacked; raise `TooLarge`, or `InvalidRequest` when it does not come in time.
+
+    Of one that is somewhat too long the rest is read and thrown away: whoever is still sending does not hear the
+    answer.
+    """
     announced = headers.get("content-length", ("0",))[0]
-    if announced.isdecimal() and int(announced) > settings.max_body:
-        raise TooLarge(f"a body is at most {settings.max_body} bytes long")
-    parts: list[bytes] = []
-    size = 0
+    most, parts, size, is_last = settings.max_body, list[bytes](), 0, False
+    is_hopeless = announced.isdecimal() and int(announced) > most + DISCARDED
     try:
         async with asyncio.timeout(settings.body_seconds):
-            while True:
+            while not (is_last or is_hopeless):
                 message = await receive()
                 if message["type"] != "http.request":
                     raise InvalidRequest("the connection ended before the body did")
                 part = message.get("body", b"")
                 size += len(part)
-                if size > settings.max_body:
-                    raise TooLarge(f"a body is at most {settings.max_body} bytes long")
-                parts.append(part)
-                if not message.get("more_body", False):
-                    break
+                if size <= most:
+                    parts.append(part)
+                is_last = not message.get("more_body", False)
+                is_hopeless = size > most + DISCARDED
     except TimeoutError as error:
         raise InvalidRequest(f"the body took longer than {settings.body_seconds:g} s") from error
-    return unpack(b"".join(parts), headers, settings.max_body)
+    if is_hopeless or size > most:
+        raise TooLarge(f"a body is at most {most} bytes long")
+    return unpack(b"".join(parts), headers, most)
 
 
 def unpack(body: bytes, headers: Headers, most: int) -> bytes:
