@@ -43,6 +43,7 @@ SLOW = (
     "examples",
     "coordination",
     "mirror",
+    "disk",
 )
 BESIDE = 2
 """Suites that run at a time: those of servers and of the demo wait more than they compute."""

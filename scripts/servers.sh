@@ -9,6 +9,12 @@ fi
 if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null; then
     missing+=(mariadb-server)
 fi
+if ! command -v strace >/dev/null; then
+    missing+=(strace) # records what reaches the disk
+fi
+if [ ! -e "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1" ]; then
+    missing+=(faketime) # gives one process another time
+fi
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi

@@ -23,7 +23,7 @@ from tests.process.place import (
     sweep,
 )
 from tests.process.shop import Prize, redeem
-from tieout import CommitUnknown, DatabaseError, Failed, NotAllowed, RetryTransaction, Succeeded
+from tieout import CommitUnknown, DatabaseError, DatabaseUnavailable, Failed, NotAllowed, RetryTransaction, Succeeded
 from tieout.database import connect
 from tieout.process.world import TRANSACTION_TRIES
 
@@ -108,6 +108,19 @@ async def test_when_it_stays_unknown_the_caller_is_told(place, shop, fate):
     await rest(app)
     assert process.replayed == (fate == "done")
     assert await points(app) == POINTS - 10
+
+
+@pytest.mark.parametrize("fate", ["done", "undone"])
+async def test_doubt_outlives_a_database_that_fails_afterwards(place, shop, fate):
+    """The answer to COMMIT is lost and then nothing can be reached: the caller hears "unknown", and not "failed"."""
+    kind = redeem()
+    app, database = await open_lossy(place, shop, kind)
+    database.plan = {1: fate, "always": DatabaseUnavailable("no connection")}
+    with pytest.raises(CommitUnknown):
+        await app.start(kind(request_id="r1", user="ann"))
+    database.plan = {"always": DatabaseUnavailable("no connection")}
+    with pytest.raises(DatabaseUnavailable):
+        await app.start(kind(request_id="r2", user="ann"))
 
 
 @pytest.mark.parametrize("fate", ["done", "undone"])

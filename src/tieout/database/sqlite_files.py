@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
 from tieout.database.sqlite_errors import from_sqlite
-from tieout.errors import ConfigError, TieoutError
+from tieout.errors import ConfigError, DatabaseFull, DatabaseUnavailable, TieoutError
 
 log = logging.getLogger("tieout.database")
+
+CHUNK = 1_048_576
+"""Bytes that are written anew at a time."""
 
 MOUNTS = Path("/proc/mounts")
 
@@ -46,3 +51,28 @@ def filesystem_of(path: Path, mounts: Path = MOUNTS) -> str:
     kinds = {fields[1]: fields[2] for line in lines if len(fields := line.split()) > 2}
     folders = (str(folder).replace(" ", "\\040") for folder in path.resolve().parents)
     return next((kinds[folder] for folder in folders if folder in kinds), "")
+
+
+def write_anew(log: Path) -> None:
+    """Make sure that what can be read from the log is on the disk; raise a `DatabaseError` when that fails.
+
+    After a flush that failed, Linux takes what it could not write for written: it can be read until the machine stops,
+    and no later flush brings it to the disk. A log that was left by a crash may have such gaps, and all that is
+    appended behind one is lost with the power. What has been written anew is flushed anew.
+    """
+    try:
+        with log.open("r+b", buffering=0) as file:
+            for offset in range(0, os.fstat(file.fileno()).st_size, CHUNK):
+                _write_whole(file.fileno(), os.pread(file.fileno(), CHUNK, offset), offset)
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        kind = DatabaseFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else DatabaseUnavailable
+        raise kind(f"{log} cannot be flushed: {error}", errno.errorcode.get(error.errno or 0, "")) from error
+
+
+def _write_whole(descriptor: int, content: bytes, offset: int) -> None:
+    written = 0
+    while written < len(content):
+        written += os.pwrite(descriptor, content[written:], offset + written)

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.query import Compiled, compiled
 from tieout.database.sqlite_errors import FAULTS, from_sqlite, missing_table
+from tieout.database.sqlite_files import write_anew
 from tieout.errors import AwaitInTransaction, ConfigError, DatabaseError, DatabaseReadOnly, StatementError
 
 T = TypeVar("T")
@@ -87,6 +88,8 @@ class Session:
             )
         run(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         _refuse_read_only(self.connection)
+        if path is not None:
+            _write_log_anew(self.connection, path)
         run("PRAGMA busy_timeout = 0")  # from now on `begin` waits itself
 
     def begin(self) -> None:
@@ -126,6 +129,15 @@ def _refuse_read_only(connection: sqlite3.Connection) -> None:
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         connection.execute(f"PRAGMA user_version = {version}")
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _write_log_anew(connection: sqlite3.Connection, path: Path) -> None:
+    # Under the lock of writers: nobody else changes the log meanwhile.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        write_anew(Path(f"{path}-wal"))
     finally:
         connection.execute("ROLLBACK")
 

@@ -203,7 +203,7 @@ class Engine:
             if not _is_passing(raised) and (given := await self._replay(request)) is not None:
                 return given
             if tried == TRIES or not (_is_passing(raised) or isinstance(raised, AlreadyThereError)):
-                raise raised
+                raise doubt if doubt is not None and _is_passing(raised) else raised
             await self._pause(tried)
 
     async def _attempt(self, request: Request, work: Work, keep: int) -> Given | Verdict:

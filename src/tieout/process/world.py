@@ -12,7 +12,7 @@ import msgspec
 from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Caller, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
-from tieout.errors import DatabaseError, DefinitionError, NewerVersion
+from tieout.errors import CommitUnknown, DatabaseError, DefinitionError, NewerVersion
 from tieout.process.process import Process
 from tieout.process.process_type import Identity, ProcessType
 from tieout.process.record import Record
@@ -59,16 +59,22 @@ class World(msgspec.Struct):
         """Run `work`, which may be run again, in one transaction; try again while that may help.
 
         A lost answer to COMMIT is such a case: all that the engine does is guarded, so that doing it again finds that
-        it was done.
+        it was done. When all tries fail and one of them may have committed, `CommitUnknown` is raised, whatever the
+        last one said.
         """
         tried = 0
+        doubt: CommitUnknown | None = None
         while True:
             try:
                 return await self.database.transact(work)
             except DatabaseError as error:
                 tried += 1
-                if not error.retryable or tried >= TRANSACTION_TRIES:
+                if not error.retryable:
                     raise
+                if isinstance(error, CommitUnknown):
+                    doubt = error
+                if tried >= TRANSACTION_TRIES:
+                    raise error if doubt is None else doubt  # noqa: B904 - it is one of those that came
                 await self.clock.sleep(self.jittered(min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE)))
 
     def jittered(self, duration: float) -> float:
