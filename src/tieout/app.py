@@ -225,7 +225,8 @@ class App:
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
         worker, self._worker = self._worker, None
-        await asyncio.gather(*(mirror.close() for mirror in self._mirrors.values()))
+        if self._mirrors:  # a blocking App has none, and no event loop to gather on
+            await asyncio.gather(*(mirror.close() for mirror in self._mirrors.values()))
         if worker is not None:
             await worker.drain()
         if isinstance(self._caller, LoopCaller):

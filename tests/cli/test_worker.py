@@ -15,9 +15,9 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def working(shop, *options: str) -> Iterator[subprocess.Popen[str]]:
+def working(shop, *options: str, app: str = "shop:app") -> Iterator[subprocess.Popen[str]]:
     """A worker that has begun to sweep, killed at the end if it still runs."""
-    process = shop.spawn("worker", "shop:app", "--sweep-every", "0.05", "--json", *options)
+    process = shop.spawn("worker", app, "--sweep-every", "0.05", "--json", *options)
     try:
         assert json.loads(process.stdout.readline())["event"] == "sweeping"
         yield process

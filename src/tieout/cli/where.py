@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tieout.app import App
+from tieout.blocking import App as BlockingApp
 from tieout.contracts import Transaction
 from tieout.database.url import sqlite_path
 from tieout.errors import ConfigError, TieoutError
@@ -116,18 +117,25 @@ def _chosen(where: Where) -> tuple[str | None, str | None]:
 
 
 async def _made(thing: Any, spec: str, stack: AsyncExitStack) -> App:
-    """The App that a name stands for: itself, or what its factory returns, awaited or entered where that is needed."""
+    """The App that a name stands for: itself, or what its factory returns, awaited or entered where that is needed.
+
+    Of one without an event loop it is its core, which is an App too: none of its awaits suspends.
+    """
     try:
-        if callable(thing) and not isinstance(thing, (App, type)):
+        if callable(thing) and not isinstance(thing, (App, BlockingApp, type)):
             thing = thing()
             if inspect.isawaitable(thing):
                 thing = await thing
         if isinstance(thing, AbstractAsyncContextManager) and not isinstance(thing, App):
             thing = await stack.enter_async_context(thing)
+        elif isinstance(thing, AbstractContextManager) and not isinstance(thing, BlockingApp):
+            thing = stack.enter_context(thing)
     except TieoutError:
         raise
     except Exception as error:
         raise ConfigError(f"{spec} raised {type(error).__name__}: {error}{_place_of(error)}") from error
+    if isinstance(thing, BlockingApp):
+        return thing.core
     if not isinstance(thing, App):
         raise ConfigError(f"{spec} is no tieout.App and makes none: it is of type {type(thing).__name__}")
     return thing
@@ -146,7 +154,7 @@ def _place_of(error: Exception) -> str:
 
 
 def _apps_of(module: str) -> str:
-    names = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, App)]
+    names = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, (App, BlockingApp))]
     return f"; its Apps are: {', '.join(names)}" if names else ", and no App at all"
 
 
