@@ -34,6 +34,7 @@ SLOW = (
     "process",
     "simulation",
     "kill",
+    "mutants",
     "demo",
     "database",
     "interleavings",

@@ -109,6 +109,19 @@ async def test_a_send_that_never_left_takes_its_mark_back(place, shop, kind, err
     assert shop.asked == []
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError("cut"), TimeoutError(), ValueError("html")], ids=repr)
+async def test_an_error_takes_no_mark_back(place, shop, kind, error):
+    """Any other exception says nothing about what was sent: the call stays marked, and is never sent again."""
+    app = await place.open(kind, shop=shop)
+    shop.will("issue", error)
+    await app.start(kind(request_id="r1", user="ann"))
+    await rest(app)
+    assert await marked(app) is not None
+    await sweep(app)
+    assert len(shop.sent) == 1
+    assert len(shop.asked) == 1
+
+
 async def test_a_query_that_never_left_takes_no_mark_back(place, shop):
     """A query whose connection is refused says nothing about the call, which stays sent."""
     app, _process = await standing(place, shop, idempotent=False)

@@ -15,6 +15,7 @@ from tests.process.place import (
 from tests.process.shop import redeem
 from tests.process.test_sweep import HOUR, A, accept, all_due
 from tieout import Limits
+from tieout.eventloop import LoopClock
 
 
 async def test_the_loop_outlives_whatever_a_claim_raises(place, shop, monkeypatch):
@@ -59,3 +60,28 @@ async def test_no_more_than_the_limit_is_worked_on_at_a_time(place, shop, in_fli
     assert app.worker.in_flight == in_flight == max(seen)
     gate.set()
     await rest(app)
+
+
+class Paused(LoopClock):
+    """The clock of a node that stood still for a while: when it goes on, so much time has passed."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+async def test_whoever_comes_too_late_sends_nothing(place, shop):
+    """A node was paused between its commit and its call: whether it was long is asked before anything is sent."""
+    clock = Paused()
+    kind = redeem()
+    app = await place.open(kind, shop=shop, clock=clock)
+    app.worker.draining = True
+    process = await app.start(kind(request_id="r1", user="ann"))
+    record = await app.engine.read(bytes.fromhex(process.id))
+    clock.ahead = HOUR
+    await app.engine.driving.at_once(record)
+    assert shop.sent == []
+    clock.ahead = 0.0
+    await app.engine.driving.at_once(record)
+    assert len(shop.sent) == 1
