@@ -23,7 +23,7 @@ from tieout.messages.store import PURGE_BATCH, Inbox
 from tieout.once.define import Handler, Once, check_scope
 from tieout.once.define import options as once_options
 from tieout.once.engine import Engine as OnceEngine
-from tieout.once.held import HeldDatabase
+from tieout.once.held import HeldDatabase, LoopWaiting, Waiting
 from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.bulk import Operator
@@ -167,10 +167,21 @@ class App:
 
         Without an owner (None) all callers share their keys, and one is given the answers to another's.
         """
+        return self._http_once(owner, scope, rules, LoopWaiting)
+
+    def _http_once(
+        self,
+        owner: Owner | None,
+        scope: str,
+        rules: HttpRules | None,
+        waiting: Callable[[], Waiting],
+        present: Callable[[Any], Any] | None = None,
+    ) -> HttpOnce:
         engine = self.answers
         if isinstance(self.database, SqliteDatabase):
-            engine = OnceEngine(HeldDatabase(self.database), engine.store, engine.clock, engine.chance)
-        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules())
+            held = HeldDatabase(self.database, waiting=waiting)
+            engine = OnceEngine(held, engine.store, engine.clock, engine.chance)
+        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), present)
 
     def mirror(
         self, name: str, *, axis: Axis, fields: dict[str, Any], policy: Policy, half_life: float | str = "1d"

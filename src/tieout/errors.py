@@ -34,6 +34,7 @@
     │   ├── Forbidden                   who asks may not do this
     │   ├── TooLarge                    a request's body is over the limit
     │   ├── RateLimited                 one caller asks too often: retry after `retry_after` seconds
+    │   ├── LengthRequired              a request does not say how long its body is, and its server cannot tell
     │   └── Overloaded                  a limit is reached: retry later
     ├── NotSent                       raised by a call step: the request has certainly not left
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
@@ -286,6 +287,12 @@ class RateLimited(RequestError):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LengthRequired(RequestError):
+    """A request does not say how long its body is, and its server cannot tell where it ends."""
+
+    code = "length-required"
 
 
 class Overloaded(RequestError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.once.place import Counter, Place
+from tests.once.wsgi_web import Till
 from tests.servers import mariadb
 from tests.servers.postgres import FAST, Postgres
 
@@ -75,3 +76,13 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture
 def counter() -> Counter:
     return Counter()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def till(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Till]:
+    """A database without an event loop."""
+    url = f"sqlite:///{tmp_path}/once.db" if request.param == "sqlite" else ""
+    till = Till(url or request.getfixturevalue(f"{request.param}_url"))
+    till.prepare()
+    yield till
+    till.close()

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tieout.blocking.app import App
-from tieout.blocking.plain import Database, Once, Transaction, recall
+from tieout.blocking.plain import Database, HttpOnce, Once, Transaction, recall
 
-__all__ = ["App", "Database", "Once", "Transaction", "recall"]
+__all__ = ["App", "Database", "HttpOnce", "Once", "Transaction", "recall"]

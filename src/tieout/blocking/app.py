@@ -16,12 +16,15 @@ from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 from tieout import contracts
 from tieout.app import POLL
 from tieout.app import App as AsyncApp
-from tieout.blocking.plain import Database, Once, Plain, PlainInbox, Transaction, run_plainly
+from tieout.blocking.plain import Database, HttpOnce, Once, Plain, PlainInbox, Transaction, run_plainly
 from tieout.blocking.threads import ThreadCaller, ThreadClock
 from tieout.blocking.worker import ThreadWorker
 from tieout.database import connect
 from tieout.database.driving import drive
 from tieout.errors import DefinitionError, UsageError
+from tieout.once.held import ThreadWaiting
+from tieout.once.http import HttpOnce as NativeHttpOnce
+from tieout.once.http import HttpRules, Owner
 from tieout.process.inspecting import Inspection
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
@@ -52,6 +55,10 @@ class Core(AsyncApp):
         world = self.engine.world
         self.is_native = self._given is None
         world.run_step = run_plainly if self.is_native else partial(_run_in_thread, world.run_step)
+
+    def route_once(self, owner: Owner | None, scope: str, rules: HttpRules | None) -> NativeHttpOnce:
+        """What a middleware answers from whose routes run in threads."""
+        return self._http_once(owner, scope, rules, ThreadWaiting, Transaction if self.is_native else None)
 
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
@@ -174,6 +181,10 @@ class App:
             return Once(self.core.once(scope, wait=wait, keep=keep)(plain))
 
         return define
+
+    def http_once(self, *, owner: Owner | None, scope: str = "http", rules: HttpRules | None = None) -> HttpOnce:
+        """What the WSGI middleware answers from; as `tieout.App.http_once`, with `owner` given the WSGI environ."""
+        return HttpOnce(self.core.route_once(owner, scope, rules))
 
     def __enter__(self) -> Self:
         drive(self.core.__aenter__())

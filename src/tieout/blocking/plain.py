@@ -11,7 +11,8 @@ from tieout import contracts
 from tieout.contracts import Param, Row, Statement
 from tieout.database.driving import drive, drive_each
 from tieout.messages.store import Inbox
-from tieout.once import Absent, Answered, InFlight
+from tieout.once import Absent, Answered, HttpAnswer, HttpRules, InFlight
+from tieout.once import HttpOnce as NativeHttpOnce
 from tieout.once.define import Once as AsyncOnce
 from tieout.process.sending import Sending
 
@@ -88,6 +89,21 @@ class Once(Generic[T]):
 
     def find(self, key: str, /, *, owner: str = "") -> Answered[T] | InFlight | Absent:
         """What became of a key, for whoever lost the answer; as `tieout.Once.find`."""
+        return drive(self.native.find(key, owner=owner))
+
+
+class HttpOnce:
+    """Answers to HTTP requests, one for each key: what `tieout.once.wsgi.IdempotencyMiddleware` answers from."""
+
+    def __init__(self, native: NativeHttpOnce) -> None:
+        self.native = native
+
+    @property
+    def rules(self) -> HttpRules:
+        return self.native.rules
+
+    def find(self, key: str, /, *, owner: str = "") -> Answered[HttpAnswer] | InFlight | Absent:
+        """What became of a key: what a GET by key answers; as `tieout.HttpOnce.find`."""
         return drive(self.native.find(key, owner=owner))
 
 

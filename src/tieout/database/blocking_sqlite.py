@@ -51,6 +51,11 @@ class SqliteInThreads(SqliteDatabase):
         self._writes.put([job])
         return job
 
+    def begin(self, work: Callable[[Transaction], Awaitable[Any]]) -> Future[Any]:
+        """Queue a transaction, and wait for nothing: its result comes once it is committed."""
+        ending: Future[Any] = self._queued(work).future  # type: ignore[assignment] # it is a ThreadJob's
+        return ending
+
     def _job(self, work: Callable[[Session], Any]) -> Job:
         _refuse_nesting()
         return ThreadJob(work)

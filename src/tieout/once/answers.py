@@ -33,7 +33,3 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-
-    def raw_headers(self, *more: tuple[str, str]) -> list[tuple[bytes, bytes]]:
-        """The headers as ASGI wants them."""
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*self.headers, *more)]

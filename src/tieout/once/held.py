@@ -1,6 +1,6 @@
-"""Transactions that stay open while their work awaits something else, on a database that allows none.
+"""Transactions that stay open while their work does something else, on a database that allows none.
 
-SQLite runs a transaction to its end in its writer's thread, so that many share a commit. A web framework's route awaits
+SQLite runs a transaction to its end in its writer's thread, so that many share a commit. A web framework's route does
 many things that are not its transaction. Here the writer waits for the route's statements, one by one; meanwhile nobody
 else writes, so there is a limit. A server's database needs nothing of this.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent import futures
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from threading import Lock
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tieout.contracts import Database, Param, Row, Statement, Transaction
 from tieout.errors import Overloaded, StatementError
@@ -23,6 +25,7 @@ HELD_SECONDS = 5.0
 
 Kind: TypeAlias = Literal["statement", "savepoint", "release", "undo", "commit"]
 Run: TypeAlias = Callable[[Transaction], Awaitable[Any]]
+Answer: TypeAlias = asyncio.Future[Any] | futures.Future[Any]
 
 
 class Command(NamedTuple):
@@ -30,24 +33,89 @@ class Command(NamedTuple):
 
     kind: Kind
     run: Run
-    answer: asyncio.Future[Any] | None
+    answer: Answer | None
 
 
 class UnwindError(Exception):
     """Raised in the writer's thread: roll back."""
 
 
+class Waiting(Protocol):
+    """How a route waits for the writer's thread."""
+
+    def new_answer(self) -> Any: ...
+
+    def begin(self, database: Any, work: Run) -> Any:
+        """Let the writer begin a transaction with this work: the answer that comes when it has ended."""
+        ...
+
+    def settle(self, answer: Any, result: Any, error: BaseException | None) -> None:
+        """Give an answer, from the writer's thread."""
+        ...
+
+    async def until(self, answer: Any) -> Any:
+        """The answer, once it is there."""
+        ...
+
+    async def ended(self, answer: Any) -> None:
+        """Wait for the answer, whatever it is."""
+        ...
+
+
+class LoopWaiting:
+    """In an event loop, where the route's task is suspended."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def new_answer(self) -> asyncio.Future[Any]:
+        return self._loop.create_future()
+
+    def begin(self, database: Database, work: Run) -> asyncio.Future[Any]:
+        return asyncio.ensure_future(database.transact(work))
+
+    def settle(self, answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        self._loop.call_soon_threadsafe(_settle, answer, result, error)
+
+    async def until(self, answer: asyncio.Future[Any]) -> Any:
+        return await answer
+
+    async def ended(self, answer: asyncio.Future[Any]) -> None:
+        await asyncio.wait([answer])
+
+
+class ThreadWaiting:
+    """In a thread of the route's own, which blocks. The database is one that threads use."""
+
+    def new_answer(self) -> futures.Future[Any]:
+        return futures.Future()
+
+    def begin(self, database: Any, work: Run) -> futures.Future[Any]:
+        ending: futures.Future[Any] = database.begin(work)
+        return ending
+
+    def settle(self, answer: futures.Future[Any], result: Any, error: BaseException | None) -> None:
+        _settle(answer, result, error)
+
+    async def until(self, answer: futures.Future[Any]) -> Any:
+        return answer.result()
+
+    async def ended(self, answer: futures.Future[Any]) -> None:
+        futures.wait([answer])
+
+
 class HeldTransaction:
     """A transaction as the route sees it: each statement goes to the writer's thread, and its result comes back."""
 
-    def __init__(self, dialect: str, seconds: float) -> None:
+    def __init__(self, dialect: str, seconds: float, waiting: Waiting) -> None:
         self.dialect = dialect
-        self._loop = asyncio.get_running_loop()
+        self._waiting = waiting
         self._seconds = seconds
         self._commands: SimpleQueue[Command] = SimpleQueue()
-        self._open: set[asyncio.Future[Any]] = set()
+        self._lock = Lock()
+        self._open: set[Answer] = set()
         self._over: BaseException | None = None
-        self.begun = self._future()
+        self.begun = self._new_answer()
 
     async def execute(self, sql: str | Statement, /, **params: Param) -> int:
         rows: int = await self._ask("statement", lambda tx: tx.execute(sql, **params))
@@ -78,11 +146,13 @@ class HeldTransaction:
         """End the transaction so; the writer's thread goes on."""
         self._commands.put(Command(kind, _nothing, None))
 
-    def ended(self, serving: asyncio.Future[None]) -> None:
+    def ended(self, serving: Answer) -> None:
         """Refuse what nobody serves any more."""
         error = None if serving.cancelled() else serving.exception()
-        self._over = error or StatementError("this transaction has ended: use tx only inside the route's own work")
-        for answer in self._open:
+        with self._lock:
+            self._over = error or StatementError("this transaction has ended: use tx only inside the route's own work")
+            left = list(self._open)
+        for answer in left:
             _settle(answer, None, self._over)
 
     async def serve(self, tx: Transaction) -> None:
@@ -140,32 +210,35 @@ class HeldTransaction:
             why = f"a route kept the only writer for {self._seconds:g} s: does it use the database outside its tx?"
             raise Overloaded(why) from None
 
-    def _reply(
-        self, answer: asyncio.Future[Any] | None, result: Any = None, error: BaseException | None = None
-    ) -> None:
+    def _reply(self, answer: Answer | None, result: Any = None, error: BaseException | None = None) -> None:
         if answer is not None:
-            self._loop.call_soon_threadsafe(_settle, answer, result, error)
+            self._waiting.settle(answer, result, error)
 
-    def _future(self) -> asyncio.Future[Any]:
-        answer: asyncio.Future[Any] = self._loop.create_future()
-        self._open.add(answer)
+    def _new_answer(self) -> Answer:
+        """An answer that comes in any case; raise why none can come any more."""
+        answer: Answer = self._waiting.new_answer()
+        with self._lock:
+            if self._over is not None:
+                raise self._over
+            self._open.add(answer)
         answer.add_done_callback(self._open.discard)
         return answer
 
     async def _ask(self, kind: Kind, run: Run | None = None) -> Any:
-        if self._over is not None:
-            raise self._over
-        answer = self._future()
+        answer = self._new_answer()
         self._commands.put(Command(kind, run or _nothing, answer))
-        return await answer
+        return await self._waiting.until(answer)
 
 
 class HeldDatabase:
-    """The transactions of a database, each of which may stay open while its work awaits anything, up to a limit."""
+    """The transactions of a database, each of which may stay open while its work does anything, up to a limit."""
 
-    def __init__(self, database: Database, seconds: float = HELD_SECONDS) -> None:
+    def __init__(
+        self, database: Database, seconds: float = HELD_SECONDS, waiting: Callable[[], Waiting] = LoopWaiting
+    ) -> None:
         self._database = database
         self._seconds = seconds
+        self._waiting = waiting
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """As `Database.read`."""
@@ -173,19 +246,20 @@ class HeldDatabase:
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """As `Database.transact`; raise `Overloaded` when it takes too long."""
-        held = HeldTransaction(self._database.dialect, self._seconds)
-        serving = asyncio.ensure_future(self._database.transact(held.serve))
+        waiting = self._waiting()
+        held = HeldTransaction(self._database.dialect, self._seconds, waiting)
+        serving = waiting.begin(self._database, held.serve)
         serving.add_done_callback(held.ended)
         try:
-            await held.begun
+            await waiting.until(held.begun)
             result = await work(held)
         except BaseException as error:
             held.leave("undo")
             if isinstance(error, Exception):
-                await asyncio.wait([serving])
+                await waiting.ended(serving)
             raise
         held.leave("commit")
-        await serving
+        await waiting.until(serving)
         return result
 
 
@@ -193,7 +267,7 @@ async def _nothing(_: Transaction) -> None:
     """Nothing is to be run."""
 
 
-def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def _settle(answer: Answer, result: Any, error: BaseException | None) -> None:
     if answer.done():
         return
     if error is None:

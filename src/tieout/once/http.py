@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import translate
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,7 @@ from tieout.errors import (
     DefinitionError,
     InvalidKey,
     KeyInFlight,
+    LengthRequired,
     Overloaded,
     ParamsChanged,
     TieoutError,
@@ -25,11 +26,11 @@ from tieout.once.answers import Absent, Answered, HttpAnswer, InFlight
 from tieout.once.define import NO_FINGERPRINT, check_scope, options
 from tieout.once.engine import Engine, UndoneError
 from tieout.once.rules import TRANSIENT, Kept, Request, Stored, disposal, http_fingerprint, identify
-from tieout.wire.idempotency_key import HEADER, REPLAYED
+from tieout.wire.idempotency_key import HEADER, REPLAYED, parse_key
 from tieout.wire.problem import CONTENT_TYPE, problem
 
 Owner: TypeAlias = Callable[[Mapping[str, Any]], str]
-"""Names the caller of a request, from its ASGI scope: the tenant or account that its token belongs to."""
+"""Names the caller of a request, from its ASGI scope or WSGI environ: the account that its token belongs to."""
 
 NOT_KEPT = frozenset(
     {"connection", "date", "keep-alive", "server", "set-cookie", "trailer", "transfer-encoding", "upgrade"}
@@ -39,6 +40,7 @@ NOT_KEPT = frozenset(
 _STATUSES: Mapping[type[TieoutError], int] = {
     InvalidKey: 400,
     KeyInFlight: 409,
+    LengthRequired: 411,
     TooLarge: 413,
     ParamsChanged: 422,
     Unrepeatable: 500,
@@ -46,6 +48,15 @@ _STATUSES: Mapping[type[TieoutError], int] = {
 }
 
 _headers = msgspec.json.Decoder(tuple[tuple[str, str], ...])
+
+
+class Call(NamedTuple):
+    """What a request asks for. `context` is what its server knows of it: the ASGI scope, or the WSGI environ."""
+
+    method: str
+    path: str
+    query: bytes
+    context: Mapping[str, Any]
 
 
 class HttpRules(msgspec.Struct, frozen=True):
@@ -58,7 +69,8 @@ class HttpRules(msgspec.Struct, frozen=True):
     keep           how long an answer is kept: longer than any caller may repeat its request
     max_request    longest body of a request, in bytes: it is read into memory before the route begins
     max_answer     longest body of an answer, in bytes: it is stored
-    max_seconds    longest time that a route may take: its transaction is open so long, and holds a connection
+    max_seconds    longest time that a route may take: its transaction is open so long, and holds a connection. An ASGI
+                   route is ended then; a WSGI route cannot be, and is rolled back when it ends later
     oversize       a longer request is refused (413), or with "pass" goes through unprotected
     forgotten      statuses that are never kept, as 500 and above: nothing stays, and the request may be tried again
     documentation  address of a page that explains the codes of refusals
@@ -88,9 +100,18 @@ class ForgottenError(Exception):
 class HttpOnce:
     """Answers to HTTP requests, one for each key. Made by `app.http_once`."""
 
-    def __init__(self, engine: Engine, scope: str, owner: Owner | None, rules: HttpRules) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        scope: str,
+        owner: Owner | None,
+        rules: HttpRules,
+        present: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.scope = check_scope(scope)
         self.rules = rules
+        self.clock = engine.clock
+        self.present = present or _as_it_is
         self._engine = engine
         self._owner = owner
         self._options = options(rules.wait, rules.keep)
@@ -101,11 +122,17 @@ class HttpOnce:
         """Whether a request with this method and path needs a key."""
         return method.upper() in self._methods and self._paths.fullmatch(path) is not None
 
-    def request(self, scope: Mapping[str, Any], key: str, body: bytes) -> Request:
-        """The request of an ASGI scope; raise `InvalidKey`."""
-        owner = "" if self._owner is None else self._owner(scope)
-        content = http_fingerprint(scope["method"], scope["path"], scope.get("query_string", b""), body)
-        return identify(self.scope, owner, key, content)
+    def key(self, fields: Sequence[bytes]) -> str | None:
+        """The key of a covered request, from its header fields; None where it may do without. Raise `InvalidKey`."""
+        key = parse_key(fields)
+        if key is None and self.rules.required:
+            raise InvalidKey(f"this request needs the header {HEADER}")
+        return key
+
+    def request(self, call: Call, key: str, body: bytes) -> Request:
+        """The request of a call with this key; raise `InvalidKey`."""
+        owner = "" if self._owner is None else self._owner(call.context)
+        return identify(self.scope, owner, key, http_fingerprint(call.method, call.path, call.query, body))
 
     async def run(self, request: Request, route: Callable[[Any], Awaitable[HttpAnswer]]) -> Answered[HttpAnswer]:
         """The answer of the route, run now in one transaction with it, or the one that was kept.
@@ -117,7 +144,7 @@ class HttpOnce:
 
         async def work(tx: Any) -> Kept:
             nonlocal fresh
-            fresh = answer = await route(tx)
+            fresh = answer = await route(self.present(tx))
             match disposal(answer.status, self.rules.forgotten):
                 case "commit":
                     return _kept(answer)
@@ -140,30 +167,29 @@ class HttpOnce:
             case found:
                 return found
 
-    def refusal(self, error: TieoutError) -> HttpAnswer | None:
-        """The answer to a request that was refused with this error; None for errors that are not a caller's to know."""
+    def refused(self, error: TieoutError) -> Answered[HttpAnswer]:
+        """The answer to a request that was refused with this error; raise one that is not a caller's to know."""
         status = _STATUSES.get(type(error))
         if status is None and isinstance(error, DatabaseError) and error.retryable:
             status = 503
         if status is None:
-            return None
+            raise error
         detail = "the database cannot answer now" if isinstance(error, DatabaseError) else str(error)
         body = problem(status, error.code, detail, self.rules.documentation)
         headers = [("content-type", CONTENT_TYPE), ("content-length", str(len(body)))]
         if status in {409, 503}:
             headers.append(("retry-after", "1"))
-        return HttpAnswer(status, tuple(headers), body)
+        return Answered(HttpAnswer(status, tuple(headers), body), replayed=False)
 
 
-def missing_key() -> InvalidKey:
-    """The error for a covered request without a key."""
-    return InvalidKey(f"this request needs the header {HEADER}")
-
-
-def raw_headers(answered: Answered[HttpAnswer]) -> list[tuple[bytes, bytes]]:
+def sent_headers(answered: Answered[HttpAnswer]) -> list[tuple[str, str]]:
     """The headers to send, with the mark of an answer that was given before."""
     mark = ((REPLAYED, "true"),) if answered.replayed else ()
-    return answered.value.raw_headers(*mark)
+    return [*answered.value.headers, *mark]
+
+
+def _as_it_is(tx: Any) -> Any:
+    return tx
 
 
 def _kept(answer: HttpAnswer) -> Kept:
