@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tieout
-from tests.once.web import Client, Service
+from tests.once.web import Client, Reply, Service
 from tests.once.wsgi_web import Parts, Till, call, environ_of, give, reply
 from tieout import Absent, HttpRules, blocking, current_tx
 from tieout.once.asgi import IdempotencyMiddleware as AsgiMiddleware
@@ -216,7 +216,10 @@ def test_a_process_starts_in_the_route(till: Till) -> None:
         return reply(start_response, process.id, next(statuses))
 
     middleware = IdempotencyMiddleware(route, once=app.http_once(owner=None))
-    send = lambda: call(middleware, environ_of("POST", "/", b"") | {"HTTP_IDEMPOTENCY_KEY": "k1"})  # noqa: E731
+
+    def send() -> Reply:
+        return call(middleware, environ_of("POST", "/", b"") | {"HTTP_IDEMPOTENCY_KEY": "k1"})
+
     assert (send().status, till.count("tieout_process")) == (503, 0)
     first, again = send(), send()
     assert (first.status, again.body, again.replayed, till.count("tieout_process")) == (200, first.body, True, 1)

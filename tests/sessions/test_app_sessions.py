@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,17 +14,31 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.process.place import rows, until
 from tests.servers.proxy import Proxy
-from tests.sessions.makers import LEDGER, MAKERS, Entry
+from tests.sessions.makers import LEDGER, MAKERS, Entry, Maker, write_statement
 from tests.sessions.trips import STEPS, Guide, Kid, PlainKid, PlainTrip, Trip
-from tieout import App, CommitUnknown, ConfigError, Failed, Pending, Refused, UniqueViolation, UsageError, blocking
+from tieout import (
+    App,
+    CommitUnknown,
+    ConfigError,
+    DatabaseUnavailable,
+    Failed,
+    Pending,
+    Refused,
+    StatementError,
+    UniqueViolation,
+    UsageError,
+    blocking,
+)
 from tieout.database import connect
 from tieout.database.driving import drive
 from tieout.sessions import in_sessions
 
 COMMIT = re.compile(rb"\bCOMMIT\b")
-PROXIED = {"asyncpg", "asyncmy", "psycopg", "pymysql"}
+PROXIED = {"asyncpg", "asyncmy", "psycopg", "pymysql", "psycopg-pool", "psycopg-connect", "pymysql-connect"}
+LISTENING = {"asyncpg", "psycopg", "psycopg-pool"}
 URLS = {"postgres": "postgresql://u@127.0.0.1:1/x", "mysql": "mysql://u@127.0.0.1:1/x", "sqlite": "sqlite:///x"}
 ASYNC = [maker for maker in MAKERS if not maker.blocking]
+PLAIN = [maker for maker in MAKERS if maker.name.endswith(("-pool", "-connect"))]
 
 with_every = pytest.mark.parametrize("maker", MAKERS, ids=repr)
 with_async = pytest.mark.parametrize("maker", ASYNC, ids=repr)
@@ -217,6 +232,50 @@ async def test_a_step_may_not_end_its_session(open_site, maker):
         await site.start()
 
 
+@pytest.mark.parametrize("maker", PLAIN, ids=repr)
+async def test_a_step_may_not_end_its_connections_transaction(open_site, maker):
+    """A commit or rollback inside a step is told, and not taken for a success; the next step finds all in order."""
+    site = await open_site(maker)
+    for end in ("commit", "rollback"):
+        site.guide.write = lambda *given, end=end: getattr(given[0], end)()
+        with pytest.raises((UsageError, StatementError), match=r"committed or rolled back|forbidden"):
+            await site.start(end)
+    site.guide.write = maker.write
+    assert (await site.start()).replayed is False
+    assert await site.count() == 1
+
+
+@pytest.mark.parametrize("maker", [maker for maker in PLAIN if maker.dialect != "sqlite"], ids=repr)
+async def test_a_drivers_error_in_a_step_is_one_of_tieouts(open_site, maker):
+    """What the driver raises for the user's own statement is known by its code, and comes out translated."""
+    site = await open_site(maker)
+
+    def fails(connection, process, step):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nothing FROM nowhere")
+
+    site.guide.write = fails
+    with pytest.raises(StatementError, match="nowhere"):
+        await site.start()
+    assert await site.count() == 0
+
+
+async def test_a_connection_that_cannot_be_had_is_told(open_site, urls):
+    """A pool that is closed, a function that raises or gives something else: a clear error, and nothing is stored."""
+
+    def wrong() -> sqlite3.Connection:
+        return raises.pop()() if raises else sqlite3.connect(urls["sqlite"].removeprefix("sqlite:///"))
+
+    raises: list[Any] = []
+    site = await open_site(Maker("sqlite3", "sqlite", sqlite3.Connection, blocking=True, write=write_statement))
+    site.app.core.database.sessions._take = wrong  # noqa: SLF001 - as if the user's function had been so
+    for error, expected in ((lambda: 1 / 0, DatabaseUnavailable), (object, ConfigError)):
+        raises += [error] * 40
+        with pytest.raises(expected):
+            await asyncio.to_thread(drive, site.app.core.database.transact(lambda tx: tx.fetch("SELECT 1")))
+        raises.clear()
+
+
 @with_async
 async def test_statements_of_the_engine_follow_what_the_session_kept_back(open_site, maker):
     """The user's writes reach the database before the process does, and a query in the step sees them."""
@@ -333,7 +392,7 @@ async def test_a_deadlock_of_two_steps_is_run_again(open_site, maker):
     assert taken == [(998,), (998,)]
 
 
-@pytest.mark.parametrize("maker", [maker for maker in MAKERS if maker.name in {"asyncpg", "psycopg"}], ids=repr)
+@pytest.mark.parametrize("maker", [maker for maker in MAKERS if maker.name in LISTENING], ids=repr)
 async def test_a_cancelled_wait_for_the_standby_is_no_certain_commit(urls, postgres, places, maker):
     """PostgreSQL answers success with a warning then; it is taken for unknown, as by tieout's own driver."""
     await places("postgres")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tieout.database.query import Compiled
-from tieout.errors import DatabaseError
+from tieout.errors import DatabaseError, UsageError
 from tieout.sessions.failures import from_driver
 from tieout.sessions.joined import Joined, Ran, of_rows, of_write
 from tieout.sessions.values import timed
@@ -59,6 +59,28 @@ class DbapiTransaction(Joined):
         self.control(f"ROLLBACK TO SAVEPOINT {mark}")
         self.control(f"RELEASE SAVEPOINT {mark}")
 
+    async def flush(self) -> None:
+        """Nothing is kept back; but a step must not have ended the transaction."""
+        try:
+            await self.check_open()
+        except UsageError as error:
+            raise UsageError("a step has committed or rolled back its connection: that is the App's to do") from error
+
+    def begin(self) -> None:
+        """Begin a transaction, on a connection without one."""
+        self.control("BEGIN")
+
+    def commit(self) -> None:
+        """Commit; raise what the driver raises."""
+        self.user.commit()
+
+    def roll_back(self) -> None:
+        """Undo all; raise what the driver raises."""
+        self.user.rollback()
+
+    def free(self) -> None:
+        """Give back what would outlive the transaction."""
+
     def matched(self, statement: Compiled, cursor: Any) -> int:
         """How many rows a write matched."""
         return int(cursor.rowcount)
@@ -70,6 +92,9 @@ class DbapiTransaction(Joined):
             cursor.execute(text)
         finally:
             cursor.close()
+
+    def translated(self, error: Exception) -> Exception:
+        return self.failure(error, "step") if isinstance(error, self.user.Error) else error
 
     def failure(self, error: Exception, doing: str, text: str = "") -> DatabaseError:
         return from_driver(self.dialect, error, doing, text)

@@ -150,6 +150,10 @@ class AtomicTransaction:
         self._give_back()
 
     def _give_back(self) -> None:
+        try:
+            self.tx.driver.free()
+        except Exception:  # noqa: BLE001 - what is locked goes with the connection
+            self.tx.user.close()
         if self._is_new:
             self.tx.user.close_if_unusable_or_obsolete()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tieout.contracts import Database, Transaction
 from tieout.errors import ConfigError, UsageError
+from tieout.sessions.connections import ConnectionSessions, given_by
 from tieout.sessions.database import SessionDatabase, Sessions
+from tieout.sessions.dbapi import DbapiTransaction
 from tieout.sessions.joined import Joined
 
 _ACCEPTED = (
@@ -38,7 +41,8 @@ async def join(tx: Any, dialect: str, given: type | None, *, blocking: bool) -> 
 def in_sessions(native: Database, session: Any, *, blocking: bool) -> SessionDatabase:
     """The database whose transactions run in sessions of `session`; raise `ConfigError` for one that does not fit.
 
-    `session` is SQLAlchemy's `async_sessionmaker` or `sessionmaker`, or Django's `transaction.atomic`.
+    `session` is SQLAlchemy's `async_sessionmaker` or `sessionmaker`, Django's `transaction.atomic`, psycopg's
+    `ConnectionPool`, or a function that returns a new connection of psycopg's, PyMySQL's or sqlite3's.
     """
     try:
         sessions = _sessions(session)
@@ -60,12 +64,41 @@ def _sessions(session: Any) -> Sessions:
         from tieout.sessions.django import DjangoSessions
 
         return DjangoSessions(session)
-    raise ConfigError("session= takes SQLAlchemy's async_sessionmaker or sessionmaker, or Django's transaction.atomic")
+    if adapter := _connection_adapter(given := given_by(session)):
+        return ConnectionSessions(session, given or object, adapter)
+    raise ConfigError(
+        "session= takes SQLAlchemy's async_sessionmaker or sessionmaker, Django's transaction.atomic, psycopg's "
+        "ConnectionPool, or a function such as partial(psycopg.connect, …), whose return annotation says what it gives"
+    )
+
+
+def _connection_adapter(given: type | None) -> Callable[[Any], DbapiTransaction] | None:
+    """What makes connections of this class transactions, if it is a class of a blocking driver's."""
+    homes = _homes_of(given) if given else set()
+    if "psycopg" in homes:
+        import psycopg
+
+        from tieout.sessions.psycopg import PsycopgTransaction
+
+        return PsycopgTransaction if issubclass(given or object, psycopg.Connection) else None
+    if "pymysql" in homes:
+        from tieout.sessions.mysql import MysqlTransaction
+
+        return MysqlTransaction
+    if "sqlite3" in homes:
+        from tieout.sessions.sqlite import SqliteTransaction
+
+        return SqliteTransaction
+    return None
 
 
 def _homes(thing: Any) -> set[str]:
     """The top-level modules that a thing's class and what it inherits from are defined in."""
-    return {kind.__module__.partition(".")[0] for kind in type(thing).__mro__}
+    return _homes_of(type(thing))
+
+
+def _homes_of(given: type) -> set[str]:
+    return {kind.__module__.partition(".")[0] for kind in given.__mro__}
 
 
 def _own(tx: Any, given: type | None) -> Transaction:

@@ -24,9 +24,22 @@ class PsycopgTransaction(DbapiTransaction):
     """A `psycopg.Connection` inside a transaction."""
 
     dialect = "postgres"
+    _block: psycopg.Transaction
 
     async def check_open(self) -> None:
         _check_open(self.user)
+
+    def begin(self) -> None:
+        self._block = self.user.transaction()  # inside which the driver refuses a step's own commit and rollback
+        self._block.__enter__()
+
+    def commit(self) -> None:
+        if self.user.closed:  # the driver would leave the block without a word
+            raise psycopg.OperationalError("the connection is lost")
+        self._block.__exit__(None, None, None)
+
+    def roll_back(self) -> None:
+        self._block.__exit__(psycopg.Rollback, psycopg.Rollback(self._block), None)
 
     def compile(self, sql: str | Statement) -> Compiled:
         return with_percent(compiled(sql, "postgres"))

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-_OURS = "GET_LOCK(MD5(CONCAT('tieout "
+from tieout.sessions.mysql import OUR_LOCK
+
 _HELD = "tieout.locks"
 """Under which name a connection of the pool keeps that it holds some."""
 
@@ -25,7 +26,7 @@ def free_with(connection: Connection) -> None:
 
 
 def _note(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-    if _OURS in statement:
+    if OUR_LOCK in statement:
         connection.info[_HELD] = True
 
 

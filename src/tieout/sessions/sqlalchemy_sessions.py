@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tieout.errors import CommitUnknown, UsageError
+from tieout.errors import UsageError
 from tieout.sessions.failures import from_commit
 from tieout.sessions.sqlalchemy import AsyncSqlalchemyTransaction, SqlalchemyTransaction, begin_at_server
 from tieout.sessions.sqlalchemy_locks import free_with
+from tieout.sessions.standby import Standby
 
 
 class SqlalchemySessions:
@@ -42,8 +43,7 @@ class SessionTransaction:
         kind = SqlalchemyTransaction if self._session is session else AsyncSqlalchemyTransaction
         self.tx = kind(session, self._session)
         self._root: Any = None
-        self._driver: Any = None
-        self._doubt = ""
+        self._standby = Standby()
 
     def begin(self) -> None:
         """Begin; in SQLite with the write lock, since who asks for it later may wait in vain."""
@@ -53,7 +53,7 @@ class SessionTransaction:
         begin_at_server(connection, "BEGIN IMMEDIATE")
         if self.tx.dialect == "mysql":
             free_with(connection)
-        self._listen(connection.connection.driver_connection)
+        self._standby.listen(connection.connection.driver_connection)
 
     async def settle(self) -> None:
         """Send what is left to be sent; raise what stands against a commit."""
@@ -71,14 +71,12 @@ class SessionTransaction:
             if not isinstance(error, Exception):
                 raise
             raise from_commit(self.tx.dialect, getattr(error, "orig", None) or error) from error
-        doubt = self._doubt
         await self.roll_back(interrupted=False)
-        if doubt:
-            raise CommitUnknown(f"committed here, and perhaps not on the standby: {doubt}")
+        self._standby.check()
 
     async def roll_back(self, *, interrupted: bool) -> None:
         """Undo what is not committed and give the connection back, also on behalf of who is cancelled meanwhile."""
-        self._stop_listening()
+        self._standby.stop()
         self.tx.end()
         closing = self.tx.call(self._close)
         await (closing if self.tx.blocking else asyncio.shield(asyncio.ensure_future(closing)))
@@ -88,28 +86,3 @@ class SessionTransaction:
             self._session.close()
         except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
             self._session.invalidate()
-
-    def _listen(self, driver: Any) -> None:
-        self._driver = driver
-        if hasattr(driver, "add_log_listener"):
-            driver.add_log_listener(self._hear_asyncpg)
-        elif hasattr(driver, "add_notice_handler"):
-            driver.add_notice_handler(self._hear_psycopg)
-
-    def _stop_listening(self) -> None:
-        driver, self._driver = self._driver, None
-        if hasattr(driver, "remove_log_listener"):
-            driver.remove_log_listener(self._hear_asyncpg)
-        elif hasattr(driver, "remove_notice_handler"):
-            driver.remove_notice_handler(self._hear_psycopg)
-
-    def _hear_asyncpg(self, _: Any, message: Any) -> None:
-        self._hear(message.server_source_function, str(message))
-
-    def _hear_psycopg(self, diagnosis: Any) -> None:
-        self._hear(diagnosis.source_function, str(diagnosis.message_primary))
-
-    def _hear(self, source: str | None, message: str) -> None:
-        # A cancelled wait for the standby is reported as success with a warning; only where it comes from tells.
-        if (source or "").startswith("SyncRep"):
-            self._doubt = message

@@ -29,6 +29,16 @@ class SqliteTransaction(DbapiTransaction):
             lacking = missing_in(statement.text, lambda text: self.cursor().execute(text))
             raise lacking or error from error
 
+    def begin(self) -> None:
+        self.control("BEGIN IMMEDIATE")  # who asks for the write lock later may wait in vain
+
+    def commit(self) -> None:
+        self.control("COMMIT")
+
+    def roll_back(self) -> None:
+        if self.user.in_transaction:
+            self.control("ROLLBACK")
+
     def cursor(self) -> Any:
         cursor = self.user.cursor(sqlite3.Cursor)
         cursor.row_factory = None
