@@ -104,11 +104,18 @@ async def listener():
     await runner.cleanup()
 
 
+@pytest.fixture(params=["by-hand", "once"])
+def edition(request):
+    """How the prize service keeps from issuing twice."""
+    return request.param
+
+
 @pytest.fixture
-async def shop(tmp_path, http, listener):
+async def shop(tmp_path, http, listener, edition):
     port, log = free_ports(1)[0], tmp_path / "conflicts.jsonl"
     arguments = ["-m", "prize_service", "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
     arguments += ["--callback", f"http://127.0.0.1:{listener.port}/callback", "--conflict-log", str(log)]
+    arguments += ["--once"] if edition == "once" else []
     service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER)
     await service.start()
     yield Shop(service, http, log)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from aiohttp import ClientError
@@ -21,6 +23,28 @@ async def test_the_same_key_gets_the_same_prize(shop):
     assert (await shop.post("/prizes", {"key": "a:1", "sku": "mug", "quantity": 3}))[0] == 409
     assert await shop.get("/prizes/b:1") == (404, {"key": "b:1", "status": "NOT_FOUND"})
     assert (await shop.get("/status"))[1]["prizes"] == 1
+
+
+async def test_duplicates_at_once_get_one_prize(shop, tmp_path):
+    """Twenty requests with one key at the same time: one row, one code; whoever was told to come again finds it."""
+    answers = await asyncio.gather(*(shop.issue("k:1") for _ in range(20)))
+    assert {status for status, _ in answers} <= {200, 503}
+    codes = {answer["code"] for status, answer in answers if status == 200}
+    assert codes == {(await shop.get("/prizes/k:1"))[1]["code"]}
+    with closing(sqlite3.connect(tmp_path / "prizes.db")) as database:
+        assert database.execute("SELECT count(*) FROM prize").fetchone() == (1,)
+
+
+async def test_only_once_keeps_the_second_edition_from_issuing_twice(shop, tmp_path, edition):
+    """Its table would take the prize again, so that the auditor would see it; the table of the first would not."""
+    await shop.issue("k:1")
+    with closing(sqlite3.connect(tmp_path / "prizes.db")) as database:
+        again = "INSERT INTO prize SELECT * FROM prize"
+        if edition == "once":
+            assert database.execute(again).rowcount == 1
+        else:
+            with pytest.raises(sqlite3.IntegrityError):
+                database.execute(again)
 
 
 async def test_bad_orders_are_refused(shop):

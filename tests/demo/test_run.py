@@ -92,6 +92,16 @@ def test_agreement_on_postgresql(tmp_path, postgres):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("db", ["sqlite", "postgres"])
+def test_agreement_with_prizes_under_once(tmp_path, postgres, db):
+    """The second edition, whose table would take a second prize for a key, agrees as well; conflicts are alarmed."""
+    options = {"db": postgres.url()} if db == "postgres" else {}
+    status, out, err = Demo(tmp_path, seconds=8, rate=80, seed=13, prizes="once", **options).end()
+    assert status == 0, err
+    check(out)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_in_the_middle(tmp_path):
     """An interrupted run ends with 130, prints no figures, and leaves neither processes nor files."""
     demo = Demo(tmp_path, seconds=60, rate=20)

@@ -21,8 +21,13 @@ def points(
     rate: Annotated[float, Parameter(help="Redemptions a second.")] = points_demo.DEFAULT_RATE,
     seed: Annotated[int, Parameter(help="The same seed plans the same faults.")] = 1,
     users: Annotated[int, Parameter(help="Accounts that are shared out among them.")] = points_demo.DEFAULT_USERS,
+    prizes: Annotated[
+        points_demo.Edition, Parameter(help="How the prize service keeps from issuing twice: itself, or by tieout.")
+    ] = "by-hand",
     keep: Annotated[bool, SWITCH, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,
     json: Annotated[bool, SWITCH, Parameter(name="--json", help="Print the figures as one last line of JSON.")] = False,
 ) -> int:
     """Exchange points for prizes through a service that lies, while both sides are killed; exit 0 if they agree."""
-    return points_demo.run(db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep)
+    return points_demo.run(
+        db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep, prizes=prizes
+    )

@@ -52,6 +52,11 @@ class DjangoTransaction(Joined):
             raise UsageError("this transaction was not checked")
         return self._driver
 
+    def free(self) -> None:
+        """Give back what would outlive the transaction."""
+        if self._driver is not None:
+            self._driver.free()
+
     def compile(self, sql: str | Statement) -> Compiled:
         return self.driver.compile(sql)
 
@@ -110,14 +115,23 @@ class DjangoSessions:
         except Error as error:
             raise DatabaseUnavailable(f"begin: {error}") from error
         own = AtomicTransaction(connection, atomic, is_new=is_new)
-        await own.tx.check_open()
+        try:
+            await own.tx.check_open()
+        except BaseException:
+            await own.roll_back(interrupted=False)
+            raise
         return own
 
 
 class AtomicTransaction:
-    """An `atomic`, begun and ended by us. A connection that was opened for it is kept for as long as Django says."""
+    """An `atomic`, begun and ended by us. A connection that was opened for it is kept for as long as Django says.
+
+    Django closes a connection with an open transaction when a request begins: not this one, since the transaction may
+    have been opened around the request.
+    """
 
     def __init__(self, connection: Any, atomic: Any, *, is_new: bool) -> None:
+        connection.close_if_unusable_or_obsolete = _leave_open
         self.tx = DjangoTransaction(connection)
         self._atomic = atomic
         self._is_new = is_new
@@ -136,7 +150,8 @@ class AtomicTransaction:
         except Error as error:
             self.tx.user.close()
             raise from_commit(self.tx.dialect, error.__cause__ or error) from error
-        self._give_back()
+        finally:
+            self._give_back()
 
     async def roll_back(self, *, interrupted: bool) -> None:
         """Undo all; close the connection when it may be in the middle of something."""
@@ -145,17 +160,23 @@ class AtomicTransaction:
             self._atomic.__exit__(UndoError, UndoError(), None)
         except Error:
             interrupted = True
-        if interrupted:
-            self.tx.user.close()
-        self._give_back()
+        finally:
+            if interrupted:
+                self.tx.user.close()
+            self._give_back()
 
     def _give_back(self) -> None:
         try:
-            self.tx.driver.free()
+            self.tx.free()
         except Exception:  # noqa: BLE001 - what is locked goes with the connection
             self.tx.user.close()
+        del self.tx.user.close_if_unusable_or_obsolete
         if self._is_new:
             self.tx.user.close_if_unusable_or_obsolete()
+
+
+def _leave_open() -> None:
+    """What Django calls instead, to be found on this one connection for as long as our transaction is open."""
 
 
 class UndoError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Literal, get_args
 
 from tieout import ConfigError
 from tieout.demo.points.services import ServiceFailed
@@ -14,6 +15,8 @@ from tieout.demo.points.services import ServiceFailed
 DEFAULT_SECONDS = 30.0
 DEFAULT_RATE = 150.0
 DEFAULT_USERS = 200
+Edition = Literal["by-hand", "once"]
+"""How the prize service sees to it that a key is issued once: by itself, or with tieout."""
 
 
 def run(
@@ -25,6 +28,7 @@ def run(
     users: int = DEFAULT_USERS,
     json: bool = False,
     keep: bool = False,
+    prizes: Edition = "by-hand",
 ) -> int:
     """Run the demo and print its result; return the exit status, 0 only when both sides agree.
 
@@ -34,6 +38,7 @@ def run(
     users    accounts that are shared out among them, 2 to 100,000; every tenth has few points.
     json     print the figures as the last line of standard output, and everything else on standard error.
     keep     keep what was made, and serve without faults until Ctrl-C.
+    prizes   how the prize service keeps from issuing twice: "by-hand", or under `@app.once`: "once".
     """
     for name, value, low, high in (
         ("seconds", seconds, 5, 86_400),
@@ -42,12 +47,14 @@ def run(
     ):
         if not low <= value <= high:
             raise ConfigError(f"--{name} is {low} to {high}, not {value}")
+    if prizes not in get_args(Edition):
+        raise ConfigError(f"--prizes is {' or '.join(get_args(Edition))}, not {prizes!r}")
     try:
         from tieout.demo.points.director import Options, direct
     except ImportError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo]'") from error
     try:
-        return asyncio.run(direct(Options(db, seconds, rate, seed, users, json, keep)))
+        return asyncio.run(direct(Options(db, seconds, rate, seed, users, json, keep, prizes)))
     except ServiceFailed as error:
         print(error, file=sys.stderr)
         return 1

@@ -39,6 +39,7 @@ class Options(NamedTuple):
     users: int
     json: bool
     keep: bool
+    prizes: str
 
 
 MALL_PROGRAM = ["-m", "tieout.demo.points.mall"]
@@ -57,7 +58,7 @@ class Run:
         self._gauges = Gauges(places)
         self._log = ClientLog(places.client_log)
         self.mall = _mall(places, mall_port, prizes_port)
-        self.prizes = _prizes(places, mall_port, prizes_port)
+        self.prizes = _prizes(places, mall_port, prizes_port, once=options.prizes == "once")
 
     @property
     def seconds(self) -> float:
@@ -163,10 +164,10 @@ def _mall(places: Places, port: int, prizes_port: int) -> Service:
     return Service("mall", arguments, port, places.folder / "mall.log")
 
 
-def _prizes(places: Places, mall_port: int, port: int) -> Service:
+def _prizes(places: Places, mall_port: int, port: int, *, once: bool) -> Service:
     callback = f"http://127.0.0.1:{mall_port}/callbacks/prize"
     arguments = ["-m", "prize_service", "--db", places.prizes_db, "--port", str(port), "--callback", callback]
-    arguments += ["--conflict-log", str(places.conflict_log), "--tied"]
+    arguments += ["--conflict-log", str(places.conflict_log), "--tied", *(["--once"] if once else [])]
     return Service("prizes", arguments, port, places.folder / "prizes" / "prizes.log", path=Path(__file__).parent)
 
 

@@ -30,6 +30,14 @@ class Order(NamedTuple):
     quantity: int
 
 
+class KeyReusedError(Exception):
+    """This key was used for another order."""
+
+
+class BusyError(Exception):
+    """Somebody is at work on this key."""
+
+
 class PrizeService:
     """The business: prizes and the calls back about them, each kept before it is told."""
 
@@ -55,19 +63,34 @@ class PrizeService:
             await fetch(sql, str(body.get("key", "")), json.dumps(body))
 
     async def issue(self, order: Order, *, pending: bool) -> Any:
-        """The prize of this key: made, with the calls back that the plan wants, unless it was there."""
+        """The prize of this key: made, with the calls back that the plan wants, unless it was there.
+
+        Raise `KeyReusedError` when the key was for another order.
+        """
+        made, calls = self.new_prize(order, pending=pending)
+        sql = "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING key"
+        async with self.store.transaction() as fetch:
+            if await fetch(sql, *made.values()):
+                for call in calls:
+                    await fetch("INSERT INTO callback VALUES ($1, $2, $3, $4, 0, 'waiting')", *call.values())
+            prize = (await fetch("SELECT * FROM prize WHERE key = $1", order.key))[0]
+        if (prize["sku"], prize["quantity"]) != order[1:]:
+            raise KeyReusedError
+        return prize
+
+    def new_prize(self, order: Order, *, pending: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """A prize that is being made, and the calls back about it, as the plan wants both: rows, column by column."""
         result = self.plan.behaviour("result", order.key)
         now = time.time()
         ready = now + (self.plan.between((0.8, 2.5), order.key, "ready") if pending else 0.0)
         turns = ready + self.plan.between((0.5, 2.0), order.key, "turns")
         code = blake2b(order.key.encode(), digest_size=6).hexdigest().upper()
-        sql = "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING key"
-        async with self.store.transaction() as fetch:
-            if await fetch(sql, *order, code, CLAIMS[result][1], result, now, ready, turns):
-                for n, (status, due) in enumerate(self._calls_back(order.key, result, ready, turns)):
-                    line = "INSERT INTO callback VALUES ($1, $2, $3, $4, 0, 'waiting')"
-                    await fetch(line, f"{order.key}/{n}", order.key, status, due)
-            return (await fetch("SELECT * FROM prize WHERE key = $1", order.key))[0]
+        told = enumerate(self._calls_back(order.key, result, ready, turns))
+        calls = [
+            {"id": f"{order.key}/{n}", "key": order.key, "status": status, "due": due} for n, (status, due) in told
+        ]
+        made = {"code": code, "status": CLAIMS[result][1], "result": result}
+        return {**order._asdict(), **made, "created": now, "ready_at": ready, "turns_at": turns}, calls
 
     def _calls_back(self, key: str, result: str, ready: float, turns: float) -> list[tuple[str, float]]:
         first, last = CLAIMS[result]
@@ -83,7 +106,7 @@ class PrizeService:
         }[self.plan.behaviour("callback", key)]
 
     async def find(self, key: str) -> Any:
-        """The prize of this key, or None."""
+        """The prize of this key, or None; raise `BusyError` while it is being made."""
         async with self.store.transaction() as fetch:
             rows = await fetch("SELECT * FROM prize WHERE key = $1", key)
         return rows[0] if rows else None
@@ -117,7 +140,8 @@ class PrizeService:
             del self._sending[row["id"]]
 
     async def _told(self, http: ClientSession, row: Any) -> bool:
-        prize = await self.find(row["key"])
+        async with self.store.transaction() as fetch:
+            prize = (await fetch("SELECT * FROM prize WHERE key = $1", row["key"]))[0]
         try:
             async with http.post(self._callback_url, json=message(prize, row["status"])) as answer:
                 return answer.status // 100 == 2

@@ -11,7 +11,7 @@ from aiohttp import web
 
 # ruff: noqa: TID252 - it runs as a package of its own, so that it imports nothing of the package it lies in
 from .plan import check
-from .prizes import Order, PrizeService, claim, message
+from .prizes import BusyError, KeyReusedError, Order, PrizeService, claim, message
 
 SLOW_SECONDS = (1.2, 2.4)
 """How long a slow answer takes: longer than any caller of this demo waits."""
@@ -38,15 +38,21 @@ class Routes:
             return _hang_up(request)
         if manner == "tardy":
             await self._dawdle(order.key)
-        prize = await self._service.issue(order, pending=manner == "pending")
-        if (prize["sku"], prize["quantity"]) != order[1:]:
+        try:
+            prize = await self._service.issue(order, pending=manner == "pending")
+        except KeyReusedError:
             return web.json_response({"status": "KEY_REUSED"}, status=409)
+        except BusyError:
+            return _busy()
         return await self._answer(request, manner, prize)
 
     async def find(self, request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         manner = self._manner("query", key)
-        prize = await self._service.find(key)
+        try:
+            prize = await self._service.find(key)
+        except BusyError:
+            return _busy()
         if prize is None or (manner == "hidden" and time.time() < prize["created"] + 1.0):
             return web.json_response({"key": key, "status": "NOT_FOUND"}, status=404)
         return await self._answer(request, manner, prize)
@@ -92,6 +98,10 @@ async def _order(request: web.Request) -> Order:
     except (ValueError, KeyError, TypeError) as error:
         raise web.HTTPBadRequest(text=json.dumps({"error": str(error)}), content_type="application/json") from error
     return order
+
+
+def _busy() -> web.Response:
+    return web.json_response({"status": "BUSY"}, status=503, headers={"Retry-After": "1"})
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:

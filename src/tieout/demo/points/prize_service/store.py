@@ -10,7 +10,7 @@ from typing import Any
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS prize (
-        key TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity INTEGER NOT NULL, code TEXT NOT NULL, status TEXT NOT NULL,
+        key TEXT {unique}, sku TEXT NOT NULL, quantity INTEGER NOT NULL, code TEXT NOT NULL, status TEXT NOT NULL,
         result TEXT NOT NULL, created DOUBLE PRECISION NOT NULL, ready_at DOUBLE PRECISION NOT NULL,
         turns_at DOUBLE PRECISION NOT NULL
     )""",
@@ -18,6 +18,7 @@ TABLES = (
         id TEXT PRIMARY KEY, key TEXT NOT NULL, status TEXT NOT NULL, due DOUBLE PRECISION NOT NULL,
         tries INTEGER NOT NULL, state TEXT NOT NULL
     )""",
+    "CREATE INDEX IF NOT EXISTS prize_key ON prize (key)",
     "CREATE INDEX IF NOT EXISTS callback_due ON callback (state, due)",
     "CREATE INDEX IF NOT EXISTS callback_key ON callback (key)",
     "CREATE TABLE IF NOT EXISTS plan (name TEXT PRIMARY KEY, body TEXT NOT NULL)",
@@ -67,8 +68,11 @@ class PostgresStore:
 Store = SqliteStore | PostgresStore
 
 
-async def open_store(url: str) -> Store:
-    """The store at a file path or a `postgresql://` URL, with its tables."""
+async def open_store(url: str, *, unique: bool) -> Store:
+    """The store at a file path or a `postgresql://` URL, with its tables.
+
+    `unique` makes a second prize of one key impossible; without it, only whoever issues them can see to that.
+    """
     store: Store
     if url.startswith("postgresql://"):
         import asyncpg
@@ -78,5 +82,5 @@ async def open_store(url: str) -> Store:
         store = SqliteStore(url)
     async with store.transaction() as fetch:
         for statement in TABLES:
-            await fetch(statement)
+            await fetch(statement.format(unique="PRIMARY KEY" if unique else "NOT NULL"))
     return store
