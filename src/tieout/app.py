@@ -179,8 +179,7 @@ class App:
     ) -> HttpOnce:
         engine = self.answers
         if isinstance(self.database, SqliteDatabase):
-            held = HeldDatabase(self.database, waiting=waiting)
-            engine = OnceEngine(held, engine.store, engine.clock, engine.chance)
+            engine = engine.on(HeldDatabase(self.database, waiting=waiting))
         return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), present)
 
     def mirror(

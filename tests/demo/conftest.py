@@ -113,9 +113,9 @@ def edition(request):
 @pytest.fixture
 async def shop(tmp_path, http, listener, edition):
     port, log = free_ports(1)[0], tmp_path / "conflicts.jsonl"
-    arguments = ["-m", "prize_service", "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
+    program = "tieout.demo.points.prizes_by_once" if edition == "once" else "prize_service"
+    arguments = ["-m", program, "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
     arguments += ["--callback", f"http://127.0.0.1:{listener.port}/callback", "--conflict-log", str(log)]
-    arguments += ["--once"] if edition == "once" else []
     service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER)
     await service.start()
     yield Shop(service, http, log)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import django
@@ -10,14 +12,17 @@ import pymysql
 import pytest
 from django.conf import settings
 
-from tests.process.place import EMPTY, Place
+from tests.process.place import EMPTY, Place, rows
 from tests.process.shop import POINTS, Shop
 from tests.servers.mariadb import FAST as FAST_MARIADB
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tests.sessions.door import Door
 from tests.sessions.kinds import KINDS, Kind
-from tieout import Transaction
+from tests.sessions.makers import LEDGER
+from tests.sessions.site import Site
+from tests.sessions.trips import Guide, Kid, PlainKid, PlainTrip, Trip
+from tieout import App, Transaction, blocking
 from tieout.database import connect
 
 PREPARED: set[str] = set()
@@ -124,3 +129,30 @@ async def door(kind: Kind, place: Place, shop: Shop) -> AsyncIterator[Door]:
     door = await Door(kind, place, shop).open()
     yield door
     await door.close()
+
+
+@pytest.fixture
+async def open_site(places):
+    """Open Apps with sessions; `url` is where the sessions lead, if not to the App's own database."""
+    opened: list[tuple[Any, Any]] = []
+
+    async def open_site(maker, url="", **options):
+        place = await places(maker.dialect)
+        watch = await place.open()
+        await rows(watch, LEDGER)
+        await rows(watch, "DELETE FROM ledger")
+        guide = Guide(maker.write)
+        made = maker.made(url or place.url, **options)
+        session = await made.__aenter__()
+        kind = blocking.App if maker.blocking else App
+        app: Any = kind(place.url, session=session, deps=guide, sweep=False)
+        opened.append((app, made))
+        for one in (PlainTrip, PlainKid) if maker.blocking else (Trip, Kid):
+            app.register(one)
+        await (asyncio.to_thread(app.__enter__) if maker.blocking else app.__aenter__())
+        return Site(app, watch, guide, plain=maker.blocking)
+
+    yield open_site
+    for app, made in opened:
+        await (asyncio.to_thread(app.close) if isinstance(app, blocking.App) else app.close())
+        await made.__aexit__(None, None, None)

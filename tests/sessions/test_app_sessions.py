@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from tests.process.place import rows, until
+from tests.process.place import rows
 from tests.servers.proxy import Proxy
-from tests.sessions.makers import LEDGER, MAKERS, Entry, Maker, write_statement
-from tests.sessions.trips import STEPS, Guide, Kid, PlainKid, PlainTrip, Trip
+from tests.sessions.makers import MAKERS, Entry
+from tests.sessions.trips import STEPS
 from tieout import (
     App,
     CommitUnknown,
     ConfigError,
-    DatabaseUnavailable,
     Failed,
     Pending,
     Refused,
-    StatementError,
     UniqueViolation,
     UsageError,
     blocking,
@@ -38,77 +34,9 @@ PROXIED = {"asyncpg", "asyncmy", "psycopg", "pymysql", "psycopg-pool", "psycopg-
 LISTENING = {"asyncpg", "psycopg", "psycopg-pool"}
 URLS = {"postgres": "postgresql://u@127.0.0.1:1/x", "mysql": "mysql://u@127.0.0.1:1/x", "sqlite": "sqlite:///x"}
 ASYNC = [maker for maker in MAKERS if not maker.blocking]
-PLAIN = [maker for maker in MAKERS if maker.name.endswith(("-pool", "-connect"))]
 
 with_every = pytest.mark.parametrize("maker", MAKERS, ids=repr)
 with_async = pytest.mark.parametrize("maker", ASYNC, ids=repr)
-
-
-class Site:
-    """An App of either colour with sessions, and another App that looks at what there is."""
-
-    def __init__(self, app: Any, watch: App, guide: Guide, *, plain: bool) -> None:
-        self.app = app
-        self.watch = watch
-        self.guide = guide
-        self.worker = app.core.worker if plain else app.worker
-        self.trip = PlainTrip if plain else Trip
-        self.plain = plain
-
-    async def do(self, name: str, *args: Any, **options: Any) -> Any:
-        method = getattr(self.app, name)
-        return await (asyncio.to_thread(method, *args, **options) if self.plain else method(*args, **options))
-
-    async def start(self, key: str = "t1", **options: Any) -> Any:
-        return await self.do("start", self.trip(key=key), **options)
-
-    async def ended(self, process: str) -> Any:
-        return await self.do("wait", process, 5)
-
-    async def rest(self) -> None:
-        await asyncio.sleep(0)
-        await until(lambda: self.worker.in_flight == 0)
-
-    async def sweep(self) -> None:
-        await self.rest()
-        await rows(self.watch, "UPDATE tieout_process SET due = {now} - 1 WHERE status = 'running'")
-        swept = self.worker.sweep()
-        await (asyncio.to_thread(drive, swept) if self.plain else swept)
-        await self.rest()
-
-    async def ledger(self) -> list[str]:
-        """Which steps have written, in no order."""
-        return sorted(step for (step,) in await rows(self.watch, "SELECT step FROM ledger"))
-
-    async def count(self) -> int:
-        return (await rows(self.watch, "SELECT count(*) FROM tieout_process"))[0][0]
-
-
-@pytest.fixture
-async def open_site(places):
-    """Open Apps with sessions; `url` is where the sessions lead, if not to the App's own database."""
-    opened: list[tuple[Any, Any]] = []
-
-    async def open_site(maker, url="", **options):
-        place = await places(maker.dialect)
-        watch = await place.open()
-        await rows(watch, LEDGER)
-        await rows(watch, "DELETE FROM ledger")
-        guide = Guide(maker.write)
-        made = maker.made(url or place.url, **options)
-        session = await made.__aenter__()
-        kind = blocking.App if maker.blocking else App
-        app: Any = kind(place.url, session=session, deps=guide, sweep=False)
-        opened.append((app, made))
-        for one in (PlainTrip, PlainKid) if maker.blocking else (Trip, Kid):
-            app.register(one)
-        await (asyncio.to_thread(app.__enter__) if maker.blocking else app.__aenter__())
-        return Site(app, watch, guide, plain=maker.blocking)
-
-    yield open_site
-    for app, made in opened:
-        await (asyncio.to_thread(app.close) if isinstance(app, blocking.App) else app.close())
-        await made.__aexit__(None, None, None)
 
 
 @with_every
@@ -230,50 +158,6 @@ async def test_a_step_may_not_end_its_session(open_site, maker):
     site.guide.write = commits
     with pytest.raises(UsageError, match="committed or rolled back"):
         await site.start()
-
-
-@pytest.mark.parametrize("maker", PLAIN, ids=repr)
-async def test_a_step_may_not_end_its_connections_transaction(open_site, maker):
-    """A commit or rollback inside a step is told, and not taken for a success; the next step finds all in order."""
-    site = await open_site(maker)
-    for end in ("commit", "rollback"):
-        site.guide.write = lambda *given, end=end: getattr(given[0], end)()
-        with pytest.raises((UsageError, StatementError), match=r"committed or rolled back|forbidden"):
-            await site.start(end)
-    site.guide.write = maker.write
-    assert (await site.start()).replayed is False
-    assert await site.count() == 1
-
-
-@pytest.mark.parametrize("maker", [maker for maker in PLAIN if maker.dialect != "sqlite"], ids=repr)
-async def test_a_drivers_error_in_a_step_is_one_of_tieouts(open_site, maker):
-    """What the driver raises for the user's own statement is known by its code, and comes out translated."""
-    site = await open_site(maker)
-
-    def fails(connection, process, step):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT nothing FROM nowhere")
-
-    site.guide.write = fails
-    with pytest.raises(StatementError, match="nowhere"):
-        await site.start()
-    assert await site.count() == 0
-
-
-async def test_a_connection_that_cannot_be_had_is_told(open_site, urls):
-    """A pool that is closed, a function that raises or gives something else: a clear error, and nothing is stored."""
-
-    def wrong() -> sqlite3.Connection:
-        return raises.pop()() if raises else sqlite3.connect(urls["sqlite"].removeprefix("sqlite:///"))
-
-    raises: list[Any] = []
-    site = await open_site(Maker("sqlite3", "sqlite", sqlite3.Connection, blocking=True, write=write_statement))
-    site.app.core.database.sessions._take = wrong  # noqa: SLF001 - as if the user's function had been so
-    for error, expected in ((lambda: 1 / 0, DatabaseUnavailable), (object, ConfigError)):
-        raises += [error] * 40
-        with pytest.raises(expected):
-            await asyncio.to_thread(drive, site.app.core.database.transact(lambda tx: tx.fetch("SELECT 1")))
-        raises.clear()
 
 
 @with_async

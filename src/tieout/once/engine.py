@@ -107,6 +107,10 @@ class Engine:
         self._turns: dict[bytes, Turn] = {}
         self._pid = os.getpid()
 
+    def on(self, database: Transactions) -> Engine:
+        """The same on another way into its database, whose transactions are what work is given."""
+        return Engine(database, self.store, self.clock, self.chance)
+
     async def run(self, request: Request, work: Work, *, keep: int, wait: float = 0.0) -> Given:
         """Do the work of a request in one transaction with its answer, or give the answer that is there.
 

@@ -166,8 +166,9 @@ def _mall(places: Places, port: int, prizes_port: int) -> Service:
 
 def _prizes(places: Places, mall_port: int, port: int, *, once: bool) -> Service:
     callback = f"http://127.0.0.1:{mall_port}/callbacks/prize"
-    arguments = ["-m", "prize_service", "--db", places.prizes_db, "--port", str(port), "--callback", callback]
-    arguments += ["--conflict-log", str(places.conflict_log), "--tied", *(["--once"] if once else [])]
+    program = "tieout.demo.points.prizes_by_once" if once else "prize_service"
+    arguments = ["-m", program, "--db", places.prizes_db, "--port", str(port), "--callback", callback]
+    arguments += ["--conflict-log", str(places.conflict_log), "--tied"]
     return Service("prizes", arguments, port, places.folder / "prizes" / "prizes.log", path=Path(__file__).parent)
 
 

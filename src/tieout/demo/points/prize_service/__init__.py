@@ -3,9 +3,6 @@
 It issues prizes over HTTP, idempotently by key, and calls back until it is acknowledged. What it is to do wrong is
 told to it through its own `/plan`: shares of the keys, drawn by a seed, or one behaviour for one key.
 
-A second edition, `--once`, differs in one thing: it issues prizes under tieout's `@app.once`, and nothing in its own
-table keeps a key from being issued twice.
-
     POST /prizes {key, sku, quantity}    issue; the same key again gets the same prize
     GET  /prizes/{key}                   what became of it; 404 with status NOT_FOUND when the key is not known
     POST /plan                           {seed, shares: {aspect: {behaviour: share}}} or {key, aspect: behaviour}

@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from .routes import Routes
 from .store import open_store
 
 
-async def application(said: argparse.Namespace) -> web.Application:
-    """The service, ready to be served; when `tied`, it dies as soon as whoever holds its standard input is gone."""
-    if said.tied:
+async def application(
+    service: PrizeService, *, tied: bool, around: AbstractAsyncContextManager[Any] | None = None
+) -> web.Application:
+    """The service, ready to be served, inside a context of its own.
+
+    When it is `tied`, it dies as soon as whoever holds its standard input is gone.
+    """
+    if tied:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
-    store = await open_store(said.db, unique=not said.once)
-    tied_out = _tied_out(said.db) if said.once else None
-    service = _service(tied_out, store, said.callback, said.conflict_log)
     await service.load_plan()
     routes = Routes(service)
     app = web.Application(client_max_size=64 * 1024)
@@ -33,7 +35,7 @@ async def application(said: argparse.Namespace) -> web.Application:
     app.add_routes([web.post("/plan", routes.plan), web.get("/status", routes.status)])
 
     async def background(_: web.Application) -> AsyncIterator[None]:
-        async with tied_out or nullcontext():
+        async with around or nullcontext():
             calling = asyncio.create_task(service.call_back())
             yield
             calling.cancel()
@@ -42,33 +44,28 @@ async def application(said: argparse.Namespace) -> web.Application:
     return app
 
 
-def _tied_out(db: str) -> Any:
-    from tieout import App
-
-    return App(db if db.startswith("postgresql://") else f"sqlite:///{db}", sweep=False, migrate=True)
-
-
-def _service(tied_out: Any, *given: Any) -> PrizeService:
-    if tied_out is None:
-        return PrizeService(*given)
-    from .by_once import OncePrizeService
-
-    return OncePrizeService(tied_out, *given)
-
-
-def main() -> None:
-    """Serve until SIGTERM."""
+def arguments() -> argparse.Namespace:
+    """What was said on the command line."""
     parser = argparse.ArgumentParser(description="A prize service that fails on purpose.")
     parser.add_argument("--db", required=True, help="a file for SQLite, or postgresql://…")
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--callback", required=True, help="the URL that is told what became of a prize")
     parser.add_argument("--conflict-log", required=True, type=Path)
-    parser.add_argument("--once", action="store_true", help="issue prizes under tieout's once, not by hand")
     parser.add_argument("--tied", action="store_true", help="end when standard input ends")
-    said = parser.parse_args()
-    app = application(said)
-    web.run_app(app, host="127.0.0.1", port=said.port, print=None, access_log=None, reuse_address=True)
+    return parser.parse_args()
+
+
+def serve(app: Coroutine[Any, Any, web.Application], port: int) -> None:
+    """Serve until SIGTERM."""
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, reuse_address=True)
+
+
+async def by_hand(said: argparse.Namespace) -> web.Application:
+    """The edition that keeps by itself from issuing twice."""
+    service = PrizeService(await open_store(said.db, unique=True), said.callback, said.conflict_log)
+    return await application(service, tied=said.tied)
 
 
 if __name__ == "__main__":
-    main()
+    said = arguments()
+    serve(by_hand(said), said.port)
