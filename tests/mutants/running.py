@@ -32,7 +32,10 @@ def tried(mutant: Mutant) -> Outcome:
     """Run a mutant's tests; every one that is named has to fail."""
     with copied() as source:
         file = source / mutant.file
-        file.write_text(mutant.applied(file.read_text()))
+        try:
+            file.write_text(mutant.applied(file.read_text()))
+        except ValueError as error:
+            return Outcome(mutant, 0, str(error))
         passed, failed, said = run(source, mutant.tests, mutant.on)
     spared = [test for test in mutant.tests if not any(fits(test, name) for name in failed)]
     why = f"{mutant.name}: not caught by {', '.join(spared)}: {said[-400:]}" if spared else ""
