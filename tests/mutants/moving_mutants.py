@@ -282,8 +282,8 @@ SWEEP = (
     mutant(
         "deadlocks are run again",
         "process/world.py",
-        "                if not error.retryable:\n                    raise\n                if isinstance(error, CommitUnknown)",
-        "                if error.retryable:\n                    raise\n                if isinstance(error, CommitUnknown)",
+        "                if not error.retryable:\n                    raise\n                if isinstance(",
+        "                if error.retryable:\n                    raise\n                if isinstance(",
         "process/test_commit_unknown.py::test_deadlocks_are_run_again_with_a_limit",
         "process/test_commit_unknown.py::test_a_start_whose_commit_is_unknown_is_one_process",
         on="sqlite",
