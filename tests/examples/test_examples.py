@@ -40,12 +40,17 @@ def postgres():
         server.remove()
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+NEEDS_POSTGRESQL = {"flask_psycopg"}
+NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("example", [name for name in NAMES if name not in NEEDS_POSTGRESQL])
 def test_an_example_passes_its_tests(example, tmp_path):
     """Alone in a folder, on SQLite where it wants a database."""
     run_tests(example, tmp_path)
 
 
-def test_fastapi_with_sqlalchemy_on_postgresql(tmp_path, postgres):
-    """The service and its transactions are the same on PostgreSQL."""
-    run_tests("fastapi_sqlalchemy", tmp_path, POINTS_DB=postgres.url(postgres.database()))
+@pytest.mark.parametrize("example", ["django_points", "fastapi_sqlalchemy", *sorted(NEEDS_POSTGRESQL)])
+def test_an_example_passes_its_tests_on_postgresql(example, tmp_path, postgres):
+    """The services and their transactions are the same on PostgreSQL."""
+    run_tests(example, tmp_path, POINTS_DB=postgres.url(postgres.database()))

@@ -64,7 +64,9 @@ def client(request: pytest.FixtureRequest, kind: str, till: Till) -> Iterator[ht
     """A client of a service in this framework."""
     made = FRAMEWORKS[request.param]
     site: Any = django_site(kind, till.url) if made is None else made(till.url)
-    with site as address, httpx.Client(base_url=address, timeout=30) as client:
+    # A server closes the connection of a route that raised: none is kept, or the next request may find it closing.
+    alone = httpx.Limits(max_keepalive_connections=0)
+    with site as address, httpx.Client(base_url=address, timeout=30, limits=alone) as client:
         yield client
 
 

@@ -120,7 +120,8 @@ class App:
     is threads. Any thread may use the App.
 
     url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database, mysql://user@host/database
-    session     what transaction steps are given as `tx` instead: SQLAlchemy's `sessionmaker`, Django's `atomic`
+    session     what transaction steps are given as `tx` instead: SQLAlchemy's `sessionmaker`, Django's `atomic`, psycopg's
+                `ConnectionPool`, or a function that returns a connection, such as `partial(pymysql.connect, …)`
     deps        what handlers find as `self.deps`
     sweep       False: only what this App starts is driven here; workers do the rest
     migrate     True: bring the tables up to date when opened (default: for SQLite only)

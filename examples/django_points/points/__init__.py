@@ -1,0 +1,1 @@
+"""The application: accounts with points, and what they are exchanged for."""
