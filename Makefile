@@ -38,7 +38,7 @@ $(STAMP): requirements.txt pyproject.toml scripts/find_python.sh
 	@touch $@
 
 demo: setup
-	@$(BIN)/tieout demo points $(if $(KEEP),--keep)
+	@$(BIN)/tieout demo points $(if $(KEEP),--keep) $(if $(PRIZES),--prizes $(PRIZES))
 
 check: setup
 	@$(BIN)/python scripts/gate.py check

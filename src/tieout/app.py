@@ -72,6 +72,8 @@ class App:
     """
 
     is_blocking: ClassVar[bool] = False
+    _waiting: ClassVar[Callable[[], Waiting]] = LoopWaiting
+    _present: Callable[[Any], Any] | None = None
 
     def __init__(
         self,
@@ -167,20 +169,10 @@ class App:
 
         Without an owner (None) all callers share their keys, and one is given the answers to another's.
         """
-        return self._http_once(owner, scope, rules, LoopWaiting)
-
-    def _http_once(
-        self,
-        owner: Owner | None,
-        scope: str,
-        rules: HttpRules | None,
-        waiting: Callable[[], Waiting],
-        present: Callable[[Any], Any] | None = None,
-    ) -> HttpOnce:
         engine = self.answers
         if isinstance(self.database, SqliteDatabase):
-            engine = engine.on(HeldDatabase(self.database, waiting=waiting))
-        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), present)
+            engine = engine.on(HeldDatabase(self.database, waiting=self._waiting))
+        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), self._present)
 
     def mirror(
         self, name: str, *, axis: Axis, fields: dict[str, Any], policy: Policy, half_life: float | str = "1d"

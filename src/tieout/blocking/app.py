@@ -23,7 +23,6 @@ from tieout.database import connect
 from tieout.database.driving import drive
 from tieout.errors import DefinitionError, UsageError
 from tieout.once.held import ThreadWaiting
-from tieout.once.http import HttpOnce as NativeHttpOnce
 from tieout.once.http import HttpRules, Owner
 from tieout.process.inspecting import Inspection
 from tieout.process.outcomes import Reported
@@ -46,6 +45,7 @@ class Core(AsyncApp):
     """The asynchronous App on parts whose awaits never suspend."""
 
     is_blocking: ClassVar[bool] = True
+    _waiting = ThreadWaiting
 
     def __init__(self, url: str, **options: Any) -> None:
         self._calling = ThreadCaller(options["limits"].in_flight)
@@ -54,11 +54,8 @@ class Core(AsyncApp):
         self._resting = Lock()
         world = self.engine.world
         self.is_native = self._given is None
+        self._present = Transaction if self.is_native else None
         world.run_step = run_plainly if self.is_native else partial(_run_in_thread, world.run_step)
-
-    def route_once(self, owner: Owner | None, scope: str, rules: HttpRules | None) -> NativeHttpOnce:
-        """What a middleware answers from whose routes run in threads."""
-        return self._http_once(owner, scope, rules, ThreadWaiting, Transaction if self.is_native else None)
 
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
@@ -120,8 +117,8 @@ class App:
     is threads. Any thread may use the App.
 
     url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database, mysql://user@host/database
-    session     what transaction steps are given as `tx` instead: SQLAlchemy's `sessionmaker`, Django's `atomic`, psycopg's
-                `ConnectionPool`, or a function that returns a connection, such as `partial(pymysql.connect, …)`
+    session     what transaction steps are given as `tx` instead: SQLAlchemy's `sessionmaker`, Django's `atomic`,
+                psycopg's `ConnectionPool`, or a function for connections, such as `partial(pymysql.connect, …)`
     deps        what handlers find as `self.deps`
     sweep       False: only what this App starts is driven here; workers do the rest
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
@@ -185,7 +182,7 @@ class App:
 
     def http_once(self, *, owner: Owner | None, scope: str = "http", rules: HttpRules | None = None) -> HttpOnce:
         """What the WSGI middleware answers from; as `tieout.App.http_once`, with `owner` given the WSGI environ."""
-        return HttpOnce(self.core.route_once(owner, scope, rules))
+        return HttpOnce(self.core.http_once(owner=owner, scope=scope, rules=rules))
 
     def __enter__(self) -> Self:
         drive(self.core.__aenter__())
