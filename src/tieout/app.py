@@ -23,7 +23,7 @@ from tieout.messages.store import PURGE_BATCH, Inbox
 from tieout.once.define import Handler, Once, check_scope
 from tieout.once.define import options as once_options
 from tieout.once.engine import Engine as OnceEngine
-from tieout.once.held import HeldDatabase, LoopWaiting, Waiting
+from tieout.once.held import HeldDatabase, LoopWaiting, ThreadWaiting
 from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.bulk import Operator
@@ -72,7 +72,7 @@ class App:
     """
 
     is_blocking: ClassVar[bool] = False
-    _waiting: ClassVar[Callable[[], Waiting]] = LoopWaiting
+    _waiting: ClassVar[type[LoopWaiting | ThreadWaiting]] = LoopWaiting
     _present: Callable[[Any], Any] | None = None
 
     def __init__(
