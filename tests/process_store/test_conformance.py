@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.process_store.loop_parking import LoopParking
-from tests.simulation import model_alarms, model_statements
+from tests.simulation import model_alarms, model_mysql, model_statements
 from tests.simulation.model_database import ModelDatabase
 from tieout.alarm.store import AlarmStore
 from tieout.database import connect
@@ -66,7 +66,21 @@ class TestPostgres(ProcessStoreSuite, InterleavingSuite):
         await database.close()
 
 
-class TestMariaDB(ProcessStoreSuite, InterleavingSuite):
+class InnodbSuite(InterleavingSuite):
+    """What interleaves otherwise on InnoDB."""
+
+    async def test_a_save_that_cannot_match_does_not_wait(self, site):
+        """InnoDB locks a row before it looks at the fence: here it waits, and is judged by what is there then."""
+        record = await site.insert("p")
+        async with two_open(site) as (first, second):
+            await first.do(saving(site, record))
+            ahead = msgspec.structs.replace(record, fence=record.fence + 1)
+            saved = await second.blocked(saving(site, ahead))
+            await first.roll_back()
+            assert not await ended(saved)
+
+
+class TestMariaDB(ProcessStoreSuite, InnodbSuite):
     """MariaDB, one database emptied for each test."""
 
     @pytest.fixture
@@ -84,28 +98,30 @@ class TestMariaDB(ProcessStoreSuite, InterleavingSuite):
         yield stores(database, waiting)
         await database.close()
 
-    async def test_a_save_that_cannot_match_does_not_wait(self, site):
-        """InnoDB locks a row before it looks at the fence: here it waits, and is judged by what is there then."""
-        record = await site.insert("p")
-        async with two_open(site) as (first, second):
-            await first.do(saving(site, record))
-            ahead = msgspec.structs.replace(record, fence=record.fence + 1)
-            saved = await second.blocked(saving(site, ahead))
-            await first.roll_back()
-            assert not await ended(saved)
-
 
 class TestModel(ProcessStoreSuite, InterleavingSuite):
     """The model that the simulation runs on."""
 
     @pytest.fixture
     async def site(self):
-        statements = {**model_statements.STATEMENTS, **model_alarms.STATEMENTS}
-        tables = (*model_statements.TABLES, *model_alarms.TABLES)
-        ticks = itertools.count(0, 7)
-        database = ModelDatabase(LoopParking(), lambda: next(ticks), statements, tables)
+        return model("postgres", {})
 
-        async def waiting() -> int:
-            return sum(tx.waits_for is not None for tx in database.open)
 
-        return stores(database, waiting)
+class TestModelOfInnodb(ProcessStoreSuite, InnodbSuite):
+    """The model with the statements of MySQL and MariaDB."""
+
+    @pytest.fixture
+    async def site(self):
+        return model("mysql", model_mysql.STATEMENTS)
+
+
+def model(dialect, others) -> StoreSite:
+    statements = {**model_statements.STATEMENTS, **model_alarms.STATEMENTS, **others}
+    tables = (*model_statements.TABLES, *model_alarms.TABLES)
+    ticks = itertools.count(0, 7)
+    database = ModelDatabase(LoopParking(), lambda: next(ticks), statements, tables, dialect=dialect)
+
+    async def waiting() -> int:
+        return sum(tx.waits_for is not None for tx in database.open)
+
+    return stores(database, waiting)

@@ -99,12 +99,14 @@ class ModelTransaction:
     `granted` are the leases that it gives when it commits: the process, and until when.
     """
 
-    __slots__ = ("_waiters", "database", "failure", "granted", "moment", "owner", "reading", "waits_for", "writes")
-
-    dialect = "postgres"
+    __slots__ = (
+        *("_waiters", "database", "dialect", "failure", "granted", "moment", "owner", "reading", "waits_for"),
+        "writes",
+    )
 
     def __init__(self, database: ModelDatabase, owner: Any, *, reading: bool) -> None:
         self.database = database
+        self.dialect = database.dialect
         self.owner = owner
         self.reading = reading
         self.moment = database.time()
@@ -263,12 +265,10 @@ class ModelTransaction:
 
 
 class ModelDatabase:
-    """Tables, the transactions that are open on them, and the statements that are known.
+    """Tables, the transactions that are open on them, and the statements that are known, of one dialect.
 
     The server's clock goes `ahead` of `time`, both in microseconds.
     """
-
-    dialect = "postgres"
 
     def __init__(
         self,
@@ -277,7 +277,9 @@ class ModelDatabase:
         statements: Mapping[str, StatementFunction],
         tables: Iterable[str],
         weather: Weather | None = None,
+        dialect: str = "postgres",
     ) -> None:
+        self.dialect = dialect
         self.parking = parking
         self.time = time
         self.ahead = EPOCH

@@ -6,7 +6,7 @@ holds them to the SQL of the same names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.simulation.model_database import ModelTransaction, Result, StatementFunction, Values
@@ -29,7 +29,7 @@ def _after(now: int, delay: int | None) -> int | None:
     return None if delay is None else now + delay
 
 
-def _row(values: Values, now: int) -> tuple[Any, ...]:
+def row_of(values: Values, now: int) -> tuple[Any, ...]:
     return (*(values[column] for column in COLUMNS), now)
 
 
@@ -55,7 +55,7 @@ def insert_process(tx: ModelTransaction, now: int, p: Params) -> Result:
 
 def read_process(tx: ModelTransaction, now: int, p: Params) -> Result:
     values = tx.see(PROCESS, p["id"])
-    return [] if values is None else [_row(values, now)]
+    return [] if values is None else [row_of(values, now)]
 
 
 def save_process(tx: ModelTransaction, now: int, p: Params) -> Result:
@@ -101,9 +101,9 @@ def count_duplicate(tx: ModelTransaction, now: int, p: Params) -> Result:
     return 1
 
 
-def claim_processes(tx: ModelTransaction, now: int, p: Params) -> Result:
+def claimable(tx: ModelTransaction, now: int, p: Params) -> Iterator[tuple[bytes, Values]]:
+    """The rows of a claim: of each lane the first that are due and that nobody has locked, at most its share."""
     versions = dict(zip(p["types"], p["versions"], strict=True))
-    rows: list[tuple[Any, ...]] = []
     for lane in p["lanes"]:
         due = [
             (values["due"], key, values)
@@ -114,15 +114,19 @@ def claim_processes(tx: ModelTransaction, now: int, p: Params) -> Result:
             and versions.get(values["type"], 0) >= values["version"]
         ]
         due.sort(key=lambda found: found[:2])
-        taken = 0
-        for _, key, values in due:
-            if taken == p["share"]:
-                break
-            if tx.is_locked(PROCESS, key):
-                tx.database.weather.saw("claim passed over a locked row")
-                continue
-            taken += 1
-            rows.append(_claim(tx, now, key, values, p["lease"]))
+        free = [(key, values) for _, key, values in due if not tx.is_locked(PROCESS, key)]
+        if len(free) < min(len(due), p["share"]):
+            tx.database.weather.saw("claim passed over a locked row")
+        yield from free[: p["share"]]
+
+
+def claim_processes(tx: ModelTransaction, now: int, p: Params) -> Result:
+    rows = []
+    for key, values in claimable(tx, now, p):
+        after = claimed(values, now + p["lease"])
+        tx.write(PROCESS, key, after)
+        tx.grant(key, p["lease"])
+        rows.append(row_of(after, now))
     return rows
 
 
@@ -130,12 +134,9 @@ def lanes_in_use(tx: ModelTransaction, now: int, p: Params) -> Result:
     return [(lane,) for lane in sorted({row["lane"] for _, row in tx.seen(PROCESS) if row["due"] is not None})]
 
 
-def _claim(tx: ModelTransaction, now: int, key: bytes, values: Values, lease: int) -> tuple[Any, ...]:
-    changes = {"due": now + lease, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
-    after = {**values, **changes}
-    tx.write(PROCESS, key, after)
-    tx.grant(key, lease)
-    return _row(after, now)
+def claimed(values: Values, due: int) -> Values:
+    """A row after somebody has claimed it until `due`."""
+    return {**values, "due": due, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
 
 
 def finals_to_retire(tx: ModelTransaction, now: int, p: Params) -> Result:
@@ -149,7 +150,7 @@ def finals_to_retire(tx: ModelTransaction, now: int, p: Params) -> Result:
         and values["created"] >= p["since"]
     ]
     found.sort(key=lambda values: values["created"])
-    return [_row(values, now) for values in found[: p["limit"]]]
+    return [row_of(values, now) for values in found[: p["limit"]]]
 
 
 def keep_stray(tx: ModelTransaction, now: int, p: Params) -> Result:

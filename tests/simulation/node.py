@@ -17,12 +17,12 @@ from tieout.process.driving import FollowUp, Fork
 from tieout.process.engine import Engine
 from tieout.process.gate import Report
 from tieout.process.moving import Receipt
+from tieout.process.mysql_store import process_store
 from tieout.process.operating import Operating
 from tieout.process.outcomes import Reported
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Record
 from tieout.process.retention import Retention
-from tieout.process.sql_store import SqlProcessStore
 from tieout.process.world import World
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Node(Owner):
         self.serving = 0
         database = simulation.database
         clock = NodeClock(simulation)
-        self.store = SqlProcessStore(database.dialect, clock)
+        self.store = process_store(database.dialect, clock)
         alarms = AlarmStore(database.dialect)
         self.engine = Engine(
             World(

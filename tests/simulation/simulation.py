@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from tests.simulation import actors, business, model_alarms, model_statements
+from tests.simulation import actors, business, model_alarms, model_mysql, model_statements
 from tests.simulation.business import Reply
 from tests.simulation.downstream import Downstream, Order
 from tests.simulation.evidence import Evidence, Lease, Polled, Raised
@@ -29,6 +29,9 @@ LONGEST_RETRY_AFTER = 3_700 * SECOND
 
 Change = Callable[[Any], None]
 
+DIALECTS = ("postgres", "mysql")
+"""Whose statements the nodes run, and whose locks they meet: of one on even seeds, of the other on odd ones."""
+
 
 class Simulation:
     """The parts of one schedule."""
@@ -43,9 +46,14 @@ class Simulation:
         self.scheduler = Scheduler(self.chance)
         self.storm = Storm(self.scheduler, self.rates, self.counts)
         self.change = change
-        statements = {**model_statements.STATEMENTS, **model_alarms.STATEMENTS, **business.STATEMENTS, **statements}
+        dialect = DIALECTS[seed % len(DIALECTS)]
+        self.counts[f"on {dialect}"] += 1
+        known = model_statements.STATEMENTS | (model_mysql.STATEMENTS if dialect == "mysql" else {})
+        statements = {**known, **model_alarms.STATEMENTS, **business.STATEMENTS, **statements}
         tables = (*model_statements.TABLES, *model_alarms.TABLES, *business.TABLES)
-        self.database = ModelDatabase(self.scheduler, lambda: self.scheduler.now, statements, tables, self.storm)
+        self.database = ModelDatabase(
+            self.scheduler, lambda: self.scheduler.now, statements, tables, self.storm, dialect
+        )
         self.database.owner = lambda: self.scheduler.current.owner
         self.storm.database = self.database
         self.storm.crashed = self.crashed

@@ -181,7 +181,7 @@ def settle_against(evidence: Evidence) -> None:
     contradict(evidence)
     evidence.planted.add("p:1")
     evidence.alarms.append(Raised(4, "conflict", "p:1", "p", "resolved", ["a", "b"]))
-    evidence.acts.append(Act(5, "p", "settle", "p:1", "failed"))
+    evidence.acts.append(Act(5, "p", "settle", "p:1", "failed", done=True))
 
 
 def act_after_the_end(evidence: Evidence) -> None:
