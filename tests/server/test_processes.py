@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.node import stored
+from tests.server.node import stored, wait_for
 
 
 def test_a_process_is_shown_with_its_trail(place):
@@ -56,7 +56,7 @@ def test_what_is_not_there_is_not_found(place, id):
     assert answer.json()["code"] in ("unknown-process", "invalid-request")
 
 
-@pytest.mark.parametrize("cursor", ["x", "!!!!", "AAAA", "_" * 40, "A" * 101])
+@pytest.mark.parametrize("cursor", ["x", "!!!!", "AAAA", "_" * 32, "A" * 31, "A" * 33])
 def test_a_cursor_that_is_none_is_refused(place, cursor):
     """400 for a cursor that no page gave."""
     assert place.viewer.get("/v1/processes", params={"cursor": cursor}).status_code == 400
@@ -78,6 +78,17 @@ def test_an_inspection_shows_what_persons_did(place):
     told = place.viewer.get(f"/v1/processes/{process['id']}/inspection").json()
     assert [(act["action"], act["reason"]) for act in told["audit"]] == [("hold", "look at it")]
     assert told["alarms"] == told["early_reports"] == []
+
+
+def test_what_an_error_said_is_not_for_viewers(place):
+    """A process's note says to viewers that its call is unknown, and not what was raised; operators read all of it."""
+    body = {"amount": "1", "currency": "EUR", "card": {"number": "4111"}, "mood": "raise"}
+    headers = {"Idempotency-Key": "noted-1"}
+    process = place.client.post("/v1/types/payment/processes", json=body, headers=headers).json()["id"]
+    place.operator.post(f"/v1/processes/{process}/retry", json={"reason": "so that the sweep takes it over"})
+    wait_for(lambda: stored(place.url, process).note, "the note")
+    assert place.viewer.get(f"/v1/processes/{process}").json()["note"] == "unknown"
+    assert "4111" in place.operator.get(f"/v1/processes/{process}").json()["note"]
 
 
 def test_secret_fields_are_masked_for_viewers(place):

@@ -13,6 +13,7 @@ from litestar.routes import HTTPRoute
 
 from tieout.app import App
 from tieout.server.auth import permitted
+from tieout.server.describing import described
 from tieout.server.front import Front
 from tieout.server.problems import answer_error
 from tieout.server.routes.every import all_routes
@@ -38,7 +39,7 @@ def asgi(app: App, settings: Settings | None = None, *, prefix: str = "") -> Fro
 
 
 def _litestar(site: Site) -> Litestar:
-    described = OpenAPIConfig(
+    description = OpenAPIConfig(
         title="tieout",
         version=version("tieout"),
         description=DESCRIPTION,
@@ -60,7 +61,7 @@ def _litestar(site: Site) -> Litestar:
         route_handlers=all_routes(site),
         guards=[permitted],
         exception_handlers={Exception: answer_error},
-        openapi_config=described,
+        openapi_config=description,
         on_app_init=[with_site],
         logging_config=None,
         debug=False,
@@ -69,7 +70,7 @@ def _litestar(site: Site) -> Litestar:
 
 def openapi(app: App, settings: Settings | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document of an App's API."""
-    return _litestar(make_site(app, settings or Settings())).openapi_schema.to_schema()
+    return described(_litestar(make_site(app, settings or Settings())).openapi_schema.to_schema())
 
 
 def routes_of(app: App, settings: Settings) -> list[tuple[str, str, str, dict[str, Any]]]:

@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from tieout.access import Permission
 from tieout.server.problems import Problem
+from tieout.wire.idempotency_key import HEADER
 from tieout.wire.problem import CONTENT_TYPE
 
 MEANINGS = {
@@ -44,6 +45,33 @@ WITH_BODY = (409, 413, 422)
 def permits(*wanted: Permission) -> dict[str, Any]:
     """The keyword arguments of a route for callers with one of these permissions."""
     return {"opt": {"permits": wanted}, "security": [{"token": []}]}
+
+
+KEY_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r'^([!#-+.-~-]+|"([ !#-+.-\[\]-~-]|,)+")$',
+}
+"""What an Idempotency-Key looks like: `8e03978e`, or a string of Structured Fields, `"8e03978e"`."""
+
+
+def described(document: dict[str, Any]) -> dict[str, Any]:
+    """The document that Litestar makes, with what it cannot know: bodies take no other fields, and a key is needed."""
+    parts = document["components"]["schemas"]
+    for operation in (one for methods in document["paths"].values() for one in methods.values()):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            name = content["schema"].get("$ref", "").rpartition("/")[2]
+            for part in (name, *NESTED.get(name, ())):
+                parts[part]["additionalProperties"] = False
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == HEADER:
+                parameter |= {"required": True, "schema": KEY_SCHEMA}
+    return document
+
+
+NESTED = {"ToCount": ("Which",), "ToDo": ("Which",)}
+"""Parts of bodies that take no other fields either."""
 
 
 OPEN: dict[str, Any] = {"opt": {"open": True}, "security": [{}]}

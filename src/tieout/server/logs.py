@@ -30,10 +30,10 @@ def formatter(masking: Masking, *, messages: bool) -> logging.Formatter:
     """Makes a line of JSON of a record: time, level, logger, event, what it was told besides, and the error."""
 
     def told(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        record = event["_record"]
-        event.update(getattr(record, "told", {}))
-        if record.exc_info:
-            event["error"] = shown(record.exc_info, messages=messages)
+        event.update(getattr(event["_record"], "told", {}))
+        error = event.pop("exc_info", None)
+        if error:
+            event["error"] = shown(error, messages=messages)
         return event
 
     def safe(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -47,7 +47,6 @@ def formatter(masking: Masking, *, messages: bool) -> logging.Formatter:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             told,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _without_exception,
             safe,
             structlog.processors.JSONRenderer(sort_keys=True),
         ]
@@ -68,8 +67,3 @@ def shown(error: ExcInfo | BaseException, *, messages: bool) -> list[str]:
         lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
         found = found.__cause__ or found.__context__
     return [without_secrets(line) for line in lines]
-
-
-def _without_exception(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    event.pop("exc_info", None)
-    return event

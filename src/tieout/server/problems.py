@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,9 @@ STATUSES: Mapping[type[TieoutError], int] = {
 
 RETRY_AFTER = {404: "30", 503: "1"}
 """Seconds after which to try again: reports of calls that are not known yet, and servers that cannot answer now."""
+
+
+_QUOTED = re.compile(r"(?<=enum value) '.*?'(?= - at|;|$)|(?<=unknown field) `.*?`(?= - at|;|$)", re.DOTALL)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -108,7 +112,7 @@ def _ours(error: HTTPException) -> TieoutError:
         return TooLarge("the body is too long")
     fields = [one for one in error.extra if isinstance(one, dict)] if isinstance(error.extra, list) else []
     named = "; ".join(f"{one.get('key', one.get('source', 'body'))}: {one.get('message', 'invalid')}" for one in fields)
-    return InvalidRequest(named or "the request is not as the description of the API says")
+    return InvalidRequest(without_values(named) or "the request is not as the description of the API says")
 
 
 def _detail(error: Exception, status: int) -> str:
@@ -116,4 +120,9 @@ def _detail(error: Exception, status: int) -> str:
         return "the database cannot answer now: repeat the same request" if status == 503 else "the database failed"
     if status == 500:
         return "this failed, and has been written down with the request's id"
-    return str(error)
+    return without_values(str(error))
+
+
+def without_values(text: str) -> str:
+    """A decoder's message without what it quotes of the request: that may be what nobody shall read."""
+    return _QUOTED.sub("", text)

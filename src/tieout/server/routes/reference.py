@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from tieout.errors import NotAuthenticated, UnknownPage
-from tieout.server.describing import OPEN
+from tieout.server.describing import OPEN, described
 from tieout.server.site import Asked, site_of
 
 FILES = {
@@ -33,9 +34,8 @@ POLICY = (
 async def openapi_json(request: Asked) -> Response[bytes]:
     """The description of the API, OpenAPI 3.1."""
     _check_open(request)
-    schema = request.app.openapi_schema.to_schema()
-    schema["servers"] = [{"url": request.scope.get("tieout.prefix", "") or "/"}]
-    return Response(msgspec.json.encode(schema), media_type="application/json")
+    here = {"servers": [{"url": request.scope.get("tieout.prefix", "") or "/"}]}
+    return Response(msgspec.json.encode(_document(request.app) | here), media_type="application/json")
 
 
 @get("/v1/docs", include_in_schema=False, **OPEN)
@@ -61,6 +61,11 @@ def asset(name: FromPath[str]) -> bytes:
     folder = resources.files("tieout.server") / "assets"
     packed = folder / f"{name}.gz"
     return gzip.decompress(packed.read_bytes()) if packed.is_file() else (folder / name).read_bytes()
+
+
+@lru_cache(maxsize=8)
+def _document(app: Litestar) -> dict[str, Any]:
+    return described(app.openapi_schema.to_schema())
 
 
 def _check_open(request: Asked) -> None:
