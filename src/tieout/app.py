@@ -257,13 +257,12 @@ class App:
         """
         if tx is not None:
             return await self._join(request, tx, wait)
-        record, replayed = await self.begin(request, 0.0 if wait is None else duration(wait))
-        return self._view(record, replayed=replayed)
+        started = await self.begin(request, 0.0 if wait is None else duration(wait))
+        return self._view(started.record, replayed=started.replayed)
 
     async def begin(self, request: Process[Any], patience: float) -> Started:
         """What `start` does without `tx`, waiting for `patience` seconds; the row itself instead of a view of it."""
-        worker = self.worker
-        record, replayed = await self.engine.start(request)
+        worker, (record, replayed) = self.worker, await self.engine.start(request)
         if not replayed:
             self._moved_to(record)
             worker.drive(record)
