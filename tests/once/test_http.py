@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tieout
+from tests.once.faults import Doomed, Hurried
 from tests.once.place import Place, answers, effects, give, rows
 from tests.once.web import Client, Service, body_of, reply
 from tieout import Absent, HttpAnswer, HttpRules, InFlight, current_tx
@@ -340,31 +341,6 @@ async def test_an_answer_is_sent_only_once_it_is_committed(place: Place) -> None
     assert (service.runs, after, await effects(place.apps[0])) == (8, [], 0)
     engine.database = working
     assert ((await client.send("k1")).json, after) == ("done", ["told"])
-
-
-class Doomed:
-    """A database that breaks at every commit."""
-
-    def __init__(self, database: Any) -> None:
-        self._database = database
-        self.read = database.read
-
-    async def transact(self, work: Any) -> Any:
-        async def doomed(tx: Any) -> None:
-            await work(tx)
-            raise tieout.DatabaseUnavailable("cut")
-
-        return await self._database.transact(doomed)
-
-
-class Hurried:
-    """A clock that waits for nothing."""
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
 
 
 async def test_a_transaction_that_must_be_repeated_is(place: Place) -> None:

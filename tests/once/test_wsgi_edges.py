@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import tieout
+from tests.once.faults import Doomed, Hurried
 from tests.once.wsgi_web import Parts, Till, call, environ_of, give, reply
 from tieout import blocking, current_tx
 
@@ -280,31 +281,6 @@ def test_an_answer_is_sent_only_once_it_is_committed(till: Till) -> None:
     assert (service.runs, service.closed, till.effects) == (8, [*range(1, 9)], 0)
     engine.database = working
     assert (client.send("k1").json, till.effects) == ("done", 1)
-
-
-class Doomed:
-    """A database that breaks at every commit."""
-
-    def __init__(self, database: Any) -> None:
-        self._database = database
-        self.read = database.read
-
-    async def transact(self, work: Any) -> Any:
-        async def doomed(tx: Any) -> None:
-            await work(tx)
-            raise tieout.DatabaseUnavailable("cut")
-
-        return await self._database.transact(doomed)
-
-
-class Hurried:
-    """A clock that waits for nothing."""
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Nothing."""
 
 
 def test_a_transaction_that_must_be_repeated_is(till: Till, caplog: pytest.LogCaptureFixture) -> None:
