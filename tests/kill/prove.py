@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from tests.kill.campaign import ACT, RECOVERY, Share, Tally
 from tests.kill.stories import STORIES
@@ -18,8 +19,8 @@ ALL = (*(story.name for story in STORIES), MIGRATION)
 PARTS = 4
 """Shares of each story: small enough that the last one to end does not keep the others waiting."""
 
-SMALL_PAIRS = 1
-"""Points of each recovery that a small run tries, drawn by its seed."""
+SMALL = Share(12, 1)
+"""Points of each story, and of each recovery, that a small run tries, drawn by its seed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help=f"all points, and {SMALL_PAIRS} of each recovery")
+    small = f"{SMALL.singles} points of each story, and {SMALL.pairs} of each recovery"
+    parser.add_argument("--small", action="store_true", help=small)
     parser.add_argument("--singles", action="store_true", help="no recovery is killed")
     parser.add_argument("--seed", type=int, default=0, help="draws what a small run tries")
     parser.add_argument("--databases", nargs="+", choices=DIALECTS, default=DIALECTS, help="default: all")
@@ -56,14 +58,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def tried(options: argparse.Namespace) -> Iterator[Tally]:
     """What each part of the work comes to, as it is done."""
-    pairs = 0 if options.singles else SMALL_PAIRS if options.small else None
+    share = replace(SMALL if options.small else Share(), seed=options.seed, parts=PARTS)
+    if options.singles:
+        share = replace(share, pairs=0)
     began = time.monotonic()
     with scratch() as folder, grounds(tuple(options.databases)) as servers:
         parts = [
             Part(
                 dialect,
                 story,
-                Share(None, pairs, options.seed, part, PARTS),
+                replace(share, part=part),
                 "" if server is None else server.url(server.database()),
                 str(folder / f"{dialect}-{ALL.index(story)}-{part}"),
             )
@@ -81,7 +85,7 @@ def tried(options: argparse.Namespace) -> Iterator[Tally]:
 
 def told(whole: Tally, options: argparse.Namespace, seconds: float, *, interrupted: bool) -> Told:
     """The last line. A run of a few stories cannot come past what the others come past."""
-    parts = (ACT,) if options.singles or options.small else (ACT, RECOVERY)
+    parts = () if options.small else (ACT,) if options.singles else (ACT, RECOVERY)
     never = whole.missing(*parts) if set(options.stories) == set(ALL) else whole.never
     first = ("kills", "singles", "pairs", "lives")
     counts = {name: whole.counts[name] for name in first} | {
