@@ -103,7 +103,7 @@ class Theatre:
             else:
                 tally.killed.add((part, life.killed_at))
         tally.counts["kills"] += sum(life.killed_at is not None for life, _ in wanted)
-        tally.counts["pairs" if second else "singles" if first else "whole"] += 1
+        tally.counts["pairs" if first and second else "singles" if first or second else "whole"] += 1
         tally.counts["lives"] += len(lives)
         tally.violations += [f"{where}: {life.error}" for life in lives if life.error]
         tally.violations += [f"{where}: {what}" for what in auditor.violations(self.evidence())]
@@ -147,11 +147,13 @@ class Share:
 
 
 def tallies(theatre: Theatre, story: Story, share: Share) -> Iterator[Tally]:
-    """What each play of a story comes to: once whole, then killed at each point, then at each pair of points."""
+    """What each play of a story comes to: whole, killed at each point of what comes after, at each, at each pair."""
     tally, lives = theatre.play(story)
     if share.part == 0:
         tally.counts[f"points: {story.name}"] += len(lives[0].passed)
         yield tally
+        for second in share.of(len(lives[1].passed), share.pairs, story.name, theatre.ground.dialect):
+            yield theatre.play(story, None, second)[0]
     firsts = share.of(len(lives[0].passed), share.singles, story.name, theatre.ground.dialect)
     for first in firsts[share.part :: share.parts]:
         tally, killed = theatre.play(story, first)

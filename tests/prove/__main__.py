@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "small": options.small,
         "environment": environment(),
     }
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has had Ctrl-C ignored
+        signal.signal(number, interrupt)
     began = time.monotonic()
     shares: list[Share] = []
     whole = table
@@ -122,7 +123,7 @@ def status_of(whole: dict[str, Any], shares: Sequence[Share]) -> int:
 
 
 def interrupt(*_: object) -> None:
-    """Asked to end in another way: end as after Ctrl-C."""
+    """Asked to end, in whichever way: the kind at work is asked in turn, and is not told to ignore that."""
     raise KeyboardInterrupt
 
 

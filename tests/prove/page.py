@@ -50,9 +50,11 @@ def lead(table: Mapping[str, Any], run: list[Mapping[str, Any]]) -> str:
 def facts(table: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """What it ran on."""
     about = table["environment"]
-    changed = about["changed_files"]
+    changed = {0: "", 1: ", and a changed file"}.get(
+        about["changed_files"], f", and {about['changed_files']} changed files"
+    )
     yield "tieout", about["tieout"]
-    yield "commit", about["commit"][:12] + (f", and {changed} changed files" if changed else "")
+    yield "commit", about["commit"][:12] + changed
     yield "began", table["began"]
     yield "seed", str(table["seed"])
     yield "Python", about["python"]
