@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 
+from tests.servers import mariadb as mariadb_server
+from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tieout.demo.points import prize_service
 from tieout.demo.points.services import Service, free_ports
@@ -131,6 +133,16 @@ async def mall(tmp_path, shop, http):
     await service.start()
     yield Caller(service, http)
     await service.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    server = MariaDB(**mariadb_server.FAST)
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ CREATE TABLE points_change (id TEXT, account TEXT, delta INTEGER, reason TEXT);
 CREATE TABLE catalogue (sku TEXT, price INTEGER);
 INSERT INTO catalogue VALUES ('mug', 120), ('umbrella', 350);
 """
-PRIZES = "CREATE TABLE prize (key TEXT, sku TEXT, quantity INTEGER, code TEXT, status TEXT);"
+PRIZES = "CREATE TABLE prize (order_key TEXT, sku TEXT, quantity INTEGER, code TEXT, status TEXT);"
 
 
 class Worlds:

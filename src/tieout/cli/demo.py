@@ -16,7 +16,9 @@ commands = cyclopts.App(name="demo", help="Complete businesses that fail on purp
 @commands.command
 def points(
     *,
-    db: Annotated[str, Parameter(help="sqlite, or a postgresql:// URL where two databases may be created.")] = "sqlite",
+    db: Annotated[
+        str, Parameter(help="sqlite, or a postgresql:// or mysql:// URL where two databases may be created.")
+    ] = "sqlite",
     seconds: Annotated[float, Parameter(help="How long users come and faults strike.")] = points_demo.DEFAULT_SECONDS,
     rate: Annotated[float, Parameter(help="Redemptions a second.")] = points_demo.DEFAULT_RATE,
     seed: Annotated[int, Parameter(help="The same seed plans the same faults.")] = 1,

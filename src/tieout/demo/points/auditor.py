@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 Row = dict[str, Any]
 
@@ -21,7 +22,7 @@ WAYS = ("immediate", "query", "push", "sweep")
 PROCESSES = "SELECT id, owner, request_key, state, status, trail, result FROM tieout_process WHERE type = 'redeem'"
 CHANGES = "SELECT id, account, delta, reason FROM points_change"
 ACCOUNTS = "SELECT name, granted, points FROM account"
-PRIZES = "SELECT key, sku, quantity, code, status FROM prize"
+PRIZES = "SELECT order_key, sku, quantity, code, status FROM prize"
 CONFLICT_ALARMS = "SELECT object, state FROM tieout_alarm WHERE kind = 'conflict'"
 CATALOGUE = "SELECT sku, price FROM catalogue"
 
@@ -68,13 +69,13 @@ class Side:
         for change in facts.changes:
             self.changes[change["id"]].append(change)
         for prize in facts.prizes:
-            self.prizes[prize["key"].partition(":")[0]].append(prize)
+            self.prizes[prize["order_key"].partition(":")[0]].append(prize)
         for alarm in facts.alarms:
             self.alarms[alarm["object"].partition(":")[0]].append(alarm)
 
 
 async def rows(url: str, sql: str) -> list[Row]:
-    """The result of a query on a file of SQLite or a `postgresql://` URL."""
+    """The result of a query on a file of SQLite, a `postgresql://` or a `mysql://` URL."""
     if url.startswith("postgresql://"):
         import asyncpg
 
@@ -83,10 +84,27 @@ async def rows(url: str, sql: str) -> list[Row]:
             return [dict(row) for row in await connection.fetch(sql)]
         finally:
             await connection.close()
+    if url.startswith("mysql://"):
+        return await _mysql_rows(url, sql)
     with closing(sqlite3.connect(url, timeout=10)) as database:
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA query_only = ON")
         return [dict(row) for row in database.execute(sql)]
+
+
+async def _mysql_rows(url: str, sql: str) -> list[Row]:
+    import asyncmy
+    from asyncmy.cursors import DictCursor
+
+    at = urlsplit(url)
+    place = {"host": at.hostname, "port": at.port or 3306, "user": at.username, "password": at.password or ""}
+    connection = await asyncmy.connect(**place, db=at.path[1:], cursor_cls=DictCursor)
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute(sql)
+            return list(await cursor.fetchall())
+    finally:
+        await connection.ensure_closed()
 
 
 def lines(path: Path) -> list[Row]:

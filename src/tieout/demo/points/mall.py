@@ -162,7 +162,7 @@ async def application(db: str, prizes: str, *, tied: bool) -> web.Application:
 def main() -> None:
     """Serve until SIGTERM, or only open the accounts."""
     parser = argparse.ArgumentParser(description="A mall that exchanges points for prizes.")
-    parser.add_argument("--db", required=True, help="sqlite:///… or postgresql://…")
+    parser.add_argument("--db", required=True, help="sqlite:///…, postgresql://… or mysql://…")
     parser.add_argument("--open-accounts", type=int, metavar="USERS", help="make the tables and accounts, and end")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--prizes", default="http://127.0.0.1:8081", help="the URL of the prize service")

@@ -11,9 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tieout import ConfigError
 
+SERVERS = ("postgresql://", "mysql://")
+"""How URLs begin of servers where the demo can make its databases."""
+
 
 class Places(NamedTuple):
-    """`mall_db` and `prizes_db` are a file's path or a `postgresql://` URL; `server` is where to drop databases."""
+    """`mall_db` and `prizes_db` are a file's path or a server's URL; `server` is where to drop databases."""
 
     folder: Path
     mall_db: str
@@ -36,17 +39,17 @@ class Places(NamedTuple):
 
 
 async def make_places(db: str) -> Places:
-    """A new folder, and two new databases: files in it, or on the server of a `postgresql://` URL."""
-    if db and db != "sqlite" and not db.startswith("postgresql://"):
-        raise ConfigError(f"--db is sqlite or postgresql://user@host:port/database, not {db!r}")
+    """A new folder, and two new databases: files in it, or on the server of a URL."""
+    if db and db != "sqlite" and not db.startswith(SERVERS):
+        raise ConfigError(f"--db is sqlite, or {' or '.join(SERVERS)}user@host:port/database, not {db!r}")
     folder = Path(tempfile.mkdtemp(prefix="tieout-demo-"))
     (folder / "prizes").mkdir()
-    if not db.startswith("postgresql://"):
+    if not db.startswith(SERVERS):
         return Places(folder, str(folder / "mall.db"), str(folder / "prizes" / "prizes.db"))
     mark = secrets.token_hex(4)
     names = [f"tieout_demo_mall_{mark}", f"tieout_demo_prizes_{mark}"]
     try:
-        await _command(db, [f'CREATE DATABASE "{name}"' for name in names])
+        await _command(db, [f"CREATE DATABASE {name}" for name in names])
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -58,15 +61,23 @@ async def clear_places(places: Places) -> None:
     """Remove all of it."""
     if places.server:
         names = [urlsplit(url).path[1:] for url in (places.mall_db, places.prizes_db)]
-        await _command(places.server, [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in names])
+        force = " WITH (FORCE)" if places.server.startswith("postgresql://") else ""
+        await _command(places.server, [f"DROP DATABASE IF EXISTS {name}{force}" for name in names])
     shutil.rmtree(places.folder, ignore_errors=True)
 
 
 async def _command(server: str, statements: list[str]) -> None:
+    run = _on_postgres if server.startswith("postgresql://") else _on_mysql
     try:
-        import asyncpg
+        await run(server, statements)
     except ImportError as error:
-        raise ConfigError("the demo on PostgreSQL needs asyncpg: pip install 'tieout[demo,postgres]'") from error
+        extra = "postgres" if run is _on_postgres else "mysql"
+        raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo,{extra}]'") from error
+
+
+async def _on_postgres(server: str, statements: list[str]) -> None:
+    import asyncpg
+
     try:
         connection = await asyncpg.connect(server, timeout=10)
         try:
@@ -75,4 +86,26 @@ async def _command(server: str, statements: list[str]) -> None:
         finally:
             await connection.close()
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise ConfigError(f"cannot create the demo's databases: {error}") from error
+        raise _cannot(error) from error
+
+
+async def _on_mysql(server: str, statements: list[str]) -> None:
+    import asyncmy
+    from asyncmy.errors import MySQLError
+
+    at = urlsplit(server)
+    place = {"host": at.hostname, "port": at.port or 3306, "user": at.username, "password": at.password or ""}
+    try:
+        connection = await asyncmy.connect(**place, connect_timeout=10)
+        try:
+            async with connection.cursor() as cursor:
+                for statement in statements:
+                    await cursor.execute(statement)
+        finally:
+            await connection.ensure_closed()
+    except (OSError, MySQLError, TimeoutError) as error:
+        raise _cannot(error) from error
+
+
+def _cannot(error: Exception) -> ConfigError:
+    return ConfigError(f"cannot create the demo's databases: {error}")

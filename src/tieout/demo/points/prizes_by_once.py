@@ -21,10 +21,13 @@ WAIT = 0.5
 """Seconds that a duplicate waits for the request that is at work: less than a caller waits for its answer."""
 
 PRIZE = (
-    "INSERT INTO prize (key, sku, quantity, code, status, result, created, ready_at, turns_at)"
-    " VALUES (:key, :sku, :quantity, :code, :status, :result, :created, :ready_at, :turns_at)"
+    "INSERT INTO prize (order_key, sku, quantity, code, status, result, created, ready_at, turns_at)"
+    " VALUES (:order_key, :sku, :quantity, :code, :status, :result, :created, :ready_at, :turns_at)"
 )
-CALLBACK = "INSERT INTO callback (id, key, status, due, tries, state) VALUES (:id, :key, :status, :due, 0, 'waiting')"
+CALLBACK = (
+    "INSERT INTO callback (id, order_key, status, due, tries, state)"
+    " VALUES (:id, :order_key, :status, :due, 0, 'waiting')"
+)
 
 
 class OncePrizeService(PrizeService):
@@ -68,7 +71,7 @@ class OncePrizeService(PrizeService):
 
 async def by_once(said: argparse.Namespace) -> web.Application:
     """The edition that leaves it to tieout."""
-    db = said.db if said.db.startswith("postgresql://") else f"sqlite:///{said.db}"
+    db = said.db if "://" in said.db else f"sqlite:///{said.db}"
     app = App(db, sweep=False, migrate=True)
     service = OncePrizeService(app, await open_store(said.db, unique=False), said.callback, said.conflict_log)
     return await application(service, tied=said.tied, around=app)

@@ -47,7 +47,7 @@ async def application(
 def arguments() -> argparse.Namespace:
     """What was said on the command line."""
     parser = argparse.ArgumentParser(description="A prize service that fails on purpose.")
-    parser.add_argument("--db", required=True, help="a file for SQLite, or postgresql://…")
+    parser.add_argument("--db", required=True, help="a file for SQLite, postgresql://… or mysql://…")
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--callback", required=True, help="the URL that is told what became of a prize")
     parser.add_argument("--conflict-log", required=True, type=Path)

@@ -58,9 +58,10 @@ class PrizeService:
     async def keep_plan(self, body: dict[str, Any]) -> None:
         """Follow an order from now on, kills included."""
         self.plan.take(body)
-        sql = "INSERT INTO plan VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET body = $2"
+        name = str(body.get("key", ""))
         async with self.store.transaction() as fetch:
-            await fetch(sql, str(body.get("key", "")), json.dumps(body))
+            await fetch("DELETE FROM plan WHERE name = $1", name)
+            await fetch("INSERT INTO plan VALUES ($1, $2)", name, json.dumps(body))
 
     async def issue(self, order: Order, *, pending: bool) -> Any:
         """The prize of this key: made, with the calls back that the plan wants, unless it was there.
@@ -68,12 +69,16 @@ class PrizeService:
         Raise `KeyReusedError` when the key was for another order.
         """
         made, calls = self.new_prize(order, pending=pending)
-        sql = "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING key"
+        find, make = (
+            "SELECT * FROM prize WHERE order_key = $1",
+            "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
         async with self.store.transaction() as fetch:
-            if await fetch(sql, *made.values()):
+            if not await fetch(find, order.key):
+                await fetch(make, *made.values())
                 for call in calls:
                     await fetch("INSERT INTO callback VALUES ($1, $2, $3, $4, 0, 'waiting')", *call.values())
-            prize = (await fetch("SELECT * FROM prize WHERE key = $1", order.key))[0]
+            prize = (await fetch(find, order.key))[0]
         if (prize["sku"], prize["quantity"]) != order[1:]:
             raise KeyReusedError
         return prize
@@ -87,10 +92,12 @@ class PrizeService:
         code = blake2b(order.key.encode(), digest_size=6).hexdigest().upper()
         told = enumerate(self._calls_back(order.key, result, ready, turns))
         calls = [
-            {"id": f"{order.key}/{n}", "key": order.key, "status": status, "due": due} for n, (status, due) in told
+            {"id": f"{order.key}/{n}", "order_key": order.key, "status": status, "due": due}
+            for n, (status, due) in told
         ]
         made = {"code": code, "status": CLAIMS[result][1], "result": result}
-        return {**order._asdict(), **made, "created": now, "ready_at": ready, "turns_at": turns}, calls
+        ordered = {"order_key": order.key, "sku": order.sku, "quantity": order.quantity}
+        return {**ordered, **made, "created": now, "ready_at": ready, "turns_at": turns}, calls
 
     def _calls_back(self, key: str, result: str, ready: float, turns: float) -> list[tuple[str, float]]:
         first, last = CLAIMS[result]
@@ -108,7 +115,7 @@ class PrizeService:
     async def find(self, key: str) -> Any:
         """The prize of this key, or None; raise `BusyError` while it is being made."""
         async with self.store.transaction() as fetch:
-            rows = await fetch("SELECT * FROM prize WHERE key = $1", key)
+            rows = await fetch("SELECT * FROM prize WHERE order_key = $1", key)
         return rows[0] if rows else None
 
     async def status(self) -> dict[str, int]:
@@ -141,7 +148,7 @@ class PrizeService:
 
     async def _told(self, http: ClientSession, row: Any) -> bool:
         async with self.store.transaction() as fetch:
-            prize = (await fetch("SELECT * FROM prize WHERE key = $1", row["key"]))[0]
+            prize = (await fetch("SELECT * FROM prize WHERE order_key = $1", row["order_key"]))[0]
         try:
             async with http.post(self._callback_url, json=message(prize, row["status"])) as answer:
                 return answer.status // 100 == 2
@@ -156,13 +163,13 @@ class PrizeService:
             await fetch(sql, row["id"], time.time() + wait, state)
 
     async def _acknowledged(self, row: Any) -> None:
-        open_claims = "SELECT id FROM callback WHERE key = $1 AND state <> 'acknowledged'"
+        open_claims = "SELECT id FROM callback WHERE order_key = $1 AND state <> 'acknowledged'"
         async with self.store.transaction() as fetch:
             await fetch("UPDATE callback SET state = 'acknowledged' WHERE id = $1", row["id"])
-            result = (await fetch("SELECT result FROM prize WHERE key = $1", row["key"]))[0]["result"]
-            if result in CONTRADICTIONS and not await fetch(open_claims, row["key"]):
+            result = (await fetch("SELECT result FROM prize WHERE order_key = $1", row["order_key"]))[0]["result"]
+            if result in CONTRADICTIONS and not await fetch(open_claims, row["order_key"]):
                 # Before the commit: a kill between the two repeats the call back and this line, and loses neither.
-                self._log_conflict(row["key"], result)
+                self._log_conflict(row["order_key"], result)
 
     def _log_conflict(self, key: str, result: str) -> None:
         line = json.dumps({"key": key, "result": result, "at": time.time()}) + "\n"
@@ -174,7 +181,12 @@ class PrizeService:
 
 def message(prize: Any, status: str) -> dict[str, Any]:
     """What is told about a prize whose status is said to be this."""
-    told: dict[str, Any] = {"key": prize["key"], "status": status, "sku": prize["sku"], "quantity": prize["quantity"]}
+    told: dict[str, Any] = {
+        "key": prize["order_key"],
+        "status": status,
+        "sku": prize["sku"],
+        "quantity": prize["quantity"],
+    }
     if status == "SUCCEEDED":
         told["code"] = prize["code"]
         told["sku"] += "-b" if prize["result"] == "mislabelled" else ""

@@ -76,13 +76,13 @@ class Routes:
 
     async def _answer(self, request: web.Request, manner: str, prize: Any) -> web.StreamResponse:
         if manner == "slow":
-            await self._dawdle(prize["key"])
+            await self._dawdle(prize["order_key"])
         if manner == "error":
             return web.json_response({"error": "internal"}, status=500)
         if manner == "silent":
             return _hang_up(request)
         if manner == "garbage":
-            kind, text = GARBAGE[int(self._service.plan.dice("garbage", prize["key"]) * len(GARBAGE))]
+            kind, text = GARBAGE[int(self._service.plan.dice("garbage", prize["order_key"]) * len(GARBAGE))]
             return web.Response(text=text, content_type=kind)
         status = claim(prize)
         return web.json_response(message(prize, status), status=202 if status == "PENDING" else 200)
