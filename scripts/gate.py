@@ -45,6 +45,7 @@ SLOW = (
     "coordination",
     "mirror",
     "disk",
+    "conflicts",
 )
 BESIDE = 2
 """Suites that run at a time: those of servers and of the demo wait more than they compute."""
