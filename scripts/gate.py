@@ -46,6 +46,7 @@ SLOW = (
     "mirror",
     "disk",
     "conflicts",
+    "clock",
 )
 BESIDE = 2
 """Suites that run at a time: those of servers and of the demo wait more than they compute."""

@@ -43,8 +43,8 @@ def plan(seed: int, cuts: int = CUTS, requests: int = REQUESTS) -> Plan:
 
 
 def failing(flush: int) -> str:
-    """Let this flush of a thread fail, and the later ones succeed."""
-    return f"fdatasync:error=EIO:when={flush}"
+    """Let this flush of a thread fail, and every seventh from then on; those between succeed."""
+    return f"fdatasync:error=EIO:when={flush}+7"
 
 
 def control(engine: str, cuts: int, requests: int = REQUESTS) -> Plan:

@@ -280,6 +280,19 @@ async def test_what_appears_below_the_low_water_mark_is_found_within_a_minute(pl
     assert len(await app.engine.claiming.claim(10, lambda _: 10)) == 2
 
 
+async def test_a_worker_that_has_found_nothing_knows_where_to_look(place, shop):
+    """Its claims too begin at a low-water mark: index entries of what others have claimed may lie below it."""
+    clock = Ahead()
+    kind = redeem()
+    app = await place.open(kind, shop=shop, clock=clock)
+    assert await app.engine.claiming.claim(10, lambda _: 10) == []
+    await accept(app, kind, 2)
+    await rows(app, "UPDATE tieout_process SET due = {now} - 30000000")
+    assert await app.engine.claiming.claim(10, lambda _: 10) == []
+    clock.ahead = FULL_SCAN_EVERY + 1
+    assert len(await app.engine.claiming.claim(10, lambda _: 10)) == 2
+
+
 async def test_what_starts_while_its_breaker_is_open_is_left_to_the_sweep(place, shop):
     """The request is accepted, and nothing is sent to a downstream that is down."""
     kind = redeem()
@@ -343,8 +356,8 @@ async def test_a_deadline_raises_one_alarm_and_the_trying_goes_on(place, shop):
 async def test_an_app_sweeps_by_itself(place, shop):
     """`async with app:` is all that a service needs: what is due is found within a moment."""
     app, process = await standing(place, shop)
-    await place.open(app.types["redeem"].cls, shop=shop, sweep=True, limits=Limits(sweep_every=0.02))
     await age(app, process, HOUR)
+    await place.open(app.types["redeem"].cls, shop=shop, sweep=True, limits=Limits(sweep_every=0.02))
 
     async def ended():
         return (await app.get(process.id)).is_final

@@ -137,6 +137,16 @@ def lanes_in_use(tx: ModelTransaction, now: int, p: Params) -> Result:
 def claimed(values: Values, due: int) -> Values:
     """A row after somebody has claimed it until `due`."""
     return {**values, "due": due, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
+def server_time(tx: ModelTransaction, now: int, p: Params) -> Result:
+    return [(now,)]
+
+
+def _claim(tx: ModelTransaction, now: int, key: bytes, values: Values, lease: int) -> tuple[Any, ...]:
+    changes = {"due": now + lease, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
+    after = {**values, **changes}
+    tx.write(PROCESS, key, after)
+    tx.grant(key, lease)
+    return _row(after, now)
 
 
 def finals_to_retire(tx: ModelTransaction, now: int, p: Params) -> Result:
@@ -258,7 +268,7 @@ STATEMENTS: dict[str, StatementFunction] = {
     function.__name__: function
     for function in (
         *(insert_process, read_process, save_process, postpone_process, hasten_process, count_duplicate),
-        *(claim_processes, lanes_in_use, finals_to_retire, keep_stray, strays_of),
+        *(claim_processes, lanes_in_use, server_time, finals_to_retire, keep_stray, strays_of),
         *(add_child, pending_children, child_started, child_refused, fold_children, open_children, ended_children),
         *(forget_children, recall, keep_recall, forget_recalls),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tieout.contracts import Transaction
 from tieout.process.record import Record
 from tieout.process.rules import LEASE_MARGIN
 from tieout.process.world import World
@@ -46,7 +47,7 @@ class Claiming:
         """
         now = self.world.clock.monotonic()
         full_scan = now >= self._next_full_scan
-        names = await self._lanes_in_use() if full_scan else self.lanes()
+        names = await self.world.database.read(self._look_around) if full_scan else self.lanes()
         full = max(1, limit // max(1, len(names)))
         by_share: dict[int, list[str]] = {}
         for lane in names:
@@ -71,9 +72,14 @@ class Claiming:
             return None
         return msgspec.structs.replace(claimed, fence=record.fence + 1, due=record.now + lease)
 
-    async def _lanes_in_use(self) -> list[str]:
-        """Every known lane, and those of states that the code no longer has: their processes have to be held."""
-        return sorted({*self.lanes(), *await self.world.database.read(self.world.store.lanes)})
+    async def _look_around(self, tx: Transaction) -> list[str]:
+        """Every known lane, and those of states that the code no longer has: their processes have to be held.
+
+        Tells the server's time too: a worker that finds nothing for hours needs its low-water mark most.
+        """
+        asked_at = self.world.clock.monotonic()
+        self._server_ahead = await self.world.store.server_time(tx) - round(asked_at * 1_000_000)
+        return sorted({*self.lanes(), *await self.world.store.lanes(tx)})
 
     async def _claim(self, lanes: list[str], share: int, low: int) -> list[Record]:
         types = {name: process_type.version for name, process_type in self.world.types.items()}

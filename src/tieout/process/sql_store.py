@@ -116,6 +116,12 @@ class SqlProcessStore:
         """Every lane that a running process of any type waits on, by name; costs one look-up for each."""
         return [str(lane) for (lane,) in await tx.fetch(self.sql.lanes_in_use)]
 
+    async def server_time(self, tx: Transaction) -> int:
+        """The server's time, in microseconds."""
+        row = await tx.fetch_one(self.sql.server_time)
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return int(row[0])
+
     async def overdue(self, tx: Transaction, types: list[str], age: int) -> list[Overdue]:
         """Lanes with processes that have been due for longer than `age` microseconds."""
         return [Overdue(*row) for row in await tx.fetch(self.sql.lanes_overdue, types=types, age=age)]

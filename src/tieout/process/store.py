@@ -153,6 +153,10 @@ class ProcessStore(Protocol):
         """Every lane that a running process of any type waits on, by name."""
         ...
 
+    async def server_time(self, tx: Transaction) -> int:
+        """The server's time, in microseconds."""
+        ...
+
     async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
         """Keep a report of an unknown call, unless `limit` of them are kept already."""
         ...

@@ -216,6 +216,13 @@ class ClaimRules:
             await site.finish(name)
         assert await site.database.read(site.store.lanes) == ["a"]
 
+    async def test_tells_its_time(self, site: StoreSite) -> None:
+        """The time that rows are stamped with; it never goes back."""
+        before = await site.database.read(site.store.server_time)
+        await site.insert("p")
+        record = await site.read("p")
+        assert before <= record.created <= await site.database.read(site.store.server_time)
+
     async def test_finds_what_may_retire(self, site: StoreSite) -> None:
         """Final processes that have not changed for so long, oldest first; running ones never."""
         for name in ("p", "q", "r"):

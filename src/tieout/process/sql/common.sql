@@ -47,6 +47,9 @@ SELECT lane
 FROM found
 WHERE lane IS NOT NULL
 
+-- name: server_time
+SELECT {now} AS now
+
 -- name: lanes_due
 SELECT used.lane
 FROM (SELECT DISTINCT lane FROM tieout_process WHERE lane IS NOT NULL) AS used
