@@ -168,5 +168,5 @@ def own_time(record: Record, monotonic: float) -> int:
 if __name__ == "__main__":
     _, url, name, requests, *wrong = sys.argv
     if wrong:
-        Record.server_time = own_time  # type: ignore[method-assign]
+        Record.server_time = own_time
     asyncio.run(main(url, name, int(requests)))

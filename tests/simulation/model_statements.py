@@ -137,16 +137,10 @@ def lanes_in_use(tx: ModelTransaction, now: int, p: Params) -> Result:
 def claimed(values: Values, due: int) -> Values:
     """A row after somebody has claimed it until `due`."""
     return {**values, "due": due, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
+
+
 def server_time(tx: ModelTransaction, now: int, p: Params) -> Result:
     return [(now,)]
-
-
-def _claim(tx: ModelTransaction, now: int, key: bytes, values: Values, lease: int) -> tuple[Any, ...]:
-    changes = {"due": now + lease, "fence": values["fence"] + 1, "attempts": values["attempts"] + 1}
-    after = {**values, **changes}
-    tx.write(PROCESS, key, after)
-    tx.grant(key, lease)
-    return _row(after, now)
 
 
 def finals_to_retire(tx: ModelTransaction, now: int, p: Params) -> Result:
