@@ -49,7 +49,7 @@ class Script:
         way, claim = self.first[key]
         again = key in self.asked
         self.asked.add(key)
-        found = way in ("query", "operator") or (way == "sweep" and again)
+        found = way in ("immediate", "query", "operator") or (way == "sweep" and again)
         return typed(claim) if found else Pending()
 
 
