@@ -69,7 +69,7 @@ def postgres(options: argparse.Namespace) -> str:
             return run("-m", "bench.once_ours", url, options.in_flight, options.requests)
 
         def bare() -> dict[str, Any]:
-            return run(HERE / "once_floor_postgres.py", *floor)
+            return run("-m", "bench.once_floor_postgres", *floor)
 
         rates = in_turn({"ours": ours, "floor": bare}, options.rounds, reset)
     finally:
@@ -96,7 +96,7 @@ def sqlite(options: argparse.Namespace) -> str:
 
         def bare() -> dict[str, Any]:
             batch = max(1, round(batches[-1]))
-            return run(HERE / "once_floor_sqlite.py", file, batch, options.in_flight, options.requests)
+            return run("-m", "bench.once_floor_sqlite", file, batch, options.in_flight, options.requests)
 
         reset()
         ours()  # also tells the first floor how large our batches are

@@ -138,7 +138,7 @@ def postgres(options: argparse.Namespace) -> str:
             return run("-m", "bench.redeem_ours", url, options.in_flight, redemptions)
 
         def bare(redemptions: int = options.redemptions) -> dict[str, Any]:
-            return run(HERE / "redeem_floor_postgres.py", *floor, redemptions, given)
+            return run("-m", "bench.redeem_floor_postgres", *floor, redemptions, given)
 
         counts = {"ours": counted(server, reset, ours), "floor": counted(server, reset, bare)}
         server.psql("ALTER SYSTEM SET pg_stat_statements.track = 'none'")
@@ -188,8 +188,8 @@ def sqlite(options: argparse.Namespace) -> str:
             return result
 
         def bare(*count: str) -> dict[str, Any]:
-            floor = HERE / "redeem_floor_sqlite.py"
-            return run(floor, file, max(1, round(batches[-1])), options.in_flight, options.redemptions, given, *count)
+            floor = "-m", "bench.redeem_floor_sqlite"
+            return run(*floor, file, max(1, round(batches[-1])), options.in_flight, options.redemptions, given, *count)
 
         reset()
         counts = {"ours": per_redemption(ours("count")), "floor": per_redemption(bare("count"))}

@@ -63,8 +63,11 @@ class Doorkeeper:
         return any(address in network for network in self.networks)
 
 
-def permitted(connection: Connection, handler: BaseRouteHandler) -> None:
-    """The guard of every route: its `permits` says who may come in; without one, nobody may."""
+async def permitted(connection: Connection, handler: BaseRouteHandler) -> None:
+    """The guard of every route: its `permits` says who may come in; without one, nobody may.
+
+    Litestar runs plain functions in a thread of their own, which costs more than all the rest of a request.
+    """
     if handler.opt.get("open"):
         return
     found = caller_of(connection)

@@ -1,0 +1,144 @@
+"""Redemptions over HTTP: `tieout serve` beside the same handler on bare Litestar and asyncpg, in turn.
+
+`python -m bench.http [--seconds N] [--rounds N] [--connections N] [--pool N]`. On a private
+PostgreSQL with fsync on. The last line is one JSON object: the highest rates of ours and of the floor (medians over the
+rounds), their ratio, and at half of ours, sent in an open loop, the median and 99th percentile of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tieout
+from bench.redeem import prepare, run, statements
+from tests.servers.postgres import Postgres
+from tests.servers.process import free_port
+from tieout.access import Tokens
+
+PATIENCE = 60.0
+SHARE = 0.5
+"""Of our highest rate: where times are measured."""
+
+
+def main() -> None:
+    """Run both sides in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--pool", type=int, default=16)
+    options = parser.parse_args()
+    server = Postgres()
+    server.create()
+    try:
+        print(json.dumps(measure(server, options)))
+    finally:
+        server.remove()
+
+
+def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
+    """Both sides' highest rates, and their times at the same lower rate."""
+    rates: dict[str, list[float]] = {"ours": [], "floor": []}
+    for number in range(options.rounds):
+        for side in ("ours", "floor") if number % 2 == 0 else ("floor", "ours"):
+            with serving(side, server, options) as (port, token):
+                load(port, token, 1, options.connections)
+                found = load(port, token, options.seconds, options.connections)
+            rates[side].append(found["rate"])
+            print(
+                f"  round {number + 1} {side:6} {found['rate']:8.0f}/s  p99 {found['p99_ms']:.1f} ms", file=sys.stderr
+            )
+    highest = {side: statistics.median(found) for side, found in rates.items()}
+    times = {}
+    for side in rates:
+        with serving(side, server, options) as (port, token):
+            load(port, token, 1, options.connections)
+            times[side] = load(port, token, options.seconds, options.connections, SHARE * highest["ours"])
+    return {
+        "bench": "http",
+        "ours": round(highest["ours"]),
+        "floor": round(highest["floor"]),
+        "ratio_floor": round(highest["ours"] / highest["floor"], 3),
+        "open_loop_rate": round(SHARE * highest["ours"]),
+        "p50_ms": round(times["ours"]["p50_ms"], 2),
+        "p99_ms": round(times["ours"]["p99_ms"], 2),
+        "floor_p50_ms": round(times["floor"]["p50_ms"], 2),
+        "floor_p99_ms": round(times["floor"]["p99_ms"], 2),
+    }
+
+
+def load(port: int, token: str, seconds: float, connections: int, *rate: float) -> dict[str, float]:
+    """What the load generator says."""
+    return run("-m", "bench.http_load", port, token, seconds, connections, *rate)
+
+
+@contextmanager
+def serving(side: str, server: Postgres, options: argparse.Namespace) -> Iterator[tuple[int, str]]:
+    """One side on an empty database; its port, and a token that it lets in."""
+    url, port = server.url(pool=options.pool), free_port()
+    asyncio.run(prepare(url))
+    token = asyncio.run(new_token(url))
+    server.psql("VACUUM ANALYZE")
+    server.psql("CHECKPOINT")
+    if side == "ours":
+        tieout_command = Path(sys.executable).parent / "tieout"
+        command = [tieout_command, "serve", "bench.http_ours:app", "--port", port, "--log-level", "warning"]
+    else:
+        command = [
+            sys.executable,
+            "-m",
+            "bench.http_floor",
+            server.url(),
+            options.pool,
+            port,
+            statements("postgres"),
+            token,
+        ]
+    limits = {"BENCH_DB": url, "TIEOUT_RATE": "1e9", "TIEOUT_BURST": "1e9"}
+    process = subprocess.Popen([*map(str, command)], env=os.environ | limits)
+    try:
+        wait_until_it_listens(port, process)
+        yield port, token
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+async def new_token(url: str) -> str:
+    """A token of a client."""
+    async with tieout.App(url, sweep=False) as app:
+        tokens = Tokens(app.database, app.operate.audit, app.engine.world.clock)
+        made = await tokens.create("bench", ("client",), lifetime=10**10, actor="bench", reason="load")
+        return made.text
+
+
+def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Until a connection can be opened."""
+    ends = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < ends:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise SystemExit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()

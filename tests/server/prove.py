@@ -1,0 +1,95 @@
+"""Attack a real node: forged callbacks, requests of every kind, planted secrets: `python -m tests.server.prove`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.prove.telling import Told, tell
+from tests.server import described, forging, planting
+from tests.server.conftest import Place, place_of
+from tests.server.node import Node, migrate, wait_for
+
+FULL = {"forgeries": 100_000, "secrets": 10_000, "examples": 100}
+SMALL = {"forgeries": 10_000, "secrets": 1_000, "examples": 10}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all three; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a tenth of each")
+    parser.add_argument("--seed", type=int, default=0, help="draws what is planted and asked")
+    parser.add_argument("--json", action="store_true", help="has no effect: the last line is JSON always")
+    options = parser.parse_args(arguments)
+    size, began = SMALL if options.small else FULL, time.monotonic()
+    counts: Counter[str] = Counter()
+    never: list[str] = []
+    violations: list[str] = []
+    for attack in (forge, describe, plant):
+        with a_place() as place:
+            attack(place, size, options.seed, counts, never, violations)
+        print(f"{attack.__name__}: {dict(counts)}", file=sys.stderr, flush=True)
+    return tell(Told("server", dict(counts), never, violations, [options.seed], time.monotonic() - began))
+
+
+@contextmanager
+def a_place() -> Iterator[Place]:
+    """A node of its own, with callers."""
+    with tempfile.TemporaryDirectory() as folder:
+        node = Node(Path(folder), migrate(f"sqlite:///{folder}/shop.db"))
+        try:
+            place = place_of(node.start())
+            yield place
+            place.close()
+        finally:
+            node.kill()
+
+
+def forge(
+    place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
+) -> None:
+    """Forged callbacks, of which none may be accepted; and the originals, which all have to be."""
+    del seed
+    tried = forging.attack(place.node, place.started, place.url, forgeries=size["forgeries"])
+    counts.update({f"forged {name}": number for name, number in tried.counts.items()})
+    counts["forgeries accepted"] += tried.accepted
+    never += [f"forged {name}" for name in forging.CLASSES if not tried.counts[name]]
+    violations += [f"accepted: {leak}" for leak in tried.leaks]
+    violations += ["an original was refused"] * tried.originals_refused
+
+
+def describe(
+    place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
+) -> None:
+    """Requests of every kind, whose answers all have to be described, and none a server error."""
+    came_to = described.check_all(
+        place.node.address, place.tokens["admin"], examples=size["examples"], chance=seed
+    )
+    counts.update({f"answers {status}": number for status, number in came_to.statuses.items()})
+    never += [f"answer {status}" for status in (200, 201, 202, 400, 404) if not came_to.statuses[status]]
+    violations += came_to.failures
+    violations += [f"answer {status}" for status in came_to.statuses if status >= 500]
+
+
+def plant(
+    place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
+) -> None:
+    """Secrets planted everywhere, none of which may come to light."""
+    planted = planting.plant(place.node, place.tokens["client"], secrets=size["secrets"], seed=seed)
+    told = [place.admin.get(path).text for path in ("/metrics", "/v1/openapi.json", "/v1/audit", "/v1/docs")]
+    wait_for(lambda: place.nobody.get("/healthz").status_code == 200, "the node")
+    planting.search_node(place.node, planted, *told)
+    counts.update({f"planted in {where}": number for where, number in Counter(planted.secrets.values()).items()})
+    counts["secrets found"] += len(planted.found)
+    never += [] if "Error" in place.node.log.read_text(errors="replace") else ["an error of the node's own code"]
+    violations += planted.found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
