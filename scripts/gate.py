@@ -36,6 +36,7 @@ SLOW = (
     "kill",
     "mutants",
     "demo",
+    "server",
     "database",
     "interleavings",
     "cli",

@@ -168,7 +168,7 @@ def attack(node: Node, started: Callable[..., dict[str, Any]], url: str, *, forg
         def send(number: int) -> None:
             chance = Random(number)
             name = list(CLASSES)[number % len(CLASSES)]
-            original = originals[chance.randrange(calls)]
+            original = _fresh(originals[chance.randrange(calls)])
             forged = CLASSES[name](original, chance)
             if forged == original:
                 return
@@ -184,7 +184,7 @@ def attack(node: Node, started: Callable[..., dict[str, Any]], url: str, *, forg
         tried.accepted += len(moved)
         tried.leaks += moved
         for original in originals:
-            fresh = original._replace(headers=signed(KEY, original.body, id=original.headers[ID]))
+            fresh = _fresh(original)
             tried.originals_refused += report(http, *fresh).json().get("effect") != "advanced"
             fence = stored(url, original.call[:32]).fence
             tried.originals_refused += not report(http, *fresh).json()["replayed"]
@@ -197,3 +197,8 @@ def _original(process: str) -> Message:
     call = f"{process}:1"
     body = body_for(call)
     return Message(call, body, signed(KEY, body))
+
+
+def _fresh(message: Message) -> Message:
+    """The message as its sender repeats it: signed now, so that only what is forged about it can be wrong."""
+    return message._replace(headers=signed(KEY, message.body, id=message.headers[ID]))

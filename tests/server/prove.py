@@ -68,9 +68,7 @@ def describe(
     place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
 ) -> None:
     """Requests of every kind, whose answers all have to be described, and none a server error."""
-    came_to = described.check_all(
-        place.node.address, place.tokens["admin"], examples=size["examples"], chance=seed
-    )
+    came_to = described.check_all(place.node.address, place.tokens["admin"], examples=size["examples"], chance=seed)
     counts.update({f"answers {status}": number for status, number in came_to.statuses.items()})
     never += [f"answer {status}" for status in (200, 201, 202, 400, 404) if not came_to.statuses[status]]
     violations += came_to.failures
