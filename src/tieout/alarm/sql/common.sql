@@ -9,7 +9,6 @@ INSERT INTO tieout_evidence (alarm, digest, at, count, body)
 SELECT :alarm, :digest, {now}, 1, :body
 WHERE (SELECT count(*) FROM tieout_evidence WHERE alarm = :alarm) < :limit
     OR EXISTS (SELECT 1 FROM tieout_evidence WHERE alarm = :alarm AND digest = :digest)
-    OR EXISTS (SELECT 1 FROM tieout_evidence WHERE alarm = :alarm AND digest = :digest)
 ON CONFLICT (alarm, digest) DO UPDATE SET count = tieout_evidence.count + 1
 RETURNING count
 

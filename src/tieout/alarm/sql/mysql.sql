@@ -11,5 +11,4 @@ SELECT :alarm, :digest, {now}, LAST_INSERT_ID(1), :body
 FROM DUAL
 WHERE (SELECT count(*) FROM tieout_evidence WHERE alarm = :alarm) < :limit
     OR EXISTS (SELECT 1 FROM tieout_evidence WHERE alarm = :alarm AND digest = :digest)
-    OR EXISTS (SELECT 1 FROM tieout_evidence WHERE alarm = :alarm AND digest = :digest)
 ON DUPLICATE KEY UPDATE count = LAST_INSERT_ID(tieout_evidence.count + 1)
