@@ -1,10 +1,10 @@
 """A backlog worked off: a million final processes, a hundred thousand that are due, and some downstreams dead.
 
 `python -m bench.backlog [--final N] [--due N]`, on a private PostgreSQL with fsync on. The last line is JSON: the
-seconds to drain what can be drained, and the median and 99th percentile of claims, with one and with two workers;
-processes that were worked on twice; CPU seconds of workers and server for each second; what an idle sweep costs without
-and with the final rows; and what a claim costs while another transaction holds an old snapshot, from the low-water mark
-on and without it.
+seconds to drain what can be drained, and the median and 99th percentile of claims, with one and with two workers, of
+the statement and of the whole with its wait for a connection; processes that were worked on twice; CPU seconds of
+workers and server for each second; what an idle sweep costs without and with the final rows; and what a claim costs
+while another transaction holds an old snapshot, from the low-water mark on and without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import tieout
-from bench.backlog_worker import opened, timed
+from bench.backlog_worker import Timed, opened
 from tests.servers.postgres import Postgres, binary
 from tests.servers.process import children
 
@@ -107,7 +107,8 @@ def drained(server: Postgres, workers: int) -> dict[str, Any]:
     result = {
         "drain_seconds": round(seconds, 1),
         "drained_per_second": round(len(asked) / seconds),
-        **spread([each for one in told for each in one["claims"]]),
+        **spread("claim", [each for one in told for each in one["statements"]]),
+        **spread("whole_claim", [each for one in told for each in one["claims"]]),
         "double_claims": asked.total() - len(asked),
         "worker_cpu": round(sum(one["cpu"] for one in told) / seconds, 2),
         "server_cpu": round(cpu / seconds, 2),
@@ -116,10 +117,10 @@ def drained(server: Postgres, workers: int) -> dict[str, Any]:
     return result
 
 
-def spread(seconds: list[float]) -> dict[str, float]:
-    """The median and the 99th percentile of claims, in milliseconds."""
+def spread(name: str, seconds: list[float]) -> dict[str, float]:
+    """The median and the 99th percentile, in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100)
-    return {"claim_p50_ms": round(cuts[49] * 1e3, 2), "claim_p99_ms": round(cuts[98] * 1e3, 2)}
+    return {f"{name}_p50_ms": round(cuts[49] * 1e3, 2), f"{name}_p99_ms": round(cuts[98] * 1e3, 2)}
 
 
 def idle(server: Postgres) -> dict[str, float]:
@@ -132,27 +133,27 @@ def idle(server: Postgres) -> dict[str, float]:
 
 async def idle_sweeps(server: Postgres) -> tuple[list[float], float]:
     app = opened(server.url(), LANES, DEAD, sweep=False)
-    seconds = timed(app)
+    timed = Timed(app)
     async with app:
         await app.worker.sweep()
         cpu = server_cpu(server)
-        seconds.clear()
+        timed.clear()
         for _ in range(IDLE_SWEEPS):
             await app.worker.sweep()
-        return seconds, server_cpu(server) - cpu
+        return timed.whole, server_cpu(server) - cpu
 
 
 async def held_claims(url: str) -> dict[str, float]:
     """Empty claims among index entries that nothing may remove: a full one, and those from the low-water mark on."""
     app = opened(url, LANES, DEAD, sweep=False)
-    seconds = timed(app)
+    timed = Timed(app)
     async with app:
         await app.worker.sweep()
-        (full,), claiming = seconds[:], app.engine.claiming
+        (full,) = timed.statement
+        timed.clear()
         for _ in range(IDLE_SWEEPS):
             await app.worker.sweep()
-        assert claiming._low_water, "no low-water mark"  # noqa: SLF001 - without it the figure means something else
-    result = {"held_full_scan_ms": round(full * 1e3, 2), "held_claim_p50_ms": spread(seconds[1:])["claim_p50_ms"]}
+    result = {"held_full_scan_ms": round(full * 1e3, 2), **spread("held_claim", timed.statement)}
     say(f"while a snapshot is held: {result}")
     return result
 

@@ -86,26 +86,36 @@ def opened(url: str, lanes: int, dead: int, *, sweep: bool) -> App:
     return app
 
 
-def timed(app: App) -> list[float]:
-    """Let the App's claims be timed; the list of their seconds, which grows."""
-    seconds: list[float] = []
-    claim = app.engine.claiming.claim
+class Timed:
+    """Lets an App's claims be timed, in seconds: whole ones, and of each the statement alone."""
 
-    async def claimed(limit: int, room: Any) -> Any:
-        began = time.perf_counter()
-        found = await claim(limit, room)
-        seconds.append(time.perf_counter() - began)
-        return found
+    def __init__(self, app: App) -> None:
+        self.whole: list[float] = []
+        self.statement: list[float] = []
+        claiming, store = app.engine.claiming, app.store
+        claiming.claim = self._timing(claiming.claim, self.whole)  # type: ignore[method-assign]  # timed from outside
+        store.claim = self._timing(store.claim, self.statement)  # type: ignore[method-assign]  # timed from outside
 
-    app.engine.claiming.claim = claimed  # type: ignore[method-assign]  # measured from outside
-    return seconds
+    def clear(self) -> None:
+        """Forget what was timed."""
+        self.whole.clear()
+        self.statement.clear()
+
+    def _timing(self, work: Any, seconds: list[float]) -> Any:
+        async def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            found = await work(*arguments)
+            seconds.append(time.perf_counter() - began)
+            return found
+
+        return timed
 
 
 async def run(url: str, lanes: int, dead: int) -> dict[str, Any]:
     """Work until nothing is due on the lanes that answer."""
     app = opened(url, lanes, dead, sweep=True)
     downstream: Downstream = app.engine.world.deps
-    seconds = timed(app)
+    timed = Timed(app)
     alive = [f"lane{number}" for number in range(lanes - dead)]
     began, cpu = time.monotonic(), time.process_time()
     async with app:
@@ -115,7 +125,13 @@ async def run(url: str, lanes: int, dead: int) -> dict[str, Any]:
                 break
         drained, cpu = downstream.last - began, time.process_time() - cpu
         app.worker.limits = msgspec.structs.replace(app.worker.limits, drain=0.0)
-    return {"seconds": drained, "cpu": cpu, "claims": seconds, "asked": downstream.asked}
+    return {
+        "seconds": drained,
+        "cpu": cpu,
+        "claims": timed.whole,
+        "statements": timed.statement,
+        "asked": downstream.asked,
+    }
 
 
 async def left(app: App, lanes: list[str]) -> int:
