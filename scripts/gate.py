@@ -38,6 +38,7 @@ SLOW = (
     "demo",
     "server",
     "database",
+    "alembic",
     "interleavings",
     "cli",
     "once",

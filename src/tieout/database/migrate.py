@@ -78,17 +78,21 @@ async def check(database: Database, folder: Traversable | None = None) -> None:
 
 
 async def migrate(
-    database: Database, progress: Callable[[str], None] | None = None, folder: Traversable | None = None
+    database: Database,
+    progress: Callable[[str], None] | None = None,
+    folder: Traversable | None = None,
+    to: int | None = None,
 ) -> Sequence[Migration]:
     """Apply what is missing, each migration in one transaction with its own record; return what was applied.
 
+    With `to`, migrations of higher numbers are left alone.
     `progress` is told the name of each once it is committed. Several processes may do this at once. MySQL commits each
     change of tables at once: there a migration that was interrupted goes on behind the last statement that was done.
     """
     known = migrations(database.dialect, folder)
     done: list[Migration] = []
     apply_next = _step_on if database.dialect in stepwise.STEPWISE else _apply_next
-    while await plan(database, folder):
+    while any(to is None or pending.number <= to for pending in await plan(database, folder)):
         applied = await apply_next(database, known)
         if applied is None:
             continue
