@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import tieout
-from bench.redeem import prepare, run, statements
+from bench.redeem_given import prepare, statements
+from bench.turns import run
 from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tieout.access import Tokens

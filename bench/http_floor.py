@@ -21,7 +21,7 @@ from granian.server.embed import Server
 from litestar import Litestar, Response, post
 from litestar.params import HeaderParameter, JSONBody
 
-from bench.redeem_floor_postgres import Statement
+from bench.redeem_by_hand import Statement
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):

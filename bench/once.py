@@ -1,28 +1,26 @@
 """A handler under `once` beside the same handler with a unique-index insert by hand, in turn.
 
-`python -m bench.once [--requests N] [--rounds N] [--in-flight N] [--pool N]`, on a private PostgreSQL with fsync on,
-and on SQLite. The last lines are one JSON object for each database: requests per second of ours and of the floor
-(medians over the rounds), and their ratio. The floor has the same business writes, connections and commits; it cannot
-tell "in flight" from "not found", which costs ours one statement, and it forgets nothing, which costs ours an index.
+`python -m bench.once [--requests N] [--rounds N] [--in-flight N] [--pool N]`, on a private PostgreSQL and MariaDB that
+flush at every commit, and on SQLite. The last lines are one JSON object for each database: requests per second of ours
+and of the floor (medians over the rounds), and their ratio. The floor has the same business writes, connections and
+commits; it cannot tell "in flight" from "not found", which costs ours one statement, and it forgets nothing, which
+costs ours an index.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import tieout
-from bench.once_ours import SKUS
-from bench.redeem import in_turn, run
-from tests.servers.postgres import Postgres
+from bench.once_by_hand import SKUS
+from bench.servers import Counting, CountingMariaDB, CountingPostgres, running
+from bench.turns import HERE, in_turn, line, run, tell
 
-HERE = Path(__file__).parent
 SCHEMA = (HERE / "once_schema.sql").read_text()
 TABLES = ("stock", "prize", "answered")
 
@@ -45,36 +43,23 @@ async def prepare(url: str) -> None:
     await app.database.close()
 
 
-def line(database: str, rates: dict[str, float], **more: float) -> str:
-    """The last line of one database."""
-    ours, floor = rates["ours"], rates["floor"]
-    result = {"bench": "once", "db": database, "ours": round(ours), "floor": round(floor)}
-    return json.dumps({**result, "ratio_floor": round(ours / floor, 3), **more})
-
-
-def postgres(options: argparse.Namespace) -> str:
-    """Ours against bare asyncpg."""
-    server = Postgres()
-    server.create()
-    try:
+def on_server(kind: type[Counting], options: argparse.Namespace) -> str:
+    """Ours against the bare driver of a server."""
+    with running(kind()) as server:
         url = server.url(pool=options.pool)
-        floor = ("127.0.0.1", server.port, "u", "postgres", options.pool, options.in_flight, options.requests)
+        amount = (options.in_flight, options.requests)
 
         def reset() -> None:
             asyncio.run(prepare(url))
-            server.psql("VACUUM ANALYZE")
-            server.psql("CHECKPOINT")
+            server.settle()
 
         def ours() -> dict[str, Any]:
-            return run("-m", "bench.once_ours", url, options.in_flight, options.requests)
+            return run("-m", "bench.once_ours", url, *amount)
 
         def bare() -> dict[str, Any]:
-            return run("-m", "bench.once_floor_postgres", *floor)
+            return run("-m", f"bench.once_floor_{server.dialect}", *server.address, options.pool, *amount)
 
-        rates = in_turn({"ours": ours, "floor": bare}, options.rounds, reset)
-    finally:
-        server.remove()
-    return line("postgres", rates)
+        return line("once", in_turn({"ours": ours, "floor": bare}, options.rounds, reset), db=server.name)
 
 
 def sqlite(options: argparse.Namespace) -> str:
@@ -101,22 +86,23 @@ def sqlite(options: argparse.Namespace) -> str:
         reset()
         ours()  # also tells the first floor how large our batches are
         rates = in_turn({"ours": ours, "floor": bare}, options.rounds, reset)
-    return line("sqlite", rates, batch=round(statistics.median(batches), 1))
+    return line("once", rates, db="sqlite", batch=round(statistics.median(batches), 1))
 
 
 def main() -> None:
-    """Run both databases and print a line for each."""
+    """Run every database and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=8_000)
+    parser.add_argument("--requests", type=int, default=6_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--pool", type=int, default=16)
     options = parser.parse_args()
     lines = []
-    for bench in (postgres, sqlite):
-        print(f"{bench.__name__}: {bench.__doc__}", file=sys.stderr)
-        lines.append(bench(options))
-    print("\n".join(lines))
+    for kind in (CountingPostgres, CountingMariaDB):
+        tell(kind.name)
+        lines.append(on_server(kind, options))
+    tell("sqlite")
+    print("\n".join([*lines, sqlite(options)]))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,30 @@
 """The same handler by hand on bare asyncpg: a row with a unique key in the handler's transaction, without tieout.
 
-`python bench/once_floor_postgres.py HOST PORT USER DATABASE POOL IN_FLIGHT REQUESTS`. Prints one JSON line.
+`python -m bench.once_floor_postgres HOST PORT USER DATABASE POOL IN_FLIGHT REQUESTS`. Prints one JSON line.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import sys
-import time
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 
-SKUS = 1_000
+from bench.once_by_hand import SKUS, fingerprint
+from bench.pacing import drive
+
 TAKE = "UPDATE stock SET pieces = pieces - $2 WHERE sku = $1 AND pieces >= $2"
 ISSUE = "INSERT INTO prize (code, sku, quantity) VALUES ($1, $2, $3)"
 KEEP = "INSERT INTO answered (owner, request_key, fingerprint, answer) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
-
-
-def fingerprint(params: dict[str, Any]) -> str:
-    """What stands for the params, as a service would write it."""
-    return hashlib.blake2b(json.dumps(params, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 async def run(connections: list[asyncpg.Connection], in_flight: int, requests: int) -> dict[str, float]:
     pool: asyncio.LifoQueue[asyncpg.Connection] = asyncio.LifoQueue()
     for connection in connections:
         pool.put_nowait(connection)
-    left = iter(range(requests))
 
     async def issue(owner: str, key: str, params: dict[str, Any]) -> dict[str, Any]:
         connection = await pool.get()
@@ -46,14 +40,10 @@ async def run(connections: list[asyncpg.Connection], in_flight: int, requests: i
         pool.put_nowait(connection)
         return answer
 
-    async def client() -> None:
-        for number in left:
-            await issue("mall", uuid4().hex, {"sku": f"sku{number % SKUS}", "quantity": 2})
+    async def one(number: int) -> None:
+        await issue("mall", uuid4().hex, {"sku": f"sku{number % SKUS}", "quantity": 2})
 
-    began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(client() for _ in range(in_flight)))
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return {"rate": requests / seconds, "cpu": cpu / seconds}
+    return await drive(one, requests, in_flight)
 
 
 async def main() -> None:

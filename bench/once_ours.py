@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from uuid import uuid4
 
 import msgspec
 
 import tieout
+from bench.once_by_hand import SKUS
+from bench.pacing import drive
 from tieout import Transaction
-
-SKUS = 1_000
 
 TAKE = "UPDATE stock SET pieces = pieces - :quantity WHERE sku = :sku AND pieces >= :quantity"
 ISSUE = "INSERT INTO prize (code, sku, quantity) VALUES (:code, :sku, :quantity)"
@@ -36,20 +35,15 @@ async def run(url: str, in_flight: int, requests: int) -> dict[str, float]:
         await tx.execute(ISSUE, code=code, sku=sku, quantity=quantity)
         return Prize(code)
 
-    left = iter(range(requests))
-
-    async def client() -> None:
-        for number in left:
-            answered = await issue.run(uuid4().hex, owner="mall", sku=f"sku{number % SKUS}", quantity=2)
-            if answered.replayed:
-                raise SystemExit("a new key was replayed")
+    async def one(number: int) -> None:
+        answered = await issue.run(uuid4().hex, owner="mall", sku=f"sku{number % SKUS}", quantity=2)
+        if answered.replayed:
+            raise SystemExit("a new key was replayed")
 
     async with app:
-        began, cpu, commits = time.perf_counter(), time.process_time(), getattr(app.database, "commits", 0)
-        await asyncio.gather(*(client() for _ in range(in_flight)))
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        commits = getattr(app.database, "commits", 0) - commits
-    return {"rate": requests / seconds, "cpu": cpu / seconds, "commits": commits}
+        commits = getattr(app.database, "commits", 0)
+        result = await drive(one, requests, in_flight)
+        return result | {"commits": getattr(app.database, "commits", 0) - commits}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-CREATE TABLE stock (sku TEXT PRIMARY KEY, pieces BIGINT NOT NULL);
+CREATE TABLE stock (sku VARCHAR(100) PRIMARY KEY, pieces BIGINT NOT NULL);
 
-CREATE TABLE prize (code TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity BIGINT NOT NULL);
+CREATE TABLE prize (code VARCHAR(100) PRIMARY KEY, sku TEXT NOT NULL, quantity BIGINT NOT NULL);
 
 CREATE TABLE answered (
-    owner TEXT NOT NULL, request_key TEXT NOT NULL, fingerprint TEXT NOT NULL, answer TEXT NOT NULL,
+    owner VARCHAR(100) NOT NULL, request_key VARCHAR(100) NOT NULL, fingerprint TEXT NOT NULL, answer TEXT NOT NULL,
     PRIMARY KEY (owner, request_key)
 );

@@ -1,6 +1,6 @@
 """The redemption by hand on sqlite3, without tieout: one writer thread that commits what has queued in one COMMIT.
 
-`python bench/redeem_floor_sqlite.py FILE BATCH IN_FLIGHT REDEMPTIONS STATEMENTS [count]`, where BATCH is the most
+`python -m bench.redeem_floor_sqlite FILE BATCH IN_FLIGHT REDEMPTIONS STATEMENTS [count|RATE]`, where BATCH is the most
 transactions of one commit and STATEMENTS is JSON with the text and parameter names of each statement. Prints one JSON
 line. With `count`, statements and transactions are counted; that costs time.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import sys
 import threading
@@ -18,7 +17,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from redeem_floor_postgres import USERS, Statement
+from bench.pacing import drive
+from bench.redeem_by_hand import TIMEOUT, Request, ended, issue, request, started, statements
 
 Work = Callable[[sqlite3.Cursor], Any]
 
@@ -44,12 +44,16 @@ class Writer(threading.Thread):
             connection.set_trace_callback(self.see)
         cursor = connection.cursor()
         while (first := self.queue.get()) is not None:
-            done = []
+            done: list[tuple[asyncio.Future[Any], Any, Exception | None]] = []
             cursor.execute("BEGIN IMMEDIATE")
             job: tuple[Work, asyncio.Future[Any]] | None = first
             while job is not None:
                 cursor.execute("SAVEPOINT one")
-                done.append((job[1], job[0](cursor)))
+                try:
+                    done.append((job[1], job[0](cursor), None))
+                except Exception as error:  # noqa: BLE001 - it is for the one who waits
+                    cursor.execute("ROLLBACK TO one")
+                    done.append((job[1], None, error))
                 cursor.execute("RELEASE one")
                 if len(done) == self.batch:
                     break
@@ -72,63 +76,50 @@ class Writer(threading.Thread):
         return future
 
 
-def answer(done: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, value in done:
-        future.set_result(value)
+def answer(done: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+    for future, value, error in done:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
 
 
 async def run(
-    file: str, batch: int, in_flight: int, redemptions: int, given: dict[str, Any], *, count: bool
-) -> dict[str, Any]:
-    deduct, change, insert, save = (Statement(*given[name]) for name in ("deduct", "change", "insert", "save"))
+    file: str, batch: int, in_flight: int, redemptions: int, given: str, rate: float, *, count: bool
+) -> dict[str, float]:
+    deduct, change, insert, save = statements(given)
     writer = Writer(file, batch, asyncio.get_running_loop(), count=count)
     writer.start()
-    left = iter(range(redemptions))
 
-    def start(process: bytes, key: bytes, user: str, params: str, calls: str) -> Work:
-        def work(cursor: sqlite3.Cursor) -> int:
-            if cursor.execute(deduct.text, (2, user, 2)).rowcount != 1:
-                raise SystemExit("not enough points")
-            cursor.execute(change.text, change.args(id=process.hex(), name=user, points=2))
-            args = insert.args(id=process, owner=user.encode(), request_key=key, params=params, calls=calls)
-            return cursor.execute(insert.text, args).fetchone()[0]
+    def start(one: Request) -> Work:
+        def work(cursor: sqlite3.Cursor) -> Any:
+            if cursor.execute(deduct.text, deduct.args(points=2, name=one.user)).rowcount != 1:
+                raise ValueError("not enough points")
+            cursor.execute(change.text, change.args(id=one.process.hex(), name=one.user, points=2))
+            return cursor.execute(insert.text, insert.args(**started(one))).fetchone()[0]
 
         return work
 
-    def finish(process: bytes, at: int, params: str, calls: str, result: str) -> Work:
-        trail = json.dumps([{"to": "completed", "at": at, "source": "immediate", "by": "call", "n": 1}])
-
+    def finish(one: Request, at: int, code: str) -> Work:
         def work(cursor: sqlite3.Cursor) -> None:
-            args = save.args(id=process, params=params, calls=calls, trail=trail, result=result)
-            if cursor.execute(save.text, args).rowcount != 1:
-                raise SystemExit("lost a race that nobody ran")
+            if cursor.execute(save.text, save.args(**ended(one, at, code))).rowcount != 1:
+                raise ValueError("lost a race that nobody ran")
 
         return work
 
-    async def issue(process: bytes) -> str:
-        return process.hex()[:12]
+    async def redeem(number: int) -> None:
+        one = request(number)
+        at = await writer.transact(start(one))
+        async with asyncio.timeout(TIMEOUT):
+            code = await issue(one.process)
+        await writer.transact(finish(one, at, code))
 
-    async def client() -> None:
-        for number in left:
-            process, key, user = os.urandom(16), os.urandom(16).hex(), f"user{number % USERS}"
-            params = json.dumps({"request_id": key, "user": user, "sku": "mug", "quantity": 2})
-            entry: dict[str, Any] = {"n": 1, "step": "issue", "args": {"sku": "mug", "quantity": 2}}
-            at = await writer.transact(start(process, key.encode(), user, params, json.dumps([entry])))
-            code = await issue(process)
-            value = {"code": code}
-            entry["final"] = {"kind": "succeeded", "source": "immediate", "by": "call", "at": at, "value": value,
-                              "identity": {"code": "0123456789abcdef"}}  # fmt: skip
-            entry["closed"] = True
-            await writer.transact(finish(process, at, params, json.dumps([entry]), json.dumps(value)))
-
-    began, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(client() for _ in range(in_flight)))
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    result = await drive(redeem, redemptions, in_flight, rate)
     writer.queue.put(None)
     writer.join()
-    return {
-        "rate": redemptions / seconds,
-        "cpu": cpu / seconds,
+    return result | {
         "commits": writer.commits,
         "statements": writer.statements / redemptions,
         "transactions": writer.transactions / redemptions,
@@ -137,5 +128,6 @@ async def run(
 
 if __name__ == "__main__":
     _, file, batch, in_flight, redemptions, given, *more = sys.argv
-    work = run(file, int(batch), int(in_flight), int(redemptions), json.loads(given), count="count" in more)
+    rate = 0.0 if more in ([], ["count"]) else float(more[0])
+    work = run(file, int(batch), int(in_flight), int(redemptions), given, rate, count=more == ["count"])
     print(json.dumps(asyncio.run(work)))

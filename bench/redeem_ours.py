@@ -1,4 +1,4 @@
-"""The redemption on tieout: `python -m bench.redeem_ours URL IN_FLIGHT REDEMPTIONS [count]`. Prints one JSON line.
+"""The redemption on tieout: `python -m bench.redeem_ours URL IN_FLIGHT REDEMPTIONS [count|RATE]`. Prints one JSON line.
 
 With `count`, on SQLite, statements and transactions are counted; that costs time.
 """
@@ -6,15 +6,15 @@ With `count`, on SQLite, statements and transactions are counted; that costs tim
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-import time
 from collections import Counter
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
 import tieout
+from bench.pacing import drive
 from tieout import Answer, Failed, Next, Sending, Succeeded, Transaction
 from tieout.database import connect
 
@@ -84,38 +84,40 @@ class Counting:
         return await self.database.transact(work)
 
 
-async def run(url: str, in_flight: int, redemptions: int, *, count: bool = False) -> dict[str, Any]:
-    """Redeem so often, so many at a time."""
+async def run(
+    url: str, in_flight: int, redemptions: int, rate: float = 0.0, *, count: bool = False
+) -> dict[str, float]:
+    """Redeem so often, so many at a time, or at a rate."""
     counted: Counter[str] = Counter()
     database = Counting(connect(url, hook=lambda what: counted.update([what.partition(":")[0]]))) if count else None
     app = tieout.App(url, sweep=False, database=database)
     app.register(Redeem)
-    left = iter(range(redemptions))
 
-    async def client() -> None:
-        for number in left:
-            request = Redeem(request_id=uuid4().hex, user=f"user{number % USERS}", sku="mug", quantity=2)
-            process = await app.start(request, wait=30)
-            if process.state != "completed":
-                raise SystemExit(f"a redemption ended as {process.state}")
+    async def redeem(number: int) -> None:
+        request = Redeem(request_id=os.urandom(16).hex(), user=f"user{number % USERS}", sku="mug", quantity=2)
+        process = await app.start(request, wait=30)
+        if process.state != "completed":
+            raise SystemExit(f"a redemption ended as {process.state}")
 
     async with app:
         counted.clear()
         opened = database.transactions if database else 0
         commits = getattr(app.database, "commits", 0)
-        began, cpu = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(client() for _ in range(in_flight)))
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        commits = getattr(app.database, "commits", 0) - commits
+        result = await drive(redeem, redemptions, in_flight, rate)
+        result["commits"] = getattr(app.database, "commits", 0) - commits
         if database is not None:
-            database.transactions -= opened
-    result = {"rate": redemptions / seconds, "cpu": cpu / seconds, "commits": commits}
-    if database is not None:
-        result["statements"] = counted["statement"] / redemptions
-        result["transactions"] = database.transactions / redemptions
+            result["statements"] = counted["statement"] / redemptions
+            result["transactions"] = (database.transactions - opened) / redemptions
     return result
 
 
-if __name__ == "__main__":
-    result = asyncio.run(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), count="count" in sys.argv[4:]))
+def main() -> None:
+    """Run it as the command line says."""
+    _, url, in_flight, redemptions, *more = sys.argv
+    rate = 0.0 if more in ([], ["count"]) else float(more[0])
+    result = asyncio.run(run(url, int(in_flight), int(redemptions), rate, count=more == ["count"]))
     print(msgspec.json.encode(result).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.database.sqlite import SqliteDatabase
 from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess, UsageError
-from tieout.eventloop import LoopCaller, LoopClock, settled
+from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.messages.store import PURGE_BATCH, Inbox
 from tieout.once.define import Handler, Once, check_scope
 from tieout.once.define import options as once_options
@@ -134,7 +134,8 @@ class App:
         self._mirrors: dict[str, Mirror] = {}
         self._worker: Worker | None = None
         self._pid = 0
-        self._waiters: dict[bytes, set[asyncio.Future[Record]]] = {}
+        self._waiters: dict[bytes, set[asyncio.Future[Record | None]]] = {}
+        self._deadlines = Deadlines()
         self.watchers: list[Callable[[Record], None]] = []
 
     def register(self, cls: C) -> C:
@@ -265,8 +266,8 @@ class App:
         worker, (record, replayed) = self.worker, await self.engine.start(request)
         if not replayed:
             self._moved_to(record)
-            worker.drive(record)
-        if patience and record.status == "running":
+            record = await self._go_on(worker, record, patience)
+        elif patience:
             record = await self.until_rest(record, patience)
         return Started(record, replayed)
 
@@ -343,21 +344,25 @@ class App:
             joined.after_commit(lambda: tell(worker.after_commit, record, self.joining.take))
         return self._view(record)
 
+    async def _go_on(self, worker: Worker, record: Record, patience: float) -> Record:
+        worker.drive(record)
+        return await self.until_rest(record, patience) if patience else record
+
     async def until_rest(self, record: Record, timeout: float) -> Record:
         """Until this App brings it to rest, with a look now and then whether somebody else has."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        waiter: asyncio.Future[Record] = loop.create_future()
-        waiters = self._waiters.setdefault(record.id, set())
-        waiters.add(waiter)
-        try:
-            while record.status == "running" and (left := deadline - loop.time()) > 0:
-                await settled(min(left, POLL), waiter)
-                record = waiter.result() if waiter.done() else await self.engine.read(record.id)
-        finally:
-            waiters.discard(waiter)
-            if not waiters:
-                self._waiters.pop(record.id, None)
+        while record.status == "running" and (left := deadline - loop.time()) > 0:
+            waiter: asyncio.Future[Record | None] = loop.create_future()
+            waiters = self._waiters.setdefault(record.id, set())
+            waiters.add(waiter)
+            try:
+                rested = await self._deadlines.outcome(waiter, min(left, POLL))
+            finally:
+                waiters.discard(waiter)
+                if not waiters:
+                    self._waiters.pop(record.id, None)
+            record = await self.engine.read(record.id) if rested is None else rested
         return record
 
     def _moved(self, receipt: Receipt, worker: Worker) -> None:

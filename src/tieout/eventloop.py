@@ -8,10 +8,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 from tieout.errors import NotSent
+
+T = TypeVar("T")
 
 log = logging.getLogger("tieout")
 
@@ -23,6 +25,9 @@ LATE_SECONDS = 60.0
 
 THREADS = 32
 """Handlers written as plain `def` that run at a time."""
+
+EARLY = 0.001
+"""Seconds by which an event loop that counts milliseconds calls before the time."""
 
 _is_async = lru_cache(maxsize=4_096)(inspect.iscoroutinefunction)
 
@@ -45,6 +50,7 @@ class LoopCaller:
     def __init__(self) -> None:
         self._late: set[asyncio.Future[Any]] = set()
         self._threads: ThreadPoolExecutor | None = None
+        self._deadlines = Deadlines()
 
     async def attempt(
         self,
@@ -57,7 +63,7 @@ class LoopCaller:
         """What `method` returns; raise `TimeoutError` after `timeout` seconds, and then let it run on."""
         running, queued = self._begin(method, args, kwargs)
         try:
-            await settled(timeout, running)
+            await self._deadlines.wait_for(running, timeout)
         except asyncio.CancelledError:
             running.cancel()
             raise
@@ -108,24 +114,71 @@ class LoopCaller:
         running.add_done_callback(ended)
 
 
-async def settled(seconds: float, *futures: asyncio.Future[Any]) -> None:
-    """Return when one of the futures is done or `seconds` are over: `asyncio.wait` at a third of its cost."""
-    loop = asyncio.get_running_loop()
-    woken = loop.create_future()
+class Deadlines:
+    """Waiting for futures, each for at most so long, with one timer of the loop for all waits of one length.
 
-    def wake(_: object = None) -> None:
-        if not woken.done():
-            woken.set_result(None)
+    Waits of one length end in the order in which they began, so that a dictionary keeps them: where nearly all are
+    over before their time, a timer each would leave the loop a heap of cancelled ones to sort.
+    """
 
-    timer = loop.call_later(seconds, wake)
-    for future in futures:
-        future.add_done_callback(wake)
-    try:
-        await woken
-    finally:
-        timer.cancel()
-        for future in futures:
-            future.remove_done_callback(wake)
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queues: dict[float, _Queue] = {}
+
+    async def outcome(self, woken: asyncio.Future[T | None], seconds: float) -> T | None:
+        """The result of a future of the caller's own, or None, which becomes its result once `seconds` are over."""
+        loop = woken.get_loop()
+        if loop is not self._loop:
+            self._loop, self._queues = loop, {}
+        queues = self._queues
+        queue = queues.get(seconds)
+        if queue is None:
+            queue = queues[seconds] = _Queue(loop, seconds)
+        queue.ends[woken] = loop.time() + seconds
+        try:
+            return await woken
+        finally:
+            del queue.ends[woken]
+            if not queue.ends:
+                queue.timer.cancel()
+                queues.pop(seconds, None)
+
+    async def wait_for(self, running: asyncio.Future[Any], seconds: float) -> None:
+        """Return when `running` is done or `seconds` are over, whichever is first; it is not cancelled."""
+        woken: asyncio.Future[None] = running.get_loop().create_future()
+        wake = partial(_wake, woken)
+        running.add_done_callback(wake)
+        try:
+            await self.outcome(woken, seconds)
+        finally:
+            if not running.done():
+                running.remove_done_callback(wake)
+
+
+class _Queue:
+    """Waits of one length, the oldest first, and the timer for the oldest, or for one that was older."""
+
+    __slots__ = ("ends", "loop", "seconds", "timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self.loop, self.seconds = loop, seconds
+        self.ends: dict[asyncio.Future[Any], float] = {}
+        self.timer = loop.call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        now = self.loop.time() + EARLY
+        following = now + self.seconds  # those woken here are still listed: whoever joins them counts on the timer
+        for woken, end in self.ends.items():
+            if end > now:
+                following = end
+                break
+            _wake(woken)
+        self.timer = self.loop.call_at(following, self._expire)
+
+
+def _wake(woken: asyncio.Future[Any], _: object = None) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 async def _report_late(answer: Any, late: Callable[[Any], Awaitable[None]]) -> None:

@@ -118,6 +118,8 @@ def storable_text(text: str, length: int) -> str:
 
 def canonical_json(value: Any) -> str:
     """One spelling for equal values: sorted keys, and 1.0 written as 1."""
+    if type(value) is str:
+        return _canonical(value)
     plain = msgspec.to_builtins(value, str_keys=True, builtin_types=())
     return _canonical(_whole_floats(plain))
 

@@ -101,9 +101,12 @@ class Worker:
         if self._running:
             log.info("draining: %d processes in flight", len(self._running))
             await asyncio.wait(set(self._running), timeout=self.limits.drain)
-        for task in set(self._running):
+        left = set(self._running)
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self._running, *self._loops, return_exceptions=True)
+        await asyncio.gather(*left, *self._loops, return_exceptions=True)
+        for task in left:
+            self._ended(task)  # one that had not begun has not said so itself
 
     async def sweep(self) -> int:
         """Claim what is due, as far as there is room, and begin to work on it; how many were claimed."""
@@ -116,10 +119,9 @@ class Worker:
         return len(claimed)
 
     def _spawn(self, record: Record, work: Awaitable[CameTo]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run(work))
+        task = asyncio.create_task(self._run_as_task(work))
         self._running[task] = record.lane
         self._busy[record.lane] += 1
-        task.add_done_callback(self._ended)
         return task
 
     async def _take(self, record: Record, take: Callable[[bytes], Awaitable[Record | None]]) -> CameTo:
@@ -131,9 +133,10 @@ class Worker:
         driving = self.engine.driving
         return driving.take_over(record) if record.attempts else driving.at_once(record)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._busy[self._running.pop(task)] -= 1
-        self._freed.set()
+    def _ended(self, task: asyncio.Task[Any] | None) -> None:
+        if task in self._running:
+            self._busy[self._running.pop(task)] -= 1
+            self._freed.set()
 
     def _is_full(self, lane: str | None) -> bool:
         # The reserves are half of all places: below that there is room for every lane.
@@ -146,7 +149,14 @@ class Worker:
         kept = sum(max(0, reserve - self._busy[other]) for other in lanes if other != lane)
         return self.limits.in_flight - self.in_flight - kept
 
-    async def _run(self, work: Awaitable[CameTo]) -> None:
+    async def _run_as_task(self, work: Awaitable[CameTo]) -> None:
+        try:
+            await self._run(work)
+        finally:
+            self._ended(asyncio.current_task())
+
+    async def _run(self, work: Awaitable[CameTo]) -> Record | None:
+        """Do it and what follows from it; where the process came to rest, or None when somebody goes on with it."""
         try:
             came_to = await work
         except DatabaseError as error:
@@ -160,6 +170,8 @@ class Worker:
                 self._begin(came_to)
             else:
                 self._at_rest(came_to)
+                return came_to
+        return None
 
     def _begin(self, fork: Fork) -> None:
         """Begin the branches for which there is room; the sweep finds the others."""

@@ -32,7 +32,7 @@ from tieout.process.record import Record, Source
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView
 from tieout.sessions import Joined, join
-from tieout.worker import Limits
+from tieout.worker import Limits, Worker
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
@@ -75,6 +75,14 @@ class Core(AsyncApp):
         if isinstance(joined, Joined):
             joined.after_commit(lambda: worker.after_commit(record, self.joining.take))
         return self._view(record)
+
+    async def _go_on(self, worker: Worker, record: Record, patience: float) -> Record:
+        # The thread that would wait for another drives the process itself, as far as its time goes.
+        ends = time.monotonic() + patience
+        if not patience or not isinstance(worker, ThreadWorker):
+            return await super()._go_on(worker, record, patience)
+        rested = worker.drive_here(record, ends)
+        return await self.until_rest(rested or record, ends - time.monotonic())
 
     async def until_rest(self, record: Record, timeout: float) -> Record:
         deadline = time.monotonic() + timeout

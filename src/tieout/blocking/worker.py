@@ -46,6 +46,23 @@ class ThreadWorker(Worker):
         for loop, name in ((self._sweep_on, "tieout-sweep"), (self._keep_house, "tieout-house")):
             Thread(target=loop, name=name, daemon=True).start()
 
+    def drive_here(self, record: Record, ends: float) -> Record | None:
+        """Go on in this thread with a process that it has just started: to rest, or to a call that may end too late.
+
+        None when it has not come to rest; somebody else goes on with it then, or the sweep finds it.
+        """
+        if self.draining or record.status != "running" or self._is_full(record.lane):
+            return None
+        here: Future[Any] = Future()
+        here.set_running_or_notify_cancel()
+        with self._changed:
+            self._at_work[here] = record.lane
+            self._busy[record.lane] += 1
+        try:
+            return drive(self._run(self.engine.driving.at_once(record, ends)))
+        finally:
+            self._free(here)
+
     async def drain(self) -> None:
         """Claim nothing more, and let running work end for a while; what runs on then is found by the sweep."""
         self.draining = True
@@ -68,10 +85,13 @@ class ThreadWorker(Worker):
         future.add_done_callback(lambda future: self._done(future, steps, work))
         return future
 
-    def _done(self, future: Future[Any], steps: Coroutine[Any, Any, None], work: Awaitable[CameTo]) -> None:
+    def _done(self, future: Future[Any], steps: Coroutine[Any, Any, Any], work: Awaitable[CameTo]) -> None:
         if future.cancelled():
             steps.close()
             cast("Coroutine[Any, Any, CameTo]", work).close()
+        self._free(future)
+
+    def _free(self, future: Future[Any]) -> None:
         with self._changed:
             self._busy[self._at_work.pop(future)] -= 1
             self._changed.notify_all()

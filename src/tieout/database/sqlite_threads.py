@@ -25,7 +25,12 @@ class Job(Member):
     __slots__ = ("future", "loop")
 
     def __init__(self, work: Callable[[Any], Any], loop: asyncio.AbstractEventLoop, *, reading: bool = False) -> None:
-        super().__init__(work, contextvars.copy_context(), reading=reading)
+        # Not through super: each transaction passes here.
+        self.work = work
+        self.context = contextvars.copy_context()
+        self.reading = reading
+        self.value = None
+        self.error = None
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
 

@@ -56,8 +56,7 @@ class CallType:
 
     def arguments(self, stored: msgspec.Raw) -> dict[str, Any]:
         """The typed arguments that were stored when the call was opened, by name."""
-        struct = self.args.decode(stored)
-        return {name: getattr(struct, name) for name in struct.__struct_fields__}
+        return msgspec.structs.asdict(self.args.decode(stored))
 
 
 def method_hints(method: Callable[..., Any], where: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -64,11 +65,16 @@ class Driving:
         self.calls = calls
         self.family = family
 
-    async def at_once(self, record: Record) -> CameTo:
-        """Do what a process that was just written by us needs next, and go on while it moves."""
+    async def at_once(self, record: Record, ends: float = math.inf) -> CameTo:
+        """Do what a process that was just written by us needs next, and go on while it moves.
+
+        A call that may take until after `ends`, by the clock, is left to somebody else.
+        """
         while record.status == "running":
             state = self.world.types[record.type].states.get(record.state)
             match state:
+                case CallType() as call if self.world.clock.monotonic() + call.rules.timeout / 1e6 > ends:
+                    return Fork(record, (partial(self.at_once, record),))
                 case CallType():
                     came_to = await self.try_call(record, record.calls[-1].n)
                 case JoinType():

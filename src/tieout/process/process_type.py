@@ -96,7 +96,7 @@ class ProcessType:
     def check_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """All fields with their values, defaults filled in; raise `InvalidParams` for what does not fit."""
         checked = self.params.typed(params)
-        values = {name: getattr(checked, name) for name in checked.__struct_fields__}
+        values = msgspec.structs.asdict(checked)
         self.params.check_finite(values)
         return values
 
@@ -114,14 +114,14 @@ class ProcessType:
 
     def read_params(self, text: str) -> dict[str, Any]:
         """The typed params of a stored process; those that it never stored are left out."""
-        stored = self.params_reader.decode(text)
-        return {
-            name: value for name in stored.__struct_fields__ if (value := getattr(stored, name)) is not msgspec.UNSET
-        }
+        stored = msgspec.structs.asdict(self.params_reader.decode(text))
+        return {name: value for name, value in stored.items() if value is not msgspec.UNSET}
 
     def read_snapshots(self, text: str) -> dict[str, Any]:
         """The typed values of a stored process's look-ups."""
         codecs = self.snapshot_codecs
+        if not codecs:
+            return {}
         return {name: codecs[name].typed(value) for name, value in msgspec.json.decode(text).items() if name in codecs}
 
     def check_next(self, handler: Handler, moved: Any) -> Next:

@@ -76,12 +76,10 @@ def view(record: Record, process_type: ProcessType | None = None, *, replayed: b
         result=_result(record, process_type),
         replayed=replayed,
         note=record.note,
-        params=msgspec.json.decode(record.params),
-        snapshots=msgspec.json.decode(record.snapshots),
+        params=_decode(record.params),
+        snapshots=_decode(record.snapshots),
         calls=[
-            CallView(
-                entry.n, record.call_key(entry), entry.step, msgspec.json.decode(entry.args), entry.closed, entry.final
-            )
+            CallView(entry.n, record.call_key(entry), entry.step, _decode(entry.args), entry.closed, entry.final)
             for entry in record.calls
         ],
         trail=record.trail,
@@ -97,6 +95,9 @@ def view(record: Record, process_type: ProcessType | None = None, *, replayed: b
         created=record.created,
         changed=record.changed,
     )
+
+
+_decode = msgspec.json.Decoder().decode
 
 
 def _result(record: Record, process_type: ProcessType | None) -> Any:
