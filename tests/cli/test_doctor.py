@@ -6,8 +6,10 @@ import sqlite3
 
 import pytest
 
+from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tieout.cli.doctor.machine import judge_clock
+from tieout.cli.doctor.mysql import judge_replication
 from tieout.cli.doctor.postgres import (
     Connections,
     judge_commit,
@@ -208,3 +210,48 @@ def test_postgres_standbys(bare, server):
 def test_the_pool_tells_its_limit():
     """A PostgreSQL database says how many connections it opens at most, before it is opened."""
     assert connect("postgresql://u@h/x?pool=3").pool_limit == 3
+
+
+SEMI_SYNC = {
+    "rpl_semi_sync_master_enabled": "ON",
+    "rpl_semi_sync_master_status": "ON",
+    "rpl_semi_sync_master_wait_point": "AFTER_SYNC",
+    "rpl_semi_sync_master_timeout": "4294967295",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "level"),
+    [
+        ({}, "ok"),
+        ({"rpl_semi_sync_master_enabled": "OFF"}, "note"),
+        ({"rpl_semi_sync_master_status": "OFF"}, "wrong"),
+        ({"rpl_semi_sync_master_wait_point": "AFTER_COMMIT"}, "wrong"),
+        ({"rpl_semi_sync_master_timeout": "10000"}, "wrong"),
+    ],
+)
+def test_verdicts_on_semi_synchronous_replication(change, level):
+    """Only a primary that waits for a replica, before others see a commit and without an end, is in order."""
+    assert judge_replication(SEMI_SYNC | change).level == level
+
+
+def test_mariadb_settings_that_lose_data(bare):
+    """A log that is not flushed and semi-synchronous replication that loses commits are found on a real server."""
+    server = MariaDB(server_id="1", log_bin="log")
+    try:
+        server.create()
+        assert wrong(bare, server.url()) == {"mysql-binlog", "migrations"}
+        server.sql("SET GLOBAL sync_binlog = 1; SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        assert wrong(bare, server.url()) == {"mysql-flush", "migrations"}
+        server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+        semi = "SET GLOBAL rpl_semi_sync_master_"
+        server.sql(
+            f"{semi}wait_no_slave = 1; {semi}timeout = 4294967295; {semi}enabled = 1; {semi}wait_point = AFTER_COMMIT"
+        )
+        assert wrong(bare, server.url()) == {"mysql-replication", "migrations"}
+        server.sql(f"{semi}wait_point = AFTER_SYNC")
+        assert wrong(bare, server.url()) == {"migrations"}
+        server.sql(f"{semi}timeout = 100; CREATE DATABASE fallen")
+        assert "fallen back" in bare.run("doctor", server.url()).out
+    finally:
+        server.remove()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from tieout.database.mysql_epoch import Succession
 from tieout.database.mysql_errors import from_mysql, is_wrong_address
 from tieout.database.mysql_server import Address, Server, Settings, flavour_of, server_of, set_up, who_are_you
 from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, DatabaseUnavailable, StaleEpoch, TieoutError
-
-log = logging.getLogger("tieout.database")
 
 
 class Wire(Protocol):
@@ -84,18 +82,13 @@ Dial: TypeAlias = Callable[[Settings, Address, Prepare], Awaitable[Link]]
 
 
 class Hosts:
-    """Opens connections to whichever host is the primary.
-
-    A server that this process has left for another one is refused until it has all that the other had: an abandoned
-    primary that comes back has not. That can be told only where servers keep a log with GTIDs.
-    """
+    """Opens connections to whichever host is the primary; `Succession` says which are not any more."""
 
     def __init__(self, settings: Settings, dial: Dial) -> None:
         self._settings = settings
         self._dial = dial
         self._preferred = 0
-        self._primary: Server | None = None
-        self._abandoned: set[str] = set()
+        self._succession = Succession()
 
     async def connect(self) -> Link:
         """A link to the primary; raise what says best why there is none."""
@@ -128,40 +121,10 @@ class Hosts:
         answer = await wire.query(who_are_you(flavour))
         server = server_of(flavour, answer.rows[0])
         if server.read_only:
+            self._succession.demote(server)
             raise DatabaseReadOnly(f"{host} is read-only", "1290")
-        await self._newest_only(wire, server, host)
-        return Link(wire, server, self._abandoned)
-
-    async def _newest_only(self, wire: Wire, server: Server, host: Address) -> None:
-        """Note the server; raise `StaleEpoch` for one that was left and lacks what its successor had."""
-        before = self._primary
-        if before is not None and before.identity != server.identity:
-            if server.identity in self._abandoned and not await _includes(wire, server, before.position):
-                raise StaleEpoch(f"{host} is an abandoned primary: it lacks what {before.identity} had")
-            log.warning("%s (%s) is the primary now, and no longer %s", host, server.identity, before.identity)
-            self._abandoned.add(before.identity)
-        self._abandoned.discard(server.identity)
-        self._primary = server
-
-
-async def _includes(wire: Wire, server: Server, position: str) -> bool:
-    """Whether the server's log has come as far as `position`; True where that cannot be told."""
-    if not position or not server.position:
-        return True
-    if server.flavour == "MySQL":
-        answer = await wire.query(f"SELECT GTID_SUBSET('{position}', @@global.gtid_executed)".encode())
-        return bool(int(answer.rows[0][0]))
-    has = _sequences(server.position)
-    return all(has.get(domain, 0) >= number for domain, number in _sequences(position).items())
-
-
-def _sequences(position: str) -> dict[str, int]:
-    """MariaDB's position, `domain-server-sequence` with commas between, as the last sequence of each domain."""
-    found: dict[str, int] = {}
-    for part in position.split(","):
-        domain, _, number = part.strip().split("-")
-        found[domain] = max(found.get(domain, 0), int(number))
-    return found
+        await self._succession.admit(wire, server, host)
+        return Link(wire, server, self._succession.abandoned)
 
 
 def _refusal(error: Exception, host: Address) -> TieoutError:

@@ -105,12 +105,17 @@ def _address(text: str) -> Address:
 
 
 class Server(NamedTuple):
-    """One server as it was when a session began; `position` is how far its log had come, "" where it keeps none."""
+    """One server as it was when a session began.
+
+    `position` is how far its log had come, "" where it keeps none; `history` is that and, on MariaDB,
+    the last GTID that it has of each server.
+    """
 
     flavour: str
     identity: str
     read_only: bool
     position: str
+    history: str
 
 
 def flavour_of(version: str) -> str:
@@ -162,13 +167,19 @@ def who_are_you(flavour: str) -> bytes:
     """Asks a server for what `Server` holds of it."""
     if flavour == "MariaDB":
         return (
-            b"SELECT CONCAT(@@hostname, ':', @@port, '/', @@server_id), @@global.read_only, @@global.gtid_current_pos"
+            b"SELECT CONCAT(@@hostname, ':', @@port, '/', @@server_id), @@global.read_only, @@global.gtid_current_pos,"
+            b" @@global.gtid_binlog_state"
         )
-    return b"SELECT @@server_uuid, @@global.read_only OR @@global.innodb_read_only, @@global.gtid_executed"
+    return b"SELECT @@server_uuid, @@global.read_only OR @@global.innodb_read_only, @@global.gtid_executed, ''"
 
 
 def server_of(flavour: str, row: Iterable[Any]) -> Server:
     """The answer."""
-    identity, read_only, position = row
+    identity, read_only, position, state = row
     is_read_only = str(read_only).upper() not in {"0", "OFF", "NONE"}
-    return Server(flavour, str(identity), is_read_only, str(position or "").replace("\n", ""))
+    return Server(flavour, str(identity), is_read_only, *_positions(position, state))
+
+
+def _positions(position: Any, state: Any) -> tuple[str, str]:
+    now = str(position or "").replace("\n", "")
+    return now, ",".join(filter(None, (now, str(state or ""))))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tieout.app import App
 from tieout.cli.doctor.finding import Check, Finding
-from tieout.contracts import Param, Row
+from tieout.contracts import Param, Row, Transaction
+
+# MySQL says source where MariaDB, and MySQL of old, say master.
+_SEMI_SYNC_STATUS = """
+SHOW GLOBAL STATUS WHERE variable_name IN ('rpl_semi_sync_master_status', 'rpl_semi_sync_source_status')
+"""
+_SEMI_SYNC_VARIABLES = "SHOW GLOBAL VARIABLES WHERE variable_name LIKE 'rpl_semi_sync_%'"
+
+PATIENT = 86_400_000
+"""Milliseconds that a commit has to wait for a replica at least, before the primary goes on alone."""
 
 OLD = 600
 """Seconds after which a transaction that is open keeps old rows from being removed long enough to slow the sweep."""
@@ -30,6 +41,16 @@ async def mysql_binlog(app: App) -> Finding:
     return Finding("mysql-binlog", "wrong", f"sync_binlog = {sync}", mend)
 
 
+async def mysql_replication(app: App) -> Finding:
+    """Whether a replica has every commit before it is acknowledged."""
+
+    async def work(tx: Transaction) -> dict[str, str]:
+        answers = [*await tx.fetch(_SEMI_SYNC_STATUS), *await tx.fetch(_SEMI_SYNC_VARIABLES)]
+        return {str(row[0]).lower().replace("_source_", "_master_"): str(row[1]).upper() for row in answers}
+
+    return judge_replication(await app.database.read(work))
+
+
 async def mysql_doublewrite(app: App) -> Finding:
     """Whether pages that were half written in a crash can be repaired."""
     value = await _setting(app, "innodb_doublewrite")
@@ -53,7 +74,34 @@ async def mysql_old_transactions(app: App) -> Finding:
     return Finding("mysql-old-transactions", "wrong", f"{old} open for longer than {OLD} s", mend)
 
 
-CHECKS: tuple[Check, ...] = (mysql_flush, mysql_binlog, mysql_doublewrite, mysql_old_transactions)
+def judge_replication(told: Mapping[str, str]) -> Finding:
+    """The verdict on the variables and the status of semi-synchronous replication, by MariaDB's names."""
+    name = "mysql-replication"
+    if told.get("rpl_semi_sync_master_enabled") not in {"ON", "1"}:
+        mend = "where a replica may take over, set rpl_semi_sync_master_enabled = ON: it may lack accepted requests"
+        return Finding(name, "note", "replication, if any, is asynchronous", mend)
+    if told.get("rpl_semi_sync_master_status", "ON") not in {"ON", "1"}:
+        mend = "bring a replica back: until then a failover loses accepted requests"
+        return Finding(name, "wrong", "semi-synchronous replication has fallen back to asynchronous", mend)
+    if told.get("rpl_semi_sync_master_wait_point", "AFTER_SYNC") != "AFTER_SYNC":
+        mend = "set rpl_semi_sync_master_wait_point = AFTER_SYNC: others see commits that a failover then loses"
+        return Finding(name, "wrong", "rpl_semi_sync_master_wait_point = AFTER_COMMIT", mend)
+    wait = int(told.get("rpl_semi_sync_master_timeout", "0"))
+    if wait < PATIENT:
+        mend = (
+            "set rpl_semi_sync_master_timeout = 4294967295: after that time commits are acknowledged without a replica"
+        )
+        return Finding(name, "wrong", f"rpl_semi_sync_master_timeout = {wait} ms", mend)
+    return Finding(name, "ok", "semi-synchronous: a replica has each commit before others see it")
+
+
+CHECKS: tuple[Check, ...] = (
+    mysql_flush,
+    mysql_binlog,
+    mysql_replication,
+    mysql_doublewrite,
+    mysql_old_transactions,
+)
 
 
 async def _setting(app: App, name: str) -> str:
