@@ -99,6 +99,7 @@ class Front:
         self.rates = Buckets(site.settings.rate, site.settings.burst)
         self.failures = Buckets(*FAILURES)
         self.requests: set[Exchange] = set()
+        site.metrics.in_flight.set_function(lambda: len(self.requests))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,12 +108,10 @@ class Front:
         scope = self._relative(scope)
         exchange = Exchange(scope, send)
         self.requests.add(exchange)
-        self.site.metrics.in_flight.inc()
         try:
             await self._answer(exchange, receive)
         finally:
             self.requests.discard(exchange)
-            self.site.metrics.in_flight.dec()
             self._tell(exchange)
 
     async def drain(self, seconds: float) -> None:
@@ -215,9 +214,8 @@ class Front:
 
     def _tell(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
-        scope, metrics = exchange.scope, self.site.metrics
-        metrics.requests.labels(scope["method"], exchange.route, exchange.status).inc()
-        metrics.seconds.labels(exchange.route).observe(seconds)
+        scope = exchange.scope
+        self.site.metrics.answered(scope["method"], exchange.route, exchange.status, seconds)
         caller: Caller | None = scope.get("tieout.caller")
         if log.isEnabledFor(logging.INFO):
             told = {"request": exchange.id, "caller": caller.name if caller else None, "ms": round(seconds * 1e3, 1)}

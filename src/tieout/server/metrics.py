@@ -42,12 +42,29 @@ class Metrics:
         self.alarms = gauge("tieout_alarms", "Alarms that are not resolved.", ("kind", "state"))
         self.overdue = gauge("tieout_overdue", "Processes overdue for more than a minute.", ("lane",))
         self.build = gauge("tieout_build_info", "The version that runs.", ("version",))
+        # Looking a metric up by its labels costs more than counting: what was looked up is kept.
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._moves: dict[tuple[str, str, str], Counter] = {}
         self.build.labels(version("tieout")).set(1)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer, and how long it took."""
+        known = self._answers.get((method, route, status))
+        if known is None:
+            known = self.requests.labels(method, route, status), self.seconds.labels(route)
+            self._answers[method, route, status] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def moved(self, record: Record) -> None:
         """Count a move by who began it."""
         source = record.trail[-1].source if record.trail else "start"
-        self.moves.labels(record.type, record.state, source).inc()
+        known = self._moves.get((record.type, record.state, source))
+        if known is None:
+            known = self._moves[record.type, record.state, source] = self.moves.labels(
+                record.type, record.state, source
+            )
+        known.inc()
 
     async def exposition(self, app: App, hub: Hub) -> bytes:
         """Everything in Prometheus's text format; costs two queries."""
