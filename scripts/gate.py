@@ -49,6 +49,7 @@ SLOW = (
     "disk",
     "conflicts",
     "clock",
+    "ha",
 )
 BESIDE = 2
 """Suites that run at a time: those of servers and of the demo wait more than they compute."""

@@ -44,8 +44,8 @@ class MariaDB(ServerProcess):
 
     def create(self) -> None:
         """Make an empty server and start it."""
-        install = ["--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal"]
-        self.run(binary("mariadb-install-db"), *install, "--skip-test-db")
+        install = ["--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}", "--skip-test-db"]
+        self.run(binary("mariadb-install-db"), *install, "--auth-root-authentication-method=normal")
         self.start()
         self.sql("CREATE USER u@'%'; GRANT ALL ON *.* TO u@'%'; REVOKE SUPER, READ_ONLY ADMIN ON *.* FROM u@'%'")
 
@@ -60,6 +60,8 @@ class MariaDB(ServerProcess):
         } | self.settings
         options = [f"--{name}={value}" for name, value in settings.items()]
         where = [f"--datadir={self.data}", f"--port={self.port}", f"--socket={self.folder}/socket"]
+        # A folder of its own: temporary tables are named by process ids, which other containers have as well.
+        where.append(f"--tmpdir={self.folder}")
         return [binary("mariadbd"), "--no-defaults", *where, f"--pid-file={self.folder}/pid", *options]
 
     def answers(self) -> bool:
