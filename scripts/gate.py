@@ -45,6 +45,8 @@ SLOW = (
     "sessions",
     "examples",
     "coordination",
+    "messages",
+    "channels",
     "mirror",
     "disk",
     "conflicts",

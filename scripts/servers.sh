@@ -9,6 +9,9 @@ fi
 if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null; then
     missing+=(mariadb-server)
 fi
+if ! PATH="$PATH:/usr/sbin:/usr/local/bin" command -v nats-server >/dev/null; then
+    missing+=(nats-server)
+fi
 if ! command -v strace >/dev/null; then
     missing+=(strace) # records what reaches the disk
 fi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from tieout.alarm.engine import Alarms
 from tieout.alarm.store import AlarmStore
 from tieout.config import duration, microseconds
-from tieout.contracts import Caller, Clock, Database, Transaction
+from tieout.contracts import Caller, Channel, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.database.sqlite import SqliteDatabase
 from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
-from tieout.messages.store import PURGE_BATCH, Inbox
+from tieout.messages import Inbox, Outbox, Relaying
 from tieout.once.define import Handler, Once, check_scope
 from tieout.once.define import options as once_options
 from tieout.once.engine import Engine as OnceEngine
@@ -66,6 +66,7 @@ class App:
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
+    publish     channels by name: what waits for them in the outbox is sent here, if this App sweeps
 
     Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates` and `limits` may be
     changed before it is opened.
@@ -86,6 +87,7 @@ class App:
         retention: float | str = "90d",
         tombstones: float | str = "400d",
         limits: Limits | None = None,
+        publish: Mapping[str, Channel] | None = None,
         database: Database | None = None,
         clock: Clock | None = None,
         caller: Caller | None = None,
@@ -125,8 +127,9 @@ class App:
         )
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
         self.retention = Retention(self.engine.world, self.store)
-        self.inbox = Inbox(self.database.dialect)
+        self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
         world = self.engine.world
+        self._relaying = Relaying.over(publish or {}, self._native, world.clock, self._caller, world.chance)
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
@@ -191,8 +194,9 @@ class App:
             raise DefinitionError(f"two mirrors are named {name!r}")
         world = self.engine.world
         theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
-        mirror = Mirror(theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps)
-        self._mirrors[name] = mirror
+        mirror = self._mirrors[name] = Mirror(
+            theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps
+        )
         return mirror
 
     def _new_scope(self, scope: str) -> str:
@@ -209,6 +213,8 @@ class App:
                 await self.database.check_same()
             for mirror in self._mirrors.values():
                 await mirror.open()
+            if self.sweeps:
+                await self._relaying.start()
         except BaseException:
             await self.database.close()
             raise
@@ -232,6 +238,7 @@ class App:
             await asyncio.gather(*(mirror.close() for mirror in self._mirrors.values()))
         if worker is not None:
             await worker.drain()
+        await self._relaying.close()
         if isinstance(self._caller, LoopCaller):
             await self._caller.close()
         await self.database.close()
@@ -286,8 +293,7 @@ class App:
         Raise `UnknownCall` when there is no such call yet (answer "retry later"), `InvalidParams` when the outcome does
         not fit the call's type, or a `DatabaseError` (answer "retry later").
         """
-        worker = self.worker
-        receipt = await self.engine.report(call_key, outcome, source)
+        worker, receipt = self.worker, await self.engine.report(call_key, outcome, source)
         self._moved(receipt, worker)
         return receipt.effect
 
@@ -324,8 +330,7 @@ class App:
     async def keep_house(self) -> None:
         """One round of retention: retire, purge, forget."""
         await self.answers.purge()
-        while await self.engine.world.transact(self.inbox.purge) == PURGE_BATCH:
-            pass
+        await self.inbox.purge_all(self.engine.world.transact)
         await self.retention.retire(self._retention)
         await self.retention.purge(self._tombstones)
         await self.retention.forget_strays()

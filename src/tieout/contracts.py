@@ -1,4 +1,4 @@
-"""What the nouns ask of the world: a database, a transaction, a clock.
+"""What the nouns ask of the world: a database, a transaction, a clock, a channel.
 
 Each contract has one conformance suite in `tieout.testing`, which every implementation passes.
 """
@@ -6,7 +6,7 @@ Each contract has one conformance suite in `tieout.testing`, which every impleme
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -120,5 +120,36 @@ class Caller(Protocol):
         """Call `method`, which may be `def` or `async def`, and return what it returns, or raise what it raises.
 
         Raise `TimeoutError` after `timeout` seconds; `method` then runs on, and what it returns later goes to `late`.
+        """
+        ...
+
+
+class Message(NamedTuple):
+    """A message to another service. `id` stays the same whenever it is sent; `created` is the server's microseconds."""
+
+    id: str
+    topic: str
+    key: str
+    headers: Mapping[str, str]
+    body: bytes
+    created: int
+
+
+class Channel(Protocol):
+    """A way to other services: a broker, or anything that can say that it has a message."""
+
+    async def open(self) -> None:
+        """Make ready; what cannot be reached yet is no error, `publish` will tell."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back."""
+        ...
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[str | None]:
+        """Send messages, of which no two have the same key, and say of each in turn what became of it.
+
+        None: the other side has it durably. A text: it was refused, and why; the others are not affected. Raise when
+        that cannot be told of all of them, as when the connection is lost: all are sent again, with their ids.
         """
         ...

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 from tieout import contracts
 from tieout.app import POLL
 from tieout.app import App as AsyncApp
-from tieout.blocking.plain import Database, HttpOnce, Once, Plain, PlainInbox, Transaction, run_plainly
+from tieout.blocking.plain import Database, HttpOnce, Once, Plain, PlainInbox, PlainOutbox, Transaction, run_plainly
 from tieout.blocking.threads import ThreadCaller, ThreadClock
 from tieout.blocking.worker import ThreadWorker
 from tieout.database import connect
@@ -164,6 +164,7 @@ class App:
         self.operate = Plain(self.core.operate)
         self.alarms = Plain(self.core.alarms)
         self.inbox = PlainInbox(self.core.inbox)
+        self.outbox = PlainOutbox(self.core.outbox)
 
     @property
     def types(self) -> dict[str, ProcessType]:

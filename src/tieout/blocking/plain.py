@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from tieout import contracts
 from tieout.contracts import Param, Row, Statement
 from tieout.database.driving import drive, drive_each
-from tieout.messages.store import Inbox
+from tieout.messages import Inbox, Outbox
 from tieout.once import Absent, Answered, HttpAnswer, HttpRules, InFlight
 from tieout.once import HttpOnce as NativeHttpOnce
 from tieout.once.define import Once as AsyncOnce
@@ -116,6 +116,19 @@ class PlainInbox:
     def once(self, tx: Transaction, source: str, message_id: str) -> bool:
         """True for the first delivery of this message, False for every other one: then do nothing and acknowledge."""
         return drive(self.native.once(tx.native, source, message_id))
+
+
+class PlainOutbox:
+    """Takes messages in with the transaction that they belong to; a `tieout.App` with `publish=` sends them."""
+
+    def __init__(self, native: Outbox) -> None:
+        self.native = native
+
+    def add(
+        self, tx: Transaction, to: str, body: bytes, *, key: str = "", headers: Mapping[str, str] | None = None
+    ) -> str:
+        """Send `body` to `to`, written `channel/topic`, once `tx` is committed; as `tieout.App.outbox.add`."""
+        return drive(self.native.add(tx.native, to, body, key=key, headers=headers))
 
 
 class Plain:

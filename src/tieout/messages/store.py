@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from tieout.config import microseconds
 from tieout.contracts import Transaction
 from tieout.database.query import load
@@ -40,3 +42,8 @@ class Inbox:
     async def purge(self, tx: Transaction) -> int:
         """Forget messages that were remembered for long enough, at most `PURGE_BATCH`; how many."""
         return await tx.execute(self.sql.purge_inbox, limit=PURGE_BATCH)
+
+    async def purge_all(self, transact: Callable[[Callable[[Transaction], Awaitable[int]]], Awaitable[int]]) -> None:
+        """Forget all such messages, a batch in each transaction."""
+        while await transact(self.purge) == PURGE_BATCH:
+            pass

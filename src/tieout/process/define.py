@@ -42,10 +42,14 @@ Moves: TypeAlias = Awaitable[Next] | Next
 
 
 class Final(Generic[T]):
-    """A final state of a process type, with the type of its result: `completed = tieout.Final[Prize]()`."""
+    """A final state of a process type, with the type of its result: `completed = tieout.Final[Prize]()`.
 
-    def __init__(self) -> None:
+    publish     `channel/topic`: tell other services, by a message that is written in the transaction of the last step
+    """
+
+    def __init__(self, *, publish: str = "") -> None:
         self.name = ""
+        self.publish = publish
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -17,6 +17,7 @@ from tieout.process.landing import call_of, land, moved_on, with_entry
 from tieout.process.outcomes import Failed, Succeeded
 from tieout.process.process import Process
 from tieout.process.process_type import ProcessType
+from tieout.process.publishing import publish_final
 from tieout.process.record import By, Entry, FinalClaim, Record, Source
 from tieout.process.rules import ERRORS_BEFORE_ALARM, NOTE_LENGTH, back_off
 from tieout.process.wait_type import ChildrenType, JoinType, TimerType
@@ -156,6 +157,7 @@ class Moving:
         await self.save(tx, after, landing.due_in)
         if landing.children:
             await self.world.store.add_children(tx, record.id, landing.children)
+        await publish_final(tx, process_type, after)
         return Receipt("advanced", after)
 
     async def _following(self, tx: Transaction, process_type: ProcessType, record: Record) -> Following:

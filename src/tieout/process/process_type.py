@@ -11,6 +11,7 @@ import msgspec
 
 from tieout.errors import ConfigError, DefinitionError, ReturnedWrongStep
 from tieout.identity import Spelling, client_owner, key_bytes, process_id
+from tieout.messages.rules import address
 from tieout.process.call_type import CallType, check_name, method_hints, micros
 from tieout.process.codec import Codec
 from tieout.process.define import Call, Final, Handler, Next, StartStep, Volatile, snapshot
@@ -72,6 +73,7 @@ class ProcessType:
             for name, item in self.snapshots.items()
         }
         self.finals = {name: _final_codec(cls, name) for name, _ in _named(cls, Final)}
+        self.published = _published(cls)
         self.calls = {
             item.name: CallType(self.name, item, method_hints(item.method, self.name)) for item in _members(cls, Call)
         }
@@ -251,6 +253,14 @@ def _base_type(hint: Any) -> Any:
 def _final_codec(cls: type[Any], name: str) -> Codec:
     declared = getattr(getattr(cls, name), "__orig_class__", None)
     return Codec(get_args(declared)[0] if declared else Any, f"result of {name}")
+
+
+def _published(cls: type[Any]) -> dict[str, str]:
+    """Where the results of finals are told, by state; raise `ConfigError` for what is no address."""
+    published = {name: final.publish for name, final in _named(cls, Final) if final.publish}
+    for to in published.values():
+        address(to)
+    return published
 
 
 def _only_handler(cls: type[Any], kind: type[StartStep | CancelStep], name: str, *, required: bool) -> Handler | None:

@@ -14,6 +14,7 @@ from tieout.identity import Spelling, encode_json
 from tieout.process.landing import first_calls, land
 from tieout.process.process import Process
 from tieout.process.process_type import Identity, ProcessType
+from tieout.process.publishing import publish_final
 from tieout.process.record import Record, encode_calls
 from tieout.process.rules import changed_params
 from tieout.process.store import NewProcess
@@ -117,7 +118,9 @@ class Starting:
             raise NotAllowed("its parent does not wait for it any more, or has noted that it was refused")
         if landing.children:
             await self.world.store.add_children(tx, identity.id, landing.children)
-        return _first_record(process, calls, created, asked_at)
+        record = _first_record(process, calls, created, asked_at)
+        await publish_final(tx, process_type, record)
+        return record
 
     async def _look_up(self, process_type: ProcessType, request: Process[Any]) -> str:
         looked_up: dict[str, Any] = {}

@@ -16,3 +16,40 @@ WHERE (source, message_id) IN (
     ORDER BY expires
     LIMIT :limit
 )
+
+-- name: add_message
+INSERT INTO tieout_outbox (message_id, channel, topic, message_key, headers, body, created, due, attempts)
+VALUES (:message_id, :channel, :topic, :message_key, :headers, :body, {now}, {now}, 0)
+
+-- What waits longer holds back what was written after it under the same key.
+-- name: due_messages
+SELECT o.id, o.message_id, o.topic, o.message_key, o.headers, o.body, o.created, o.attempts
+FROM tieout_outbox AS o
+WHERE o.channel = :channel AND o.due <= {now}
+    AND (length(o.message_key) = 0 OR NOT EXISTS (
+        SELECT 1
+        FROM tieout_outbox AS e
+        WHERE e.channel = o.channel AND e.message_key = o.message_key AND e.id < o.id AND e.due > o.due
+    ))
+ORDER BY o.due, o.id
+LIMIT :limit
+
+-- name: delete_message
+DELETE FROM tieout_outbox
+WHERE id = :id
+
+-- name: postpone_message
+UPDATE tieout_outbox
+SET due = {now} + :pause, attempts = attempts + 1, note = :note
+WHERE id = :id
+
+-- name: postpone_followers
+UPDATE tieout_outbox
+SET due = {now} + :pause
+WHERE channel = :channel AND message_key = :message_key AND id > :id AND due < {now} + :pause
+
+-- name: count_waiting
+SELECT channel, count(*) AS messages, min(created) AS oldest, max(attempts) AS attempts
+FROM tieout_outbox
+GROUP BY channel
+ORDER BY channel
