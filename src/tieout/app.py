@@ -98,11 +98,9 @@ class App:
         self._given = None if sessions is None else sessions.given
         self.database: Database = sessions or self._native
         self.types: dict[str, ProcessType] = {}
-        self.limits = limits or Limits()
-        self.sweeps = sweep
+        self.limits, self.sweeps = limits or Limits(), sweep
         self.migrates = self.database.dialect == "sqlite" if migrate is None else migrate
-        self._retention = microseconds(retention)
-        self._tombstones = microseconds(tombstones)
+        self._retention, self._tombstones = microseconds(retention), microseconds(tombstones)
         self._caller = caller or LoopCaller()
         self.store = process_store(self.database.dialect, clock or LoopClock())
         alarms = AlarmStore(self.database.dialect)
