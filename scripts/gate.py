@@ -75,6 +75,7 @@ class Share:
 
 def main(what: str) -> int:
     """Run the gate; return the exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has had Ctrl-C ignored
     suites = suites_of(what)
     shares = [run_linter(name, command) for name, command in LINTERS.items()]
     began = time.monotonic()

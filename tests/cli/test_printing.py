@@ -16,7 +16,7 @@ def test_moments_are_utc():
     """Moments are ISO 8601 in UTC, to the microsecond or to the second; none is empty."""
     assert iso(1_000_001) == "1970-01-01T00:00:01.000001Z"
     assert clock_time(1_999_999) == "1970-01-01T00:00:01Z"
-    assert (iso(None), clock_time(None), ago(None, 0)) == (None, "", "")
+    assert (iso_or_none(None), clock_time(None), ago(None, 0)) == (None, "", "")
 
 
 @pytest.mark.parametrize(

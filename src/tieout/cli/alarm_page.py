@@ -75,7 +75,7 @@ def _beside(group: list[Evidence]) -> tuple[list[str], list[list[str]]]:
     bodies = [_fields(msgspec.json.decode(piece.body)) for piece in group]
     names = dict.fromkeys(name for body in bodies for name in body)
     rows = [
-        ["first came", *(iso(piece.at) or "" for piece in group)],
+        ["first came", *(iso(piece.at) for piece in group)],
         ["times", *(str(piece.count) for piece in group)],
     ]
     rows += [[name, *(body.get(name, "-") for body in bodies)] for name in names]

@@ -89,7 +89,7 @@ def _call_facts(record: Record, entry: Entry) -> list[tuple[str, Any]]:
 def _timeline_rows(inspection: Inspection) -> list[tuple[str, str, str, str, str]]:
     began = inspection.record.created
     return [
-        (iso(at) or "", f"{(at - began) / 1e6:+.3f} s", f"{MARKS.get(way, ' ')} {way}", what, detail)
+        (iso(at), f"{(at - began) / 1e6:+.3f} s", f"{MARKS.get(way, ' ')} {way}", what, detail)
         for at, way, what, detail in timeline(inspection)
     ]
 
