@@ -7,6 +7,7 @@ import pytest
 from tieout.cli.printing import age, ago, clock_time, iso, plain
 from tieout.cli.which import moment
 from tieout.cli.worker import seconds
+from tieout.documents import iso_or_none
 from tieout.errors import ConfigError
 
 DAY = 86_400_000_000
