@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tieout.contracts import Transaction
 from tieout.database.driving import drive
 from tieout.database.migrate import migrate
+from tieout.database.stepwise import STEPWISE, UNLOCK
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -44,7 +45,12 @@ def upgrade(connection: Connection, *, to: int | None = None) -> list[str]:
 
     tx = SqlalchemyTransaction(connection, connection)
     tx.learn()
-    return [str(migration) for migration in drive(migrate(_Open(tx), to=to))]
+    try:
+        return [str(migration) for migration in drive(migrate(_Open(tx), to=to))]
+    finally:
+        if tx.dialect in STEPWISE and not connection.invalidated:
+            while drive(tx.fetch(UNLOCK))[0]["released"]:
+                continue
 
 
 class _Open:

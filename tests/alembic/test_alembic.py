@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
 
+from tieout.alembic import upgrade
 from tieout.database import connect
 from tieout.database.migrate import migrate, plan
 
@@ -22,11 +23,13 @@ import tieout.alembic
 from models import metadata
 
 engine = create_engine(context.config.get_main_option("sqlalchemy.url"))
-with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, include_name=tieout.alembic.include_name)
-    with context.begin_transaction():
-        context.run_migrations()
-engine.dispose()
+try:
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=metadata, include_name=tieout.alembic.include_name)
+        with context.begin_transaction():
+            context.run_migrations()
+finally:
+    engine.dispose()
 """
 
 MODELS = """
@@ -154,6 +157,19 @@ def test_it_goes_on_from_what_there_is(project):
     project.revise("assert tieout.alembic.upgrade(op.get_bind()) == []")
     project.upgrade()
     assert project.pending() == 0
+
+
+def test_the_lock_is_given_back(project):
+    """Whoever migrates next need not wait for a connection that stays open, such as one of a pool."""
+    engine = sa.create_engine(project.driver_url)
+    try:
+        with engine.connect() as connection:
+            assert upgrade(connection)
+            connection.commit()
+            with engine.connect() as another:
+                assert upgrade(another) == []
+    finally:
+        engine.dispose()
 
 
 def test_what_fails_afterwards_takes_it_back(project):

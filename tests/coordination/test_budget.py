@@ -34,7 +34,7 @@ def budget(database, clock=None, **classes):
 )
 def test_rates(text, count, seconds):
     """A rate is a count in a window."""
-    assert rate(text) == (count, seconds * 1_000_000)
+    assert rate(text) == Rate(count, seconds * 1_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "60", "0/s", "60/", "60/0s", "-1/s", "1.5/s", "60/fortnight"])

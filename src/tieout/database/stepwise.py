@@ -17,7 +17,10 @@ STEPWISE = frozenset({"mysql"})
 """Dialects whose CREATE, ALTER and DROP commit at once."""
 
 LOCK = "SELECT GET_LOCK(MD5(CONCAT('tieout migrate ', DATABASE())), 3600)"
-"""Lets one process at a time migrate, until its transaction ends."""
+"""Lets one process at a time migrate, until its transaction ends: then our own connections let go of all locks."""
+
+UNLOCK = "SELECT RELEASE_LOCK(MD5(CONCAT('tieout migrate ', DATABASE()))) AS released"
+"""Takes that back once, on somebody else's connection; a lock that was taken n times is taken back n times."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS tieout_migration_step (
