@@ -51,6 +51,7 @@ SLOW = (
     "disk",
     "conflicts",
     "clock",
+    "proxy",
     "ha",
 )
 BESIDE = 2
