@@ -17,7 +17,7 @@ from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.database.sqlite import SqliteDatabase
-from tieout.errors import AppClosed, AppForked, DatabaseError, DefinitionError, UnknownProcess, UsageError
+from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.messages import Inbox, Outbox, Relaying
 from tieout.once.define import Handler, Once, check_scope
@@ -365,17 +365,8 @@ class App:
                 waiters.discard(waiter)
                 if not waiters:
                     self._waiters.pop(record.id, None)
-            record = await self._seen_again(record) if rested is None else rested
+            record = await self.engine.read_again(record) if rested is None else rested
         return record
-
-    async def _seen_again(self, record: Record) -> Record:
-        """The record as it is now, or as it was known when the database cannot be read: what is accepted stays so."""
-        try:
-            return await self.engine.read(record.id)
-        except DatabaseError as error:
-            if not error.retryable:
-                raise
-            return record
 
     def _moved(self, receipt: Receipt, worker: Worker) -> None:
         self._moved_to(receipt.record)

@@ -94,7 +94,7 @@ class Core(AsyncApp):
             while record.status == "running" and (left := deadline - time.monotonic()) > 0:
                 with suppress(TimeoutError):
                     waiter.result(min(left, POLL))
-                record = waiter.result() if waiter.done() else await self._seen_again(record)
+                record = waiter.result() if waiter.done() else await self.engine.read_again(record)
         finally:
             with self._resting:
                 waiters.discard(waiter)

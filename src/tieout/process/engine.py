@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieout.errors import InvalidParams, UnknownProcess
+from tieout.errors import DatabaseError, InvalidParams, UnknownProcess
 from tieout.identity import parse_call_key
 from tieout.process.calls import Calls, normalised
 from tieout.process.claiming import Claiming
@@ -57,3 +57,12 @@ class Engine:
         if record is None:
             raise UnknownProcess(f"there is no process {process.hex()}")
         return record
+
+    async def read_again(self, record: Record) -> Record:
+        """The process as it is now, or as it was known where it cannot be read: what is accepted stays accepted."""
+        try:
+            return await self.read(record.id)
+        except DatabaseError as error:
+            if not error.retryable:
+                raise
+            return record
