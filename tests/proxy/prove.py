@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interrupted = False
     try:
         seconds = options.seconds or (SMALL if options.small else SECONDS)
-        runs = asyncio.run(run_all(options.drivers, seconds, options.seed))
+        with Servers(*options.drivers) as servers:
+            print(f"{', '.join(options.drivers)}: {seconds:g} s of faults, then the end", file=sys.stderr, flush=True)
+            runs = asyncio.run(run_all(servers, options.drivers, seconds, options.seed))
     except KeyboardInterrupt:
         interrupted = True
     counts: Counter[str] = sum((done.counts for done in runs.values()), Counter())
@@ -41,11 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return tell(Told("proxy", dict(counts), never, violations, (options.seed,), seconds, interrupted, more))
 
 
-async def run_all(drivers: Sequence[str], seconds: float, seed: int) -> dict[str, Run]:
+async def run_all(servers: Servers, drivers: Sequence[str], seconds: float, seed: int) -> dict[str, Run]:
     """Each driver's run, all beside each other."""
-    with Servers(*drivers) as servers:
-        print(f"{', '.join(drivers)}: {seconds:g} s of faults, then the end", file=sys.stderr, flush=True)
-        done = await asyncio.gather(*(run(servers, driver, seconds, seed) for driver in drivers))
+    done = await asyncio.gather(*(run(servers, driver, seconds, seed) for driver in drivers))
     return dict(zip(drivers, done, strict=True))
 
 

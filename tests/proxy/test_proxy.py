@@ -19,9 +19,16 @@ SECONDS, SEED = 8, 1
 
 
 @pytest.fixture(scope="module")
-def runs():
+def servers():
+    """One server of each kind, each run and test with a database of its own."""
+    with Servers(*DRIVERS) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def runs(servers):
     """One run of each driver, all beside each other."""
-    return asyncio.run(run_all([*DRIVERS], SECONDS, SEED))
+    return asyncio.run(run_all(servers, [*DRIVERS], SECONDS, SEED))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -56,21 +63,20 @@ def after_read_only():
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_what_is_accepted_is_never_told_as_failed(driver):
+async def test_what_is_accepted_is_never_told_as_failed(servers, driver):
     """Who waits for the result is given it, though the connection breaks by which it is looked at meanwhile."""
     company = Slow(seed=1)
-    with Servers(driver) as servers:
-        port, url, read = servers.place(driver)
-        await make_tables(url(port), read)
-        async with Proxy(port).running() as company.proxy:
-            door = door_of(driver, url(company.proxy.port), company)
-            await door.open()
-            try:
-                await door.start("1-1", "1", wait=20)
-            finally:
-                await door.close()
-        assert company.proxy.hits == 1
-        assert read("SELECT status FROM tieout_process") == "final"
+    port, url, read = servers.place(driver)
+    await make_tables(url(port), read)
+    async with Proxy(port).running() as company.proxy:
+        door = door_of(driver, url(company.proxy.port), company)
+        await door.open()
+        try:
+            await door.start("1-1", "1", wait=20)
+        finally:
+            await door.close()
+    assert company.proxy.hits == 1
+    assert read("SELECT status FROM tieout_process") == "final"
 
 
 def test_a_plan_is_its_seed_and_holds_every_fault_in_each_round():
