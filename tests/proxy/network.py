@@ -102,27 +102,27 @@ class Network:
             self.struck[fault] += 1
         return fault
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # No coroutine: one that is cancelled before it has begun would leave the connection open.
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: reset(writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusals:
             self._refusals -= 1
             self.struck["refuse"] += 1
-            reset(writer)
             return
         try:
             there, away = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            reset(writer)
             return
         try:
             await Line(self, writer, away).carry(reader, there)
         except (asyncio.CancelledError, OSError):
             return
         finally:
-            reset(writer)
             away.transport.abort()
 
 

@@ -35,7 +35,7 @@ class Proxy:
 
     @asynccontextmanager
     async def running(self):
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         try:
             yield self
         finally:
@@ -44,15 +44,17 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # No coroutine: one that is cancelled before it has begun would leave the connection open.
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, away = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            writer.transport.abort()
             return
         silent = asyncio.Event()
         answers = asyncio.create_task(self._answers(there, writer, silent))
@@ -62,7 +64,6 @@ class Proxy:
             return
         finally:
             answers.cancel()
-            writer.transport.abort()
             away.transport.abort()
 
     async def _requests(self, reader, away, silent: asyncio.Event) -> None:
