@@ -281,7 +281,7 @@ def test_what_is_no_mirror():
             rooms.supplier("b", "60/min", **options)
     with pytest.raises(DefinitionError):
         rooms.supplier("b", "60/min")(object())
-    for wrong in ({}, {"every": "1m", "at": "01:00"}, {"at": "25:00"}, {"every": "1ms"}, {"every": "1m", "hottest": 2}):
+    for wrong in ({}, {"every": "1m", "at": "01:00"}, {"at": "25:00"}, {"every": "1ms"}):
         with pytest.raises(DefinitionError):
             tier(days(3), **wrong)
     with pytest.raises(DefinitionError):

@@ -103,7 +103,7 @@ def note(checked, group, first, count, at):
 
 def test_everything_is_due_at_first_the_nearest_days_before():
     """Of groups that were never asked for the first days come first, and every cell is covered once."""
-    wanted = [Wanted(tier(days(25), every="1h"), 5 * HOUR, None)]
+    wanted = [Wanted(tier(days(25), every="1h"), 5 * HOUR)]
     units = due(wanted, checks(2), now=5 * HOUR)
     assert units == [
         Unit(0, 100, 10), Unit(1, 100, 10), Unit(0, 110, 10), Unit(1, 110, 10), Unit(0, 120, 5), Unit(1, 120, 5)
@@ -112,7 +112,7 @@ def test_everything_is_due_at_first_the_nearest_days_before():
 
 def test_what_was_checked_since_the_tick_is_not_due():
     """A unit is due until all of its cells were checked after the latest tick, whoever has done that."""
-    wanted = [Wanted(tier(days(10), every="1h"), 5 * HOUR, None)]
+    wanted = [Wanted(tier(days(10), every="1h"), 5 * HOUR)]
     checked = checks(3)
     note(checked, 0, 100, 10, 5 * HOUR)
     note(checked, 1, 100, 9, 6 * HOUR)
@@ -123,7 +123,7 @@ def test_what_was_checked_since_the_tick_is_not_due():
 def test_tiers_that_do_not_fit_fall_behind_in_proportion():
     """What is overdue by more of its own period comes first."""
     hot, cold = tier(days(10), every="1h"), tier(days(20), every="10h")
-    wanted = [Wanted(hot, 99 * HOUR, None), Wanted(cold, 90 * HOUR, None)]
+    wanted = [Wanted(hot, 99 * HOUR), Wanted(cold, 90 * HOUR)]
     checked = checks(2)
     note(checked, 0, 100, 10, 97 * HOUR)
     note(checked, 0, 110, 10, 60 * HOUR)
@@ -132,15 +132,9 @@ def test_tiers_that_do_not_fit_fall_behind_in_proportion():
     assert due(wanted, checked, now=100 * HOUR) == [Unit(1, 100, 10), Unit(0, 110, 10), Unit(0, 100, 10)]
 
 
-def test_a_tier_of_some_groups():
-    """A tier that means the hottest groups leaves the others alone."""
-    wanted = [Wanted(tier(days(10), every="1h", hottest=0.5), HOUR, np.array([False, True]))]
-    assert due(wanted, checks(2), now=HOUR) == [Unit(1, 100, 10)]
-
-
 def test_a_supplier_that_wants_rest():
     """A unit is left alone for as long as its supplier wants, even when it is due."""
-    wanted = [Wanted(tier(days(10), every="1h"), 2 * HOUR, None)]
+    wanted = [Wanted(tier(days(10), every="1h"), 2 * HOUR)]
     checked = checks(1)
     note(checked, 0, 100, 10, 2 * HOUR - 60 * SECOND)
     assert due(wanted, checked, now=2 * HOUR, resting=HOUR) == []
@@ -149,5 +143,5 @@ def test_a_supplier_that_wants_rest():
 
 def test_no_more_than_asked_for():
     """The plan gives as many units as there is room for."""
-    wanted = [Wanted(tier(days(60), every="1h"), HOUR, None)]
+    wanted = [Wanted(tier(days(60), every="1h"), HOUR)]
     assert len(due(wanted, checks(50), now=HOUR, limit=7)) == 7

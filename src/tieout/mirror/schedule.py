@@ -34,14 +34,12 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 class Tier(msgspec.Struct, frozen=True):
     """`count` cells from the first open one on, asked for at every tick.
 
-    It ticks each `every` microseconds, or at the clock times `at` (minutes of the day) of the supplier's zone. With
-    `hottest`, only that share of the groups is meant: those of which most orders are expected.
+    It ticks each `every` microseconds, or at the clock times `at` (minutes of the day) of the supplier's zone.
     """
 
     count: int
     every: int
     at: tuple[int, ...] = ()
-    hottest: float | None = None
 
 
 class Tiers(msgspec.Struct, frozen=True):
@@ -53,22 +51,17 @@ class Tiers(msgspec.Struct, frozen=True):
 Policy: TypeAlias = Tiers
 
 
-def tier(part: Axis, *, every: float | str | None = None, at: str | None = None, hottest: float | None = None) -> Tier:
-    """The first cells of an axis, such as `days(10)`, `every="15m"` or `at="01:00 13:00"` in the supplier's zone.
-
-    `hottest=0.05` means the twentieth of the groups of which most orders are expected.
-    """
+def tier(part: Axis, *, every: float | str | None = None, at: str | None = None) -> Tier:
+    """The first cells of an axis, such as `days(10)`, `every="15m"` or `at="01:00 13:00"` in the supplier's zone."""
     if (every is None) == (at is None):
         raise DefinitionError("a tier has either every= or at=")
-    if hottest is not None and not 0 < hottest < 1:
-        raise DefinitionError("hottest= is a share of the groups, between 0 and 1")
     if at is not None:
         times = _clock_times(at)
-        return Tier(part.count, DAY // len(times), times, hottest)
+        return Tier(part.count, DAY // len(times), times)
     period = microseconds(every or 0)
     if period < SHORTEST_EVERY:
         raise DefinitionError(f"every={every!r} is too often: a second at least")
-    return Tier(part.count, period, (), hottest)
+    return Tier(part.count, period)
 
 
 def tiers(**named: Tier) -> Tiers:
@@ -102,11 +95,10 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Wanted(NamedTuple):
-    """A tier as it stands now: its latest tick, and which groups it means (None: all)."""
+    """A tier as it stands now, with its latest tick."""
 
     tier: Tier
     tick: int
-    groups: NDArray[np.bool_] | None
 
 
 def due_units(
@@ -119,13 +111,11 @@ def due_units(
     not fit the budget fall behind in proportion. What was never asked for comes before all, the nearest cells first.
     """
     found: dict[Unit, float] = {}
-    for plan, tick, groups in wanted:
+    for plan, tick in wanted:
         for offset in range(0, plan.count, most):
             count = min(most, plan.count - offset)
             oldest, latest = _checked(checks, first + offset, count)
             is_due = (oldest < tick) & (latest <= now - resting)
-            if groups is not None:
-                is_due &= groups
             overdue = np.where(oldest == NEVER, np.inf, (now - oldest) / plan.every)
             for group in np.flatnonzero(is_due):
                 unit = Unit(int(group), int(first[group]) + offset, count)

@@ -140,8 +140,7 @@ class Following:
         """Which units to ask for next."""
         now = self.moments.earliest()
         wanted = [
-            Wanted(tier, latest_tick(tier, now, self.terms.zone, self.jitter), None)
-            for tier in self.policy.tiers.values()
+            Wanted(tier, latest_tick(tier, now, self.terms.zone, self.jitter)) for tier in self.policy.tiers.values()
         ]
         most = max(shape.max_cells for shape in self.supplier.shapes)
         return due_units(wanted, copy.checks, copy.first(now), most, now, self.terms.resting, limit)
