@@ -30,6 +30,9 @@ OPTIONS = {"pool": POOL, "deadline": 1, "connect_timeout": 0.5}
 PAUSE = 0.01
 """Seconds between two requests of a client: a machine with other work has to keep up."""
 
+GRACE = 30.0
+"""Most seconds that a run goes on after its time, on a busy machine, until everything has happened at least once."""
+
 ABANDONS, WAITS = 0.3, 0.2
 """How often a client does not ask again for what failed or is unknown, and how often it waits for the result."""
 
@@ -41,6 +44,12 @@ class Run:
     log: list[Told] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+
+    def reached(self, network: Network, company: Company) -> Run:
+        """This run, with its counts as they are by now."""
+        told = Counter(f"told {word}" for told in self.log for word in (told.outcome, told.code) if word)
+        self.counts |= network.struck | company.counts | told
+        return self
 
     @property
     def never(self) -> list[str]:
@@ -95,8 +104,13 @@ async def run(servers: Servers, driver: str, seconds: float, seed: int) -> Run:
         try:
             network.strike()
             ends = time.monotonic() + seconds
+
+            def is_over() -> bool:
+                now = time.monotonic()
+                return now > ends + GRACE or (now > ends and not done.reached(network, company).never)
+
             clients = (Client(door, name, seed, done.log) for name in range(CLIENTS))
-            await asyncio.gather(*(client.redeem(ends) for client in clients))
+            await asyncio.gather(*(client.redeem(is_over) for client in clients))
             network.quiet()
             await _recover(door, done)
             left = await asyncio.to_thread(wait_for_the_end, read)
@@ -105,8 +119,7 @@ async def run(servers: Servers, driver: str, seconds: float, seed: int) -> Run:
     if left:
         done.violations.append(f"{left} processes are not final {PATIENCE:g} s after the last fault")
     done.violations += await asyncio.to_thread(lambda: list(audit(done.log, company.issued, read)))
-    done.counts += network.struck + company.counts + Counter(f"told {told.outcome}" for told in done.log)
-    done.counts += Counter(f"told {told.code}" for told in done.log if told.code)
+    done.reached(network, company)
     done.violations = [f"{driver}: {violation}" for violation in done.violations]
     return done
 
@@ -178,7 +191,7 @@ class Client:
         self._door, self._name, self._log = door, str(name), log
         self._chance = Random(f"{seed} {name}")
 
-    async def redeem(self, ends: float) -> None:
+    async def redeem(self, is_over: Callable[[], bool]) -> None:
         for number in itertools.count():
             request = f"{self._name}-{number}"
             while await self.ask(request) != "done":
@@ -186,7 +199,7 @@ class Client:
                     break
                 await asyncio.sleep(PAUSE)
             await self._told("write", request, self._door.write(request))
-            if time.monotonic() > ends:
+            if is_over():
                 return
             await asyncio.sleep(PAUSE)
 

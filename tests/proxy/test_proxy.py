@@ -15,7 +15,7 @@ from tests.proxy.prove import run_all
 from tests.servers.proxy import Proxy
 from tieout import Pending
 
-SECONDS, SEED = 8, 1
+SECONDS, SEED = 6, 1
 
 
 @pytest.fixture(scope="module")
