@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+GONE = {"Z", "X"}
+"""What the kernel says of a process that has ended."""
+
 START_SECONDS = 30.0
 """Longest that a server may take to answer, on a busy machine."""
 
@@ -77,8 +80,18 @@ class ServerProcess:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop it without closing anything: it holds its connections and answers nothing."""
+        """Stop it without closing anything: it holds its connections and answers nothing.
+
+        The signal only asks: a busy server's threads may answer one more statement before the last of them stands.
+        """
+        assert self.process is not None
         self._signal_all(signal.SIGSTOP)
+        family = [self.process.pid, *children(self.process.pid)]
+        ends = time.monotonic() + START_SECONDS
+        while not all(_stands(pid) for pid in family):
+            if time.monotonic() > ends:
+                raise RuntimeError(f"{self.command()[0]} did not stop for its signal")
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         self._signal_all(signal.SIGCONT)
@@ -142,8 +155,20 @@ class ServerProcess:
 
 
 def _runs(pid: int) -> bool:
+    return _state(Path(f"/proc/{pid}")) not in GONE
+
+
+def _stands(pid: int) -> bool:
+    """Whether no thread of the process can run before it is thawed."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return all(_state(task) in {"T", *GONE} for task in Path(f"/proc/{pid}/task").iterdir())
     except OSError:
-        return False
-    return state != "Z"
+        return True
+
+
+def _state(proc: Path) -> str:
+    """The letter by which the kernel tells what a process or thread does; X for one that is no more."""
+    try:
+        return (proc / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"

@@ -75,13 +75,13 @@ SAMPLE = "INSERT INTO sample (id, n, t, b, f, o) VALUES (:id, :n, :t, :b, :f, :o
 NOTHING: Mapping[str, Any] = {"n": None, "t": None, "b": None, "f": None, "o": None}
 
 
-async def refused(kind: type[E], awaited: Awaitable[Any]) -> E:
-    """The error of this kind that `awaited` raises."""
+async def refused(kind: type[E] | tuple[type[E], ...], awaited: Awaitable[Any]) -> E:
+    """The error of this kind, or of one of these, that `awaited` raises."""
     try:
         await awaited
     except kind as error:
         return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+    raise AssertionError(f"{kind} was not raised")
 
 
 @asynccontextmanager
