@@ -12,6 +12,9 @@ fi
 if ! PATH="$PATH:/usr/sbin:/usr/local/bin" command -v nats-server >/dev/null; then
     missing+=(nats-server)
 fi
+if [ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+    missing+=(rabbitmq-server)
+fi
 if ! command -v strace >/dev/null; then
     missing+=(strace) # records what reaches the disk
 fi

@@ -1,61 +1,65 @@
-"""A broker, and the means to look at what it has."""
+"""The brokers, each started when a test first asks for it."""
 
 from __future__ import annotations
 
-import nats
+import itertools
+
 import pytest
 
-from tests.servers.nats import Nats
-from tieout.channels.nats import NatsChannel
+from tests.channels.cases import NatsCase, RabbitMQCase
+
+CASES = {case.name: case for case in (NatsCase, RabbitMQCase)}
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def broker():
-    made = Nats()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
+def brokers():
+    made = {}
 
+    def broker(name):
+        if name not in made:
+            made[name] = CASES[name]()
+            made[name].server.start()
+        return made[name]
 
-class Stream:
-    """A stream of the broker's, made anew, and what it holds."""
-
-    def __init__(self, url, name):
-        self.url = url
-        self.name = name
-
-    async def __aenter__(self):
-        client = await nats.connect(self.url)
-        await client.jetstream().add_stream(name=self.name, subjects=[f"{self.name}.>"])
-        await client.close()
-        return self
-
-    async def __aexit__(self, *error):
-        client = await nats.connect(self.url)
-        await client.jetstream().delete_stream(self.name)
-        await client.close()
-
-    async def messages(self):
-        """Every message that it holds, in order: subject, headers, body."""
-        client = await nats.connect(self.url)
-        stream = client.jetstream()
-        state = (await stream.stream_info(self.name)).state
-        held = [await stream.get_msg(self.name, seq) for seq in range(1, state.messages + 1)]
-        await client.close()
-        return [(one.subject, one.headers, one.data or b"") for one in held]
+    yield broker
+    for case in made.values():
+        case.server.remove()
 
 
 @pytest.fixture
-async def stream(broker):
-    async with Stream(broker.url, "gifts") as made:
-        yield made
+def nats(brokers):
+    return brokers("nats")
+
+
+@pytest.fixture
+def rabbitmq(brokers):
+    return brokers("rabbitmq")
+
+
+@pytest.fixture(params=CASES)
+def broker(request, brokers):
+    """Each kind of broker in turn, running."""
+    return brokers(request.param)
+
+
+@pytest.fixture
+async def place(broker):
+    """A new place that keeps messages."""
+    name = f"place{next(NUMBERS)}"
+    await broker.make(name)
+    yield name
+    await broker.drop(name)
+
+
+@pytest.fixture
+def topic(broker, place):
+    return broker.topic(place)
 
 
 @pytest.fixture
 async def channel(broker):
-    made = NatsChannel(broker.url)
+    made = broker.channel()
     await made.open()
     yield made
     await made.close()

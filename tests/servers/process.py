@@ -44,6 +44,7 @@ class ServerProcess:
 
     user = "nobody"
     stop_signal = signal.SIGTERM
+    start_seconds = START_SECONDS
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"tieout-{type(self).__name__.lower()}-"))
@@ -65,7 +66,7 @@ class ServerProcess:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, **self._as_user()
             )
-        ends = time.monotonic() + START_SECONDS
+        ends = time.monotonic() + self.start_seconds
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError(f"{self.command()[0]} did not start:\n{self.tail()}")

@@ -1,0 +1,112 @@
+"""RabbitMQ: a topic is a routing key, and a message is there when its queues have confirmed it. Extra `rabbitmq`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from tieout.contracts import Message
+
+CONNECT_SECONDS = 3.0
+"""Longest that a server may take to let us in."""
+
+CLOSE_SECONDS = 1.0
+"""Longest that closing may take."""
+
+CONFIRM_SECONDS = 5.0
+"""Longest that the queues may take to confirm a message; then it is sent again."""
+
+ROUTING_KEY_BYTES = 255
+"""Longest routing key of the protocol."""
+
+FAILURES = (OSError, TimeoutError, asyncio.TimeoutError, aio_pika.exceptions.AMQPError)
+"""What the client raises when a server does not answer as it should."""
+
+
+class RabbitMQChannel:
+    """Publishes persistent messages, each confirmed by every queue that it is routed to.
+
+    urls        servers of one cluster, such as `amqp://user:password@broker-1/vhost`; the first that answers is used
+    exchange    where to publish, one that there is; by default a topic is the name of a queue
+
+    A message carries its id and time as properties, and its key, percent-encoded, in the header `Tieout-Key`. One that
+    no queue is bound for, or that a queue refuses, is refused, and sent again later. Use quorum queues: a classic one
+    confirms what is lost with its node.
+    """
+
+    def __init__(self, *urls: str, exchange: str = "") -> None:
+        self.urls = urls
+        self.exchange = exchange
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+        self._connecting = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Connect, when a server can be reached; else the first message does."""
+        with suppress(*FAILURES):
+            await self._connected()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            with suppress(*FAILURES):
+                await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[str | None]:
+        """Send messages at a time, and wait until each is confirmed; as `Channel.publish`."""
+        exchange = await self._connected()
+        verdicts = await asyncio.gather(*(_publish(exchange, message) for message in messages), return_exceptions=True)
+        for verdict in verdicts:
+            if isinstance(verdict, BaseException):
+                await self.close()  # what is under way on this connection is not told any more: the next is a new one
+                raise verdict
+        return [verdict for verdict in verdicts if not isinstance(verdict, BaseException)]
+
+    async def _connected(self) -> AbstractExchange:
+        """The exchange, over a new connection when the last one was lost."""
+        async with self._connecting:
+            if self._exchange is None or self._connection is None or self._connection.is_closed:
+                await self.close()
+                self._connection = await connect(self.urls)
+                channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._exchange = await channel.get_exchange(self.exchange, ensure=False)
+            return self._exchange
+
+
+async def connect(urls: Sequence[str]) -> AbstractConnection:
+    """A connection to the first server that lets us in; raise what the last one of them raised."""
+    failure: BaseException = ConnectionError("no server is named")
+    for url in urls:
+        try:
+            return await asyncio.wait_for(aio_pika.connect(url), CONNECT_SECONDS)
+        except FAILURES as error:
+            failure = error
+    raise failure
+
+
+async def _publish(exchange: AbstractExchange, message: Message) -> str | None:
+    if len(message.topic.encode()) > ROUTING_KEY_BYTES:
+        return f"a routing key has at most {ROUTING_KEY_BYTES} bytes"
+    sent = aio_pika.Message(
+        message.body,
+        headers={**message.headers, "Tieout-Key": quote(message.key, safe="")},
+        content_type=message.headers.get("content-type"),
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=message.id,
+        timestamp=datetime.fromtimestamp(message.created // 1_000_000, UTC),
+    )
+    try:
+        await exchange.publish(sent, message.topic, mandatory=True, timeout=CONFIRM_SECONDS)
+    except PublishError:
+        return f"no queue is bound for {message.topic}"
+    except DeliveryError:
+        return f"a queue for {message.topic} refused it"
+    return None

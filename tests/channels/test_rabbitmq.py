@@ -1,0 +1,62 @@
+"""What only RabbitMQ does: exchanges, properties, queues that refuse, and a cluster's next server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.channels.messages import SECOND, message
+from tieout.channels.rabbitmq import RabbitMQChannel, connect
+
+
+@pytest.fixture
+def broker(rabbitmq):
+    return rabbitmq
+
+
+@pytest.fixture
+async def topology(broker):
+    """What makes queues and exchanges, over a connection of its own."""
+    async with await connect([broker.server.url]) as connection:
+        yield await connection.channel()
+
+
+@pytest.fixture
+async def queue(topology, place):
+    return await topology.get_queue(place)
+
+
+async def test_properties_say_what_it_is(channel, queue, topic):
+    """A message is persistent, and has its id, time and content type where RabbitMQ's tools look for them."""
+    await channel.publish([message(7, topic, headers={"content-type": "application/json"})])
+    got = await queue.get()
+    assert (got.message_id, got.content_type, got.delivery_mode) == (f"{7:032x}", "application/json", 2)
+    assert got.timestamp.timestamp() * 1_000_000 == SECOND
+
+
+async def test_an_exchange_routes(broker, topology, queue, place):
+    """With an exchange the topic is the routing key, and what no binding wants is refused."""
+    await queue.bind(await topology.declare_exchange(f"{place}.x", "topic", auto_delete=True), "gift.*")
+    channel = RabbitMQChannel(broker.server.url, exchange=f"{place}.x")
+    first, second = await channel.publish([message(1, "gift.given"), message(2, "stock.changed")])
+    await channel.close()
+    assert first is None and "stock.changed" in second
+    assert (await queue.get()).routing_key == "gift.given"
+
+
+async def test_an_exchange_that_is_not_there_confirms_nothing(broker, topology, queue, place):
+    """Everything waits until somebody has made the exchange; then it is sent."""
+    channel = RabbitMQChannel(broker.server.url, exchange=f"{place}.late")
+    with pytest.raises(Exception, match="no exchange"):
+        await channel.publish([message(1, "t")])
+    await queue.bind(await topology.declare_exchange(f"{place}.late", "fanout", auto_delete=True))
+    assert await channel.publish([message(1, "t")]) == [None]
+    await channel.close()
+
+
+async def test_a_queue_that_is_full_refuses(topology, queue, channel):
+    """A queue that rejects what it has no room for is a refusal of that message, and the others are not affected."""
+    full, room = f"{queue.name}.full", {"x-max-length": 1, "x-overflow": "reject-publish"}
+    await topology.declare_queue(full, arguments=room, exclusive=True)
+    assert await channel.publish([message(1, full)]) == [None]
+    refused, taken = await channel.publish([message(2, full), message(3, queue.name)])
+    assert "refused" in refused and taken is None
