@@ -14,7 +14,7 @@ from tests.servers import mariadb as mariadb_server
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tieout.demo.points import prize_service
-from tieout.demo.points.services import Service, free_ports
+from tieout.demo.services import Service, free_ports
 
 FOLDER = Path(prize_service.__file__).parent.parent
 

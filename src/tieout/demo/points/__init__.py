@@ -10,7 +10,7 @@ import sys
 from typing import Literal, get_args
 
 from tieout import ConfigError
-from tieout.demo.points.services import ServiceFailed
+from tieout.demo.services import ServiceFailed
 
 DEFAULT_SECONDS = 30.0
 DEFAULT_RATE = 150.0

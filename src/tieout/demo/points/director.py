@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientSession, ClientTimeout
 
+from tieout.demo.ground import clear_ground
 from tieout.demo.points import auditor, chaos
 from tieout.demo.points.gauges import Gauges
-from tieout.demo.points.places import Places, clear_places, make_places
-from tieout.demo.points.services import Service, free_ports
+from tieout.demo.points.picture import Picture, style_of
+from tieout.demo.points.places import Places, make_places
 from tieout.demo.points.shoppers import ClientLog, Shoppers
-from tieout.demo.points.view import Picture, View
+from tieout.demo.services import Service, free_ports
+from tieout.demo.view import View
 
 LEAVE_SECONDS = 30.0
 """How long the users may still wait for an answer once the faults have stopped."""
@@ -203,12 +205,12 @@ async def direct(options: Options) -> int:
             view.say(f"kept: {places.folder} {places.mall_db} {places.prizes_db}")
     finally:
         if not keep:
-            await clear_places(places)
+            await clear_ground(places.ground)
     return 0 if summary["agreement"] else 1
 
 
 def _report(options: Options, view: View, summary: dict[str, Any], found: list[auditor.Finding]) -> None:
-    view.result(summary)
+    view.result("points for a prize: do both sides agree?", summary, style_of)
     agreed = summary["agreement"]
     view.say("Every key agrees, or carries one open conflict." if agreed else "The two sides do NOT agree.")
     for finding in found[:FINDINGS_SHOWN]:

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 
 from tieout.demo.points.auditor import WAYS, lines, rows
+from tieout.demo.points.picture import Picture, Recent
 from tieout.demo.points.places import Places
-from tieout.demo.points.view import Picture, Recent
 
 STATUSES = "SELECT status, count(*) AS n FROM tieout_process GROUP BY status"
 MOVED = (
