@@ -16,7 +16,7 @@ PYTHON ?=
 
 help:
 	@echo 'make setup             the environment, .venv, with everything but servers'
-	@echo 'make demo              points for a prize on SQLite; ends by itself, KEEP=1 serves until Ctrl-C'
+	@echo 'make demo              points for a prize, then hotels, on SQLite; ends by itself, KEEP=1 serves points until Ctrl-C'
 	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
 	@echo 'make test              the gate, then every suite; installs PostgreSQL and MariaDB when missing'
 	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'
@@ -39,6 +39,7 @@ $(STAMP): requirements.txt pyproject.toml scripts/find_python.sh
 
 demo: setup
 	@$(BIN)/tieout demo points $(if $(KEEP),--keep) $(if $(PRIZES),--prizes $(PRIZES))
+	@$(BIN)/tieout demo hotels
 
 check: setup
 	@$(BIN)/python scripts/gate.py check

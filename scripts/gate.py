@@ -36,6 +36,7 @@ SLOW = (
     "kill",
     "mutants",
     "demo",
+    "hotels",
     "server",
     "database",
     "alembic",

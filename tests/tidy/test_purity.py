@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.tidy import tree
+from tieout import mirror
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +24,11 @@ IMPURE = {
 CLOCKS = {"now", "today", "utcnow", "fromtimestamp"}
 RULES = [path for path in tree.modules("src") if path.name == "rules.py"]
 DEMO = tree.modules("src/tieout/demo")
-APART = ("prize_service", "auditor")
-"""Parts of the demo that stand for somebody else's code."""
+APART = ("prize_service", "supplier_service", "auditor", "tables")
+"""Parts of the demo that stand for somebody else's code; auditors share how they read tables."""
+
+MIRROR = {f"tieout.mirror.{name}" for name in mirror.__all__}
+"""What the documentation has users import from there."""
 
 
 INNER = {path.stem for path in tree.PACKAGE.iterdir()}
@@ -96,7 +100,10 @@ def demo_may_take(path: Path, name: str, node: ast.AST) -> bool:
     parts = path.relative_to(tree.PACKAGE / "demo").with_suffix("").parts
     apart = next((part for part in parts if part in APART), None)
     if apart:
-        return f"{name}.".startswith(f"tieout.demo.{parts[0]}.{apart}.")
+        theirs = [f"tieout.demo.{parts[0]}.{apart}.", *["tieout.demo.tables."] * (apart == "auditor")]
+        return f"{name}.".startswith(tuple(theirs))
+    if name in MIRROR:
+        return True
     if f"{name}.".startswith("tieout.demo."):
         return True
     inner = name.split(".")[1:]
@@ -125,7 +132,12 @@ def test_demo_takes_what_users_take(path: Path) -> None:
         ("points/mall.py", "from tieout import process", False),
         ("points/mall.py", "import tieout.process", False),
         ("points/mall.py", "from tieout.process.engine import Engine", False),
+        ("hotels/agency.py", "from tieout.mirror import days", True),
+        ("hotels/agency.py", "from tieout.mirror.rules import merge", False),
         ("points/auditor.py", "from tieout import App", False),
+        ("hotels/auditor.py", "from tieout.mirror import days", False),
+        ("hotels/auditor.py", "from tieout.demo.tables import rows", True),
+        ("hotels/supplier_service/routes.py", "from tieout.demo.tables import rows", False),
         ("points/auditor.py", "from tieout.demo.points.mall import schema", False),
         ("points/prize_service/store.py", "from tieout.demo.points.prize_service.prizes import Prize", True),
         ("points/prize_service/store.py", "import tieout", False),

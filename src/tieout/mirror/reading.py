@@ -52,9 +52,9 @@ class Reading:
         self._world = following.world
         self._half_life = half_life
         self._words: dict[int, str] = {}
-        self._browses = Leases(
-            self._world.database, self._world.clock, self._world.leases.holder, following.terms.window / 1_000_000
-        )
+        under_way = BROWSE_PATIENCE + following.terms.timeout
+        window = max(following.terms.window / 1_000_000, under_way)
+        self._browses = Leases(self._world.database, self._world.clock, self._world.leases.holder, window)
 
     async def read(self, item: str, first: int, nights: int) -> tuple[Offer, Stay]:
         """What the copy says of a stay; raise `UnknownItem` when the catalogue does not have the item."""

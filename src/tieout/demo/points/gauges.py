@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from tieout.demo.points.auditor import WAYS, lines, rows
+from tieout.demo.points.auditor import WAYS, lines
 from tieout.demo.points.picture import Picture, Recent
 from tieout.demo.points.places import Places
+from tieout.demo.tables import rows
 
 STATUSES = "SELECT status, count(*) AS n FROM tieout_process GROUP BY status"
 MOVED = (

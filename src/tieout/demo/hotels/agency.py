@@ -1,0 +1,126 @@
+"""The travel agency: its mirror of all suppliers, as a user of tieout writes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+from aiohttp import ClientSession
+
+from tieout import App
+from tieout.mirror import Fetched, Group, Mirror, SlowDown, days, dictionary, flag, int16, money, shape, tier, tiers
+
+HORIZON = 60
+"""Days that are mirrored."""
+
+HOT_DAYS = 10
+"""Days that are asked for often, and the most that one query can fetch."""
+
+HOT_EVERY, FULL_EVERY, CATALOGUE_EVERY, BROWSE_WINDOW = 900.0, 21_600.0, 300.0, 60.0
+"""Seconds of the demo's time."""
+
+WINDOW = 10
+"""Seconds in which the suppliers count their queries."""
+
+AGREED = 2.0
+"""Seconds within which the suppliers have agreed to answer."""
+
+ZONES = ("UTC", "Asia/Shanghai", "Europe/Lisbon")
+
+
+class Terms(NamedTuple):
+    """What the agency has agreed: where the suppliers are, how many, and how many queries each allows in a window.
+
+    `speed` is how much faster than the clock the demo's time runs.
+    """
+
+    url: str
+    suppliers: int
+    limit: int
+    speed: float
+
+
+class Hotels:
+    """One supplier over HTTP; `asker` is whom it sees."""
+
+    shapes = (shape("hotel", max_days=HOT_DAYS),)
+
+    def __init__(self, http: ClientSession, url: str, asker: str) -> None:
+        self._http = http
+        self._url = url
+        self._asker = asker
+
+    async def catalogue(self) -> AsyncIterator[Sequence[Group]]:
+        """All hotels, page by page."""
+        page, more = 0, True
+        while more:
+            told = await self._get(f"hotels?page={page}")
+            yield [Group(hotel, rooms) for hotel, rooms in told["hotels"].items()]
+            page, more = page + 1, told["more"]
+
+    async def fetch(self, group: str, first: date, count: int) -> Fetched:
+        """All rooms of a hotel."""
+        told = await self._get(f"hotels/{group}?first={first}&days={count}&asker={self._asker}")
+        return Fetched({room: _cells(said, count) for room, said in told["rooms"].items()}, told["complete"])
+
+    async def check(self, item: str, first: date, count: int) -> Mapping[str, Sequence[Any]]:
+        """One room, for an order."""
+        told = await self._get(f"rooms/{item}?first={first}&days={count}&asker={self._asker}")
+        return _cells(told["rooms"][item], count)
+
+    async def _get(self, path: str) -> Any:
+        async with self._http.get(f"{self._url}/{path}") as answer:
+            if answer.status == 429:
+                raise SlowDown(float(answer.headers.get("Retry-After", 1)))
+            answer.raise_for_status()
+            return msgspec.json.decode(await answer.read())
+
+
+def _cells(said: dict[str, Any], count: int) -> dict[str, Sequence[Any]]:
+    """What is said of a room, as the mirror's fields: where it has no price it is not for sale."""
+    return {"price": said["price"], "stock": said["stock"], "open": [True] * count, "rules": [said["rule"]] * count}
+
+
+def supplier_names(count: int) -> list[str]:
+    """What the suppliers are called."""
+    return [f"s{number:03d}" for number in range(count)]
+
+
+def zone_of(supplier: str) -> str:
+    """Where a supplier's day begins."""
+    return ZONES[int(supplier[1:]) % len(ZONES)]
+
+
+def agency(db: str, terms: Terms, http: ClientSession, *, asker: str, follows: bool) -> tuple[App, Mirror]:
+    """The agency's App, and the mirror that it holds; one that does not follow reads, and asks for readers."""
+    app = App(db, sweep=follows, migrate=not follows)
+    speed = terms.speed
+    rooms = app.mirror(
+        "rooms",
+        axis=days(HORIZON),
+        fields={
+            "price": money(fold="sum"),
+            "stock": int16(fold="min"),
+            "open": flag(fold="all"),
+            "rules": dictionary(),
+        },
+        policy=tiers(
+            hot=tier(days(HOT_DAYS), every=max(1.0, HOT_EVERY / speed)),
+            full=tier(days(HORIZON), every=max(1.0, FULL_EVERY / speed)),
+        ),
+        half_life=86_400 / speed,
+    )
+    for name in supplier_names(terms.suppliers):
+        rooms.supplier(
+            name,
+            f"{terms.limit}/{WINDOW}s",
+            zone=zone_of(name),
+            reserve={"order": 0.1, "browse": 0.2},
+            timeout=AGREED,
+            order_timeout=AGREED,
+            browse_window=max(0.2, BROWSE_WINDOW / speed),
+            catalogue_every=max(2.0, CATALOGUE_EVERY / speed),
+        )(Hotels(http, f"{terms.url}/{name}", asker))
+    return app, rooms
