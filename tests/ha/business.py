@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections import Counter
 
 import tieout
-from tieout import Answer, Failed, Found, Next, NotFound, Sending, Succeeded, Transaction
+from tieout import Answer, App, Failed, Found, Next, NotFound, Sending, Succeeded, Transaction, blocking
 
 TABLES = (
     "CREATE TABLE account (name VARCHAR(100) PRIMARY KEY, points BIGINT NOT NULL)",
     "CREATE TABLE taken (request VARCHAR(100) NOT NULL, what VARCHAR(20) NOT NULL)",
     "INSERT INTO account (name, points) VALUES ('ann', 0)",
 )
+
+
+DEDUCT = "UPDATE account SET points = points - 1 WHERE name = 'ann'"
+NOTE = "INSERT INTO taken (request, what) VALUES (:request, :what)"
+"""It has no index of its own: what is done twice is there twice."""
+
+
+async def fill(url: str) -> None:
+    """Make the tables of tieout and of the business in a new database."""
+    app = App(url)
+    await app.migrate()
+    for table in TABLES:
+        await app.database.transact(lambda tx, sql=table: tx.execute(sql))
+    await app.database.close()
 
 
 class Company:
@@ -31,7 +45,7 @@ class Company:
 
 
 class Redeem(tieout.Process, name="redeem", key="request_id"):
-    """Each step leaves a row without an index of its own: what is done twice is there twice."""
+    """Points for a prize, on an event loop: each step leaves a row."""
 
     request_id: str
     completed = tieout.Final[str]()
@@ -39,8 +53,8 @@ class Redeem(tieout.Process, name="redeem", key="request_id"):
 
     @tieout.start(to="issue")
     async def deduct(self, tx: Transaction) -> Next:
-        await tx.execute("UPDATE account SET points = points - 1 WHERE name = 'ann'")
-        await tx.execute("INSERT INTO taken (request, what) VALUES (:request, 'deducted')", request=self.request_id)
+        await tx.execute(DEDUCT)
+        await tx.execute(NOTE, request=self.request_id, what="deducted")
         return self.issue.next()
 
     @tieout.call(timeout=2, query_after=1, key_valid="24h")
@@ -53,9 +67,40 @@ class Redeem(tieout.Process, name="redeem", key="request_id"):
 
     @issue.succeeded(to="completed")
     async def complete(self, tx: Transaction, prize: str) -> Next:
-        await tx.execute("INSERT INTO taken (request, what) VALUES (:request, 'completed')", request=self.request_id)
+        await tx.execute(NOTE, request=self.request_id, what="completed")
         return self.completed(prize)
 
     @issue.failed(to="refused")
     async def give_up(self, tx: Transaction, why: Failed) -> Next:
+        return self.refused(why.code)
+
+
+class PlainRedeem(tieout.Process, name="redeem", key="request_id"):
+    """The same, without an event loop."""
+
+    request_id: str
+    completed = tieout.Final[str]()
+    refused = tieout.Final[str]()
+
+    @tieout.start(to="issue")
+    def deduct(self, tx: blocking.Transaction) -> Next:
+        tx.execute(DEDUCT)
+        tx.execute(NOTE, request=self.request_id, what="deducted")
+        return self.issue.next()
+
+    @tieout.call(timeout=2, query_after=1, key_valid="24h")
+    def issue(self, send: Sending) -> Answer[str]:
+        return self.deps.issue(send.key, self.request_id)
+
+    @issue.query
+    def find(self, send: Sending) -> Found[str]:
+        return self.deps.find(send.key)
+
+    @issue.succeeded(to="completed")
+    def complete(self, tx: blocking.Transaction, prize: str) -> Next:
+        tx.execute(NOTE, request=self.request_id, what="completed")
+        return self.completed(prize)
+
+    @issue.failed(to="refused")
+    def give_up(self, tx: blocking.Transaction, why: Failed) -> Next:
         return self.refused(why.code)

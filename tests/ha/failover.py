@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import sys
 import time
-from collections import Counter
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
-from tests.ha.business import TABLES, Company, Redeem
-from tests.ha.pairs import PAIRS, Pair
-from tieout import App
+from tests.ha.business import Company
+from tests.ha.colours import SHOPS, Colour, Shop
+from tests.ha.outage import Outage, waited
+from tests.ha.pairs import DEADLINE, Pair, Pairs
 from tieout.errors import DatabaseError, StaleEpoch
 
 Fault = Literal["kill", "thaw"]
 """The primary is killed; or frozen, and thawed after the other has taken over."""
 
+
+class Plan(NamedTuple):
+    """What is to happen: the fault, in which colour clients meet it, and how late the replica is promoted."""
+
+    fault: Fault
+    colour: Colour
+    hesitation: float = 0.0
+
+
 CLIENTS = 6
 PATIENCE = 60.0
 """Longest seconds that a round may take to get going again or to come to an end."""
+
+BEFORE = 5
+AFTER = 10
+"""Requests of each client that are accepted before the fault, and after it, at least."""
 
 PROBES = 10
 """Times that the thawed primary is tried, by reads and by writes."""
@@ -26,57 +45,79 @@ PROBES = 10
 
 @dataclass
 class Round:
-    """What happened: requests that were accepted, what is wrong, counts, and seconds from promotion to acceptance."""
+    """What happened: when requests were accepted, for each client; what is wrong; counts; how long clients waited."""
 
-    accepted: set[str] = field(default_factory=set)
+    accepted: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    unavailable: float = 0.0
+    outage: Outage | None = None
+
+    def since(self, moment: float) -> Counter[str]:
+        """How many requests of each client were accepted after a moment."""
+        return Counter(_client_of(request) for request, at in self.accepted.items() if at > moment)
 
 
-async def fail_over(dialect: str, fault: Fault) -> Round:
-    """Make a pair, let clients redeem, take the primary away, and audit both sides."""
-    pair = await asyncio.to_thread(PAIRS[dialect])
+def fail_over(pairs: Pairs, plan: Plan) -> Round:
+    """Make a pair, let clients redeem, take the primary away, and audit both sides.
+
+    It happens in a child: a process that has seen a successor refuses the copies of the primary that went before it.
+    """
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe(duplex=False)
+    child = fork.Process(target=_in_child, args=(pairs, plan, there))
+    child.start()
+    there.close()
     try:
-        return await _round(pair, fault)
+        return here.recv()
+    except EOFError:
+        return Round(violations=["the process of this failover died"])
+    finally:
+        child.join()
+
+
+def _in_child(pairs: Pairs, plan: Plan, there: Any) -> None:
+    try:
+        done = asyncio.run(_with_pair(pairs, plan))
+    except Exception as error:  # noqa: BLE001 - whoever waits for it must be told
+        traceback.print_exc(file=sys.stderr)
+        done = Round(violations=[f"it did not come to an end: {error!r}"])
+    there.send(done)
+
+
+async def _with_pair(pairs: Pairs, plan: Plan) -> Round:
+    pair = await asyncio.to_thread(pairs.make)
+    try:
+        return await _round(pair, plan)
     finally:
         await asyncio.to_thread(pair.remove)
 
 
-async def _round(pair: Pair, fault: Fault) -> Round:
+async def _round(pair: Pair, plan: Plan) -> Round:
     done, company = Round(), Company()
-    await _tables(pair.url)
-    app = App(pair.url, deps=company)
-    app.register(Redeem)
-    async with app:
-        running = asyncio.Event()
-        clients = [asyncio.create_task(_client(app, name, done, running)) for name in range(CLIENTS)]
-        await _until(lambda: len(done.accepted) > 30, "clients get going")
-        await asyncio.to_thread(pair.old.kill if fault == "kill" else pair.old.freeze)
+    async with SHOPS[plan.colour](pair.url, company) as shop:
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(_client(shop, name, done, stop)) for name in "abcdef"[:CLIENTS]]
+        await _all_accepted(done, BEFORE, 0.0, "clients get going")
+        struck = time.monotonic()
+        await asyncio.to_thread(pair.old.kill if plan.fault == "kill" else pair.old.freeze)
+        await asyncio.sleep(plan.hesitation)
         await asyncio.to_thread(pair.promote)
-        promoted, before = time.monotonic(), len(done.accepted)
-        await _until(lambda: len(done.accepted) > before + CLIENTS, "requests are accepted again")
-        done.unavailable = time.monotonic() - promoted
-        await _until(lambda: len(done.accepted) > before + 30, "clients go on")
-        running.set()
+        promoted = time.monotonic()
+        await _all_accepted(done, AFTER, promoted, "requests are accepted again")
+        stop.set()
         await asyncio.gather(*clients)
-        await _ended(app, len(done.accepted))
-        await _audit(app, company, done)
-        if fault == "thaw":
-            await _thawed(app, pair, done)
-    done.counts |= {"failovers": 1, f"{fault} of the primary": 1, "accepted": len(done.accepted)}
+        done.outage = _outage(done, plan.fault, struck, promoted)
+        await _ended(shop, len(done.accepted))
+        await _audit(shop, company, done)
+        if plan.fault == "thaw":
+            await _thawed(shop, pair, done)
+    done.counts |= {"failovers": 1, f"{plan.fault} of the primary": 1, "accepted": len(done.accepted)}
+    done.counts[f"failovers {'on an event loop' if plan.colour == 'loop' else 'in threads'}"] += 1
+    done.counts["late promotions"] += plan.hesitation > 0
     return done
 
 
-async def _tables(url: str) -> None:
-    app = App(url)
-    await app.migrate()
-    for table in TABLES:
-        await app.database.transact(lambda tx, sql=table: tx.execute(sql))
-    await app.database.close()
-
-
-async def _client(app: App, name: int, done: Round, stop: asyncio.Event) -> None:
+async def _client(shop: Shop, name: str, done: Round, stop: asyncio.Event) -> None:
     """Ask as clients do: the same request again until it is accepted."""
     number = 0
     while not stop.is_set():
@@ -84,66 +125,84 @@ async def _client(app: App, name: int, done: Round, stop: asyncio.Event) -> None
         request = f"{name}-{number}"
         while True:
             try:
-                await app.start(Redeem(request_id=request))
+                await shop.redeem(request)
             except DatabaseError as error:
                 done.counts[f"told {error.code}"] += 1
                 await asyncio.sleep(0.02)
             else:
-                done.accepted.add(request)
+                done.accepted[request] = time.monotonic()
                 break
 
 
-async def _ended(app: App, count: int) -> None:
-    sql = "SELECT count(*) AS n FROM taken WHERE what = 'completed'"
+def _client_of(request: str) -> str:
+    return request.partition("-")[0]
+
+
+async def _all_accepted(done: Round, count: int, moment: float, what: str) -> None:
+    await _until(lambda: sum(n >= count for n in done.since(moment).values()) == CLIENTS, what)
+
+
+def _outage(done: Round, fault: Fault, struck: float, promoted: float) -> Outage:
+    moments: dict[str, list[float]] = defaultdict(list)
+    for request, moment in done.accepted.items():
+        moments[_client_of(request)].append(moment)
+    detection = max(promoted - struck, DEADLINE if fault == "thaw" else 0.0)
+    return Outage(detection, tuple(waited(struck, sorted(each)) for each in moments.values()))
+
+
+async def _ended(shop: Shop, count: int) -> None:
     ends = time.monotonic() + PATIENCE
-    while True:
-        row = await app.database.read(lambda tx: tx.fetch_one(sql))
-        if row is not None and row["n"] >= count:
+    while time.monotonic() < ends:  # the audit names those that did not end
+        rows = await shop.fetch("SELECT count(*) AS n FROM taken WHERE what = 'completed'")
+        if rows[0]["n"] >= count:
             return
-        if time.monotonic() > ends:
-            return  # the audit names those that did not end
         await asyncio.sleep(0.1)
 
 
-async def _audit(app: App, company: Company, done: Round) -> None:
+async def _audit(shop: Shop, company: Company, done: Round) -> None:
     """Each accepted request has been deducted, issued and completed once, and nothing else has."""
-    rows = await app.database.read(lambda tx: tx.fetch("SELECT request, what FROM taken"))
-    taken = Counter((row["request"], row["what"]) for row in rows)
+    taken = Counter((row["request"], row["what"]) for row in await shop.fetch("SELECT request, what FROM taken"))
     issued = Counter(company.issued.values())
     for request in sorted(done.accepted):
         found = (taken[request, "deducted"], issued[request], taken[request, "completed"])
         if found != (1, 1, 1):
             done.violations.append(f"{request} was deducted, issued, completed {found} times")
+            done.counts["lost" if 0 in found else "double"] += 1
     for request in {name for name, _ in taken} | set(issued):
         if request not in done.accepted:
             done.violations.append(f"{request} has effects and was not accepted")
-    row = await app.database.read(lambda tx: tx.fetch_one("SELECT points FROM account"))
-    if row is None or -row["points"] != len(done.accepted):
-        done.violations.append(f"{row and row['points']} points for {len(done.accepted)} requests")
+    rows = await shop.fetch("SELECT points FROM account")
+    if [-row["points"] for row in rows] != [len(done.accepted)]:
+        done.violations.append(f"{[row['points'] for row in rows]} points for {len(done.accepted)} requests")
 
 
-async def _thawed(app: App, pair: Pair, done: Round) -> None:
+async def _thawed(shop: Shop, pair: Pair, done: Round) -> None:
     """With the old primary back and the new one gone, neither a read nor a write is accepted."""
     await asyncio.to_thread(pair.new.freeze)
     await asyncio.to_thread(pair.old.thaw)
     await _until(pair.old.answers, "the old primary answers")
+    attempts = {
+        "read": partial(shop.fetch, "SELECT points FROM account"),
+        "write": partial(shop.execute, "UPDATE account SET points = points + 1"),
+    }
     for _ in range(PROBES):
-        for what, attempt in (("read", app.database.read), ("write", app.database.transact)):
+        for what, attempt in attempts.items():
             try:
-                await attempt(lambda tx: tx.fetch("SELECT points FROM account"))
+                await attempt()
             except StaleEpoch:
                 done.counts[f"{what}s refused as stale"] += 1
             except DatabaseError:
                 done.counts[f"{what}s that failed otherwise"] += 1
             else:
                 done.violations.append(f"the old primary accepted a {what}")
+                done.counts[f"{what}s accepted after a thaw"] += 1
         if done.counts["reads refused as stale"] and done.counts["writes refused as stale"]:
             break
     done.counts["thaws"] += 1
     await asyncio.to_thread(pair.new.thaw)
 
 
-async def _until(holds, what: str) -> None:
+async def _until(holds: Callable[[], bool], what: str) -> None:
     ends = time.monotonic() + PATIENCE
     while not holds():
         if time.monotonic() > ends:

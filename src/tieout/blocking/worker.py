@@ -112,6 +112,8 @@ class ThreadWorker(Worker):
             try:
                 claimed = drive(self.sweep())
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever the database does
+                if self._stopping.is_set():
+                    return
                 pause = min(2 * pause, LONGEST_PAUSE)
                 log.warning("the sweep could not claim, next try in %.1f s: %s", pause, error)
                 self._stopping.wait(pause)

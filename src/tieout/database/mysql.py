@@ -278,14 +278,15 @@ class MySqlDatabase:
             attempt += 1
             try:
                 await link.query(text)
-            except BaseException as error:
-                pool.discard(link)
-                if not isinstance(error, Exception):
-                    raise
+            except Exception as error:
+                _lose(pool, link)
                 if attempt == _BEGIN_ATTEMPTS:
                     raise from_mysql(error, "begin") from error
                 # Whatever closed this one has probably closed the others.
                 pool.retire()
+            except BaseException:
+                pool.discard(link)
+                raise
             else:
                 link.deadline = pool.time() + self._settings.deadline
                 return link
@@ -309,16 +310,19 @@ async def _undo(pool: Pool, link: Link, tx: MySqlTransaction, error: BaseExcepti
     failure = tx.error
     tx.end()
     if isinstance(failure, DatabaseReadOnly) or isinstance(error, StaleEpoch):
-        pool.discard(link)
+        _lose(pool, link)
         pool.retire()
         return
-    if (error is not None and not isinstance(error, Exception)) or not link.wire.is_open():
+    if not link.wire.is_open():
+        _lose(pool, link)
+        return
+    if error is not None and not isinstance(error, Exception):
         pool.discard(link)
         return
     try:
         await link.query(_ending(b"ROLLBACK", link))
     except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
-        pool.discard(link)
+        _lose(pool, link)
     except BaseException:
         pool.discard(link)
         raise
@@ -326,8 +330,17 @@ async def _undo(pool: Pool, link: Link, tx: MySqlTransaction, error: BaseExcepti
         _give_back(pool, link)
 
 
-async def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
+def _lose(pool: Pool, link: Link) -> None:
+    """Give back a link whose server is gone, silent or no primary; the next connection tries another host first."""
+    link.leave()
     pool.discard(link)
+
+
+async def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
+    if not isinstance(error, Exception):
+        pool.discard(link)
+        return error
+    _lose(pool, link)
     if was_rolled_back(error):
         pool.retire()
-    return from_commit(error) if isinstance(error, Exception) else error
+    return from_commit(error)

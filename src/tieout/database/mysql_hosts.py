@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from tieout.database.mysql_epoch import Succession
@@ -42,6 +43,7 @@ class Link:
         "generation",
         "has_locks",
         "idle_since",
+        "leave",
         "query",
         "retire_at",
         "server",
@@ -58,6 +60,7 @@ class Link:
         self.idle_since = math.inf
         self.generation = 0
         self.has_locks = False
+        self.leave: Callable[[], None] = lambda: None
 
     def is_stale(self) -> bool:
         """Whether this process has since gone over to another server."""
@@ -102,8 +105,14 @@ class Hosts:
                 failures.append(failure)
             else:
                 self._preferred = index
+                link.leave = partial(self._leave, index)
                 return link
         raise _combined(failures)
+
+    def _leave(self, index: int) -> None:
+        """Begin with another host than this one next time."""
+        if index == self._preferred:
+            self._preferred = (index + 1) % len(self._settings.hosts)
 
     async def _connect_one(self, host: Address) -> Link:
         try:

@@ -285,15 +285,16 @@ class PostgresDatabase:
             attempt += 1
             try:
                 await link.connection.execute(text)
-            except BaseException as error:
-                pool.discard(link)
-                if not isinstance(error, Exception):
-                    raise
+            except Exception as error:
+                _lose(pool, link)
                 failure = from_postgres(error, "begin")
                 if attempt == _BEGIN_ATTEMPTS:
                     raise failure from error
                 # Whatever closed this one has probably closed the others.
                 pool.retire()
+            except BaseException:
+                pool.discard(link)
+                raise
             else:
                 link.deadline = pool.time() + self._settings.deadline
                 return link
@@ -304,16 +305,19 @@ async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseExce
     failure = tx.error
     tx.end()
     if isinstance(failure, DatabaseReadOnly) or isinstance(error, StaleEpoch):
-        pool.discard(link)
+        _lose(pool, link)
         pool.retire()
         return
-    if (error is not None and not isinstance(error, Exception)) or link.connection.is_closed():
+    if link.connection.is_closed():
+        _lose(pool, link)
+        return
+    if error is not None and not isinstance(error, Exception):
         pool.discard(link)
         return
     try:
         await link.connection.execute("ROLLBACK")
     except Exception:  # noqa: BLE001 - the server rolls back when it sees that the connection is gone
-        pool.discard(link)
+        _lose(pool, link)
     except BaseException:
         pool.discard(link)
         raise
@@ -321,12 +325,21 @@ async def _undo(pool: Pool, link: Link, tx: PostgresTransaction, error: BaseExce
         pool.release(link)
 
 
+def _lose(pool: Pool, link: Link) -> None:
+    """Give back a link whose server is gone, silent or no primary; the next connection tries another host first."""
+    link.leave()
+    pool.discard(link)
+
+
 def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
     if was_rolled_back(error):
         pool.release(link)
         return from_commit(error)
-    pool.discard(link)
-    return from_commit(error) if isinstance(error, Exception) else error
+    if not isinstance(error, Exception):
+        pool.discard(link)
+        return error
+    _lose(pool, link)
+    return from_commit(error)
 
 
 def _doubtful(pool: Pool, link: Link, status: str) -> DatabaseError:

@@ -76,7 +76,7 @@ def parse(url: str) -> Settings:
 class Link:
     """A connection to a primary, and what its pool and its transactions note on it."""
 
-    __slots__ = ("connection", "deadline", "doubt", "generation", "retire_at", "system", "timeline")
+    __slots__ = ("connection", "deadline", "doubt", "generation", "leave", "retire_at", "system", "timeline")
 
     def __init__(self, connection: Any, system: int, timeline: int) -> None:
         self.connection = connection
@@ -86,6 +86,7 @@ class Link:
         self.deadline = math.inf
         self.retire_at = math.inf
         self.generation = 0
+        self.leave: Callable[[], None] = lambda: None
         connection.add_log_listener(self._listen)
 
     def is_good(self) -> bool:
@@ -135,8 +136,14 @@ class Hosts:
                 failures.append(failure)
             else:
                 self._preferred = index
+                link.leave = partial(self._leave, index)
                 return link
         raise _combined(failures)
+
+    def _leave(self, index: int) -> None:
+        """Begin with another host than this one next time."""
+        if index == self._preferred:
+            self._preferred = (index + 1) % len(self._settings.dsns)
 
     async def _connect_one(self, index: int) -> Link:
         host = self._settings.hosts[index]
