@@ -7,24 +7,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tieout.alarm.engine import Alarms
 from tieout.alarm.store import AlarmStore
 from tieout.config import duration, microseconds
-from tieout.contracts import Caller, Channel, Clock, Database, Transaction
+from tieout.contracts import Caller, Channel, Clock, Database
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
-from tieout.database.sqlite import SqliteDatabase
-from tieout.errors import AppClosed, AppForked, DefinitionError, UnknownProcess, UsageError
+from tieout.declaring import Declaring
+from tieout.errors import AppClosed, AppForked, UnknownProcess, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.messages import Inbox, Outbox, Relaying
-from tieout.once.define import Handler, Once, check_scope
-from tieout.once.define import options as once_options
 from tieout.once.engine import Engine as OnceEngine
-from tieout.once.held import HeldDatabase, LoopWaiting, ThreadWaiting
-from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.once.store import OnceStore
 from tieout.process.bulk import Operator
 from tieout.process.engine import Engine, Started
@@ -34,7 +30,7 @@ from tieout.process.moving import Receipt
 from tieout.process.mysql_store import process_store
 from tieout.process.operating import Act
 from tieout.process.outcomes import Reported
-from tieout.process.process import Process, type_of
+from tieout.process.process import Process
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Record, Source
 from tieout.process.retention import Retention
@@ -45,9 +41,7 @@ from tieout.sessions import Joined, SessionDatabase, in_sessions, join, run_in_s
 from tieout.worker import Limits, Worker
 
 if TYPE_CHECKING:
-    from tieout.mirror.axis import Axis
     from tieout.mirror.mirror import Mirror
-    from tieout.mirror.schedule import Policy
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
@@ -56,7 +50,7 @@ POLL = 0.5
 """Seconds between two looks at a process that somebody else may be finishing."""
 
 
-class App:
+class App(Declaring):
     """Processes in one database: start them, report on them, read them.
 
     url         sqlite:///file.db, sqlite:// (in memory), postgresql://user@host/database, mysql://user@host/database
@@ -66,15 +60,11 @@ class App:
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
-    publish     channels by name: what waits for them in the outbox is sent here, if this App sweeps
+    channels    ways to other services, by name: what waits for them in the outbox is sent here, if this App sweeps
 
     Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates` and `limits` may be
-    changed before it is opened.
+    changed before it is opened. What it is to do is declared before that as well: see `Declaring`.
     """
-
-    is_blocking: ClassVar[bool] = False
-    _waiting: ClassVar[type[LoopWaiting | ThreadWaiting]] = LoopWaiting
-    _present: Callable[[Any], Any] | None = None
 
     def __init__(
         self,
@@ -87,7 +77,7 @@ class App:
         retention: float | str = "90d",
         tombstones: float | str = "400d",
         limits: Limits | None = None,
-        publish: Mapping[str, Channel] | None = None,
+        channels: Mapping[str, Channel] | None = None,
         database: Database | None = None,
         clock: Clock | None = None,
         caller: Caller | None = None,
@@ -127,7 +117,7 @@ class App:
         self.retention = Retention(self.engine.world, self.store)
         self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
         world = self.engine.world
-        self._relaying = Relaying.over(publish or {}, self._native, world.clock, self._caller, world.chance)
+        self._relaying = Relaying.over(channels or {}, self._native, world.clock, self._caller, world.chance)
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
@@ -138,70 +128,6 @@ class App:
         self._waiters: dict[bytes, set[asyncio.Future[Record | None]]] = {}
         self._deadlines = Deadlines()
         self.watchers: list[Callable[[Record], None]] = []
-
-    def register(self, cls: C) -> C:
-        """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
-        process_type = type_of(cls)
-        if process_type.is_blocking is not self.is_blocking:
-            here = "`def`: this App has no event loop", "`async def`: plain ones go with tieout.blocking.App"
-            wanted = here[0] if self.is_blocking else here[1]
-            raise DefinitionError(f"the steps of {process_type.name} have to be {wanted}")
-        known = self.types.setdefault(process_type.name, process_type)
-        if known is not process_type:
-            raise DefinitionError(f"two process types are named {process_type.name!r}: {known.cls} and {cls}")
-        return cls
-
-    def once(self, scope: str, *, wait: float | str = 0, keep: float | str = "30d") -> Callable[[Handler[T]], Once[T]]:
-        """Let a handler run once for each key; use it as a decorator.
-
-        `async def handler(tx, ...)` becomes `await handler.run(key, ...)` and `await handler.find(key)`: it writes in
-        `tx`, and its answer is stored by the same transaction. `wait` is how long a duplicate waits for the request
-        that is at work, before `KeyInFlight` is raised. `keep` is how long an answer is kept: longer than any caller
-        may repeat its request. Raise `DefinitionError` for a handler that cannot work.
-        """
-        options = once_options(wait, keep)
-
-        def define(handler: Handler[T]) -> Once[T]:
-            return Once(self.answers, self._new_scope(scope), handler, options, self._given or Transaction)
-
-        return define
-
-    def http_once(self, *, owner: Owner | None, scope: str = "http", rules: HttpRules | None = None) -> HttpOnce:
-        """What the idempotency middleware answers from. `owner` names the caller of a request, from its ASGI scope.
-
-        Without an owner (None) all callers share their keys, and one is given the answers to another's.
-        """
-        engine = self.answers
-        if isinstance(self.database, SqliteDatabase):
-            engine = engine.on(HeldDatabase(self.database, waiting=self._waiting))
-        return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), self._present)
-
-    def mirror(
-        self, name: str, *, axis: Axis, fields: dict[str, Any], policy: Policy, half_life: float | str = "1d"
-    ) -> Mirror:
-        """A local copy of suppliers' data: add suppliers to it, then read it. Needs the extra `mirror`.
-
-        `half_life` is after how long half of the values are expected to have changed: it only sets `p_true`.
-        Raise `DefinitionError` for fields or a policy that cannot work.
-        """
-        from tieout.mirror.mirror import Mirror, mirror_world
-
-        if self.is_blocking:
-            raise UsageError("a mirror follows its suppliers on an event loop: use tieout.App")
-        if name in self._mirrors:
-            raise DefinitionError(f"two mirrors are named {name!r}")
-        world = self.engine.world
-        theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
-        mirror = self._mirrors[name] = Mirror(
-            theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps
-        )
-        return mirror
-
-    def _new_scope(self, scope: str) -> str:
-        if check_scope(scope) in self._scopes:
-            raise DefinitionError(f"two handlers have the scope {scope!r}")
-        self._scopes.add(scope)
-        return scope
 
     async def __aenter__(self) -> Self:
         await self.database.open()

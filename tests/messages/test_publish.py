@@ -83,7 +83,7 @@ async def test_nothing_is_told_of_what_is_not_declared_or_rolled_back(database, 
 async def test_an_app_with_a_channel_sends_what_waits(database, url):
     """An App that sweeps sends the results of its processes, and closes the channel with itself."""
     shelf = Shelf()
-    app = App(url, publish={"shelf": shelf})
+    app = App(url, channels={"shelf": shelf})
     app.register(Gift)
     async with app:
         await finished(app, "by call")
@@ -98,7 +98,7 @@ async def test_with_the_channel_dead_every_process_still_ends(database, url):
     """A message is a hint: what cannot be sent keeps nobody waiting, and waits itself."""
     shelf = Shelf()
     shelf.fails_before = 10**6
-    app = App(url, publish={"shelf": shelf})
+    app = App(url, channels={"shelf": shelf})
     app.register(Gift)
     async with app:
         ended = [await app.start(Gift(number=str(n), user="ann", how="by call"), wait=20) for n in range(5)]
@@ -115,7 +115,7 @@ async def test_a_channel_that_cannot_open_keeps_the_app_closed(tmp_path):
         raise ConnectionError("no such host")
 
     shelf.open = refuse
-    app = App(f"sqlite:///{tmp_path}/a.db", publish={"shelf": shelf})
+    app = App(f"sqlite:///{tmp_path}/a.db", channels={"shelf": shelf})
     assert isinstance(app.database, SqliteDatabase)
     with pytest.raises(ConnectionError):
         await app.__aenter__()

@@ -119,7 +119,7 @@ class PlainInbox:
 
 
 class PlainOutbox:
-    """Takes messages in with the transaction that they belong to; a `tieout.App` with `publish=` sends them."""
+    """Takes messages in with the transaction that they belong to; a `tieout.App` with channels sends them."""
 
     def __init__(self, native: Outbox) -> None:
         self.native = native
