@@ -8,6 +8,7 @@ from pathlib import Path
 import tieout
 from tieout.access.rules import PERMISSIONS
 from tieout.server.app import routes_of
+from tieout.server.front import SIGNED
 from tieout.server.metrics import Metrics
 from tieout.server.settings import Settings
 
@@ -22,7 +23,7 @@ def routes() -> list[str]:
         wanted = set(opt.get("permits", ()))
         roles = [role for role, has in PERMISSIONS.items() if wanted & has]
         who = "everybody" if opt.get("open") else ", ".join(roles)
-        who = "whoever signs it" if path.startswith("/v1/report/") else who
+        who = "whoever signs it" if path.startswith(SIGNED) else who
         rows.append(f"| `{method} {path}` | {summary} | {who} |")
     return rows
 

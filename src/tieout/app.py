@@ -122,7 +122,7 @@ class App(Declaring):
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
         self._scopes: set[str] = set()
-        self._mirrors: dict[str, Mirror] = {}
+        self.mirrors: dict[str, Mirror] = {}
         self._worker: Worker | None = None
         self._pid = 0
         self._waiters: dict[bytes, set[asyncio.Future[Record | None]]] = {}
@@ -135,7 +135,7 @@ class App(Declaring):
             await (migrate(self._native) if self.migrates else check(self._native))
             if isinstance(self.database, SessionDatabase):
                 await self.database.check_same()
-            for mirror in self._mirrors.values():
+            for mirror in self.mirrors.values():
                 await mirror.open()
             if self.sweeps:
                 await self._relaying.start()
@@ -146,7 +146,7 @@ class App(Declaring):
         self._worker = self._new_worker()
         if self.sweeps:
             self._worker.start()
-            for mirror in self._mirrors.values():
+            for mirror in self.mirrors.values():
                 mirror.follow()
         return self
 
@@ -158,8 +158,8 @@ class App(Declaring):
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
         worker, self._worker = self._worker, None
-        if self._mirrors:  # a blocking App has none, and no event loop to gather on
-            await asyncio.gather(*(mirror.close() for mirror in self._mirrors.values()))
+        if self.mirrors:  # a blocking App has none, and no event loop to gather on
+            await asyncio.gather(*(mirror.close() for mirror in self.mirrors.values()))
         if worker is not None:
             await worker.drain()
         await self._relaying.close()

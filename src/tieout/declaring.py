@@ -42,7 +42,7 @@ class Declaring:
     _given: Any
     _caller: Caller
     _scopes: set[str]
-    _mirrors: dict[str, Mirror]
+    mirrors: dict[str, Mirror]
 
     def register(self, cls: C) -> C:
         """Make a process type known to this App; use it as a decorator. Raise `DefinitionError` if it is not sound."""
@@ -93,11 +93,11 @@ class Declaring:
 
         if self.is_blocking:
             raise UsageError("a mirror follows its suppliers on an event loop: use tieout.App")
-        if name in self._mirrors:
+        if name in self.mirrors:
             raise DefinitionError(f"two mirrors are named {name!r}")
         world = self.engine.world
         theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
-        mirror = self._mirrors[name] = Mirror(
+        mirror = self.mirrors[name] = Mirror(
             theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps
         )
         return mirror

@@ -12,8 +12,26 @@ import msgspec
 
 import tieout
 from tieout import Answer, Failed, Found, Next, NotFound, Pending, Sending, Succeeded, Transaction
+from tieout.mirror import Fetched, Group, days, flag, money, shape, tier, tiers
 
 app = tieout.App(os.environ["SHOP_DB"], migrate=False)
+rooms = app.mirror(
+    "rooms", axis=days(10), fields={"price": money(), "open": flag()}, policy=tiers(all=tier(days(10), every="1d"))
+)
+
+
+@rooms.supplier("prizes", "1000/s", skew="1ms")
+class Hotels:
+    shapes = (shape("hotel", max_days=10),)
+
+    async def catalogue(self):
+        yield [Group("h0", ["h0-a", "h0-b"])]
+
+    async def fetch(self, group, first, count):
+        return Fetched({item: await self.check(item, first, count) for item in ("h0-a", "h0-b")})
+
+    async def check(self, item, first, count):
+        return {"price": [100] * count, "open": [True] * count}
 
 
 class Prize(msgspec.Struct):

@@ -47,7 +47,10 @@ class Words:
 
 
 class Answer:
-    """The cells of an answer: arrays of shape (items, cells), in the order of `items`."""
+    """The cells of an answer: arrays of shape (items, cells), in the order of `items`.
+
+    `values` has the fields that were given: those of a whole answer are all, those of a push may be some.
+    """
 
     def __init__(self, items: Sequence[str], present: Bools, values: dict[str, NDArray[Any]]) -> None:
         self.items = items
@@ -55,26 +58,44 @@ class Answer:
         self.values = values
 
 
-def read_answer(layout: Layout, words: Words, items: Mapping[str, Mapping[str, Sequence[Any]]], count: int) -> Answer:
+def read_answer(
+    layout: Layout,
+    words: Words,
+    items: Mapping[str, Mapping[str, Sequence[Any]]],
+    count: int,
+    *,
+    partial: bool = False,
+) -> Answer:
     """The cells of an answer to a query for `count` cells; raise `Garbled` unless all of it is sound.
 
-    A cell is present when all its fields are given; where one is None it is absent.
+    A cell is present when all its fields are given; where one is None it is absent. A `partial` answer may leave
+    fields out, the same ones of all its items.
     """
     if not items:
         raise Garbled("no items at all")
     keys = list(items)
+    fields = _fields(layout, items[keys[0]], partial=partial)
     for key in keys:
-        wrong = items[key].keys() ^ layout.fields.keys()
+        wrong = items[key].keys() ^ fields.keys()
         if wrong:
             raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
     present: Bools = np.ones((len(keys), count), dtype=np.bool_)
     values = {}
-    for name, field in layout.fields.items():
+    for name, field in fields.items():
         rows = [items[key][name] for key in keys]
         if any(not isinstance(row, Sequence) or isinstance(row, (str, bytes)) or len(row) != count for row in rows):
             raise Garbled(f"{name}: not a list of {count} values for each item")
         values[name] = _column(name, field, words, rows, present)
     return Answer(keys, present, values)
+
+
+def _fields(layout: Layout, given: Mapping[str, Any], *, partial: bool) -> Mapping[str, Field]:
+    if not partial:
+        return layout.fields
+    known = {name: field for name, field in layout.fields.items() if name in given}
+    if not known:
+        raise Garbled("none of the fields of this mirror is given")
+    return known
 
 
 def _column(name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:

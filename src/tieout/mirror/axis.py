@@ -7,13 +7,13 @@ its cells in a ring: position p stands at p modulo the ring's size, so that time
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tieout.config import microseconds
-from tieout.errors import DefinitionError
+from tieout.errors import DefinitionError, InvalidParams
 
 LONGEST = 1_024
 """Most cells of one item: more would make rows that are mostly copied, not read."""
@@ -53,6 +53,39 @@ class Axis(msgspec.Struct, frozen=True):
                 local = datetime.fromtimestamp(now // 1_000_000, UTC).astimezone(zone)
                 of_day = ((local.hour * 60 + local.minute) * 60 + local.second) * 1_000_000
                 return local.date().toordinal() - EPOCH - (of_day < rollover)
+
+    def position(self, first: date | datetime | None) -> int:
+        """Where a cell stands that users name by a day, the moment of a slot, or not at all; raise `InvalidParams`."""
+        match self.kind, first:
+            case "one", None:
+                return 0
+            case "days", datetime():
+                pass
+            case "days", date():
+                return position_of(first)
+            case "slots", datetime() if first.tzinfo is not None:
+                return round(first.astimezone(UTC).timestamp() * 1_000_000) // self.every
+        wanted = {"one": "none", "days": "a date", "slots": "a datetime with a time zone"}[self.kind]
+        raise InvalidParams(f"first={first!r}: on this axis it has to be {wanted}")
+
+    def read(self, first: Any) -> int:
+        """The same, also from text by ISO 8601."""
+        if not isinstance(first, str):
+            return self.position(first)
+        try:
+            return self.position(date.fromisoformat(first) if self.kind == "days" else datetime.fromisoformat(first))
+        except ValueError as error:
+            raise InvalidParams(f"first={first!r:.100} is no {'date' if self.kind == 'days' else 'time'}") from error
+
+    def start_of(self, position: int) -> date | datetime | None:
+        """A position as users and suppliers are told it."""
+        match self.kind:
+            case "days":
+                return day_at(position)
+            case "slots":
+                return datetime.fromtimestamp(position * self.every / 1_000_000, UTC)
+            case "one":
+                return None
 
 
 one = Axis("one", 1)

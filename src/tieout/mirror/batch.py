@@ -62,6 +62,8 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[Seen]) -> 
     present = np.zeros(shape, dtype=np.bool_)
     values = {name: np.zeros(shape, dtype=field.stored) for name, field in layout.fields.items()}
     window, start, end = _windows(layout, checks, seen)
+    is_partial = any(one.answer.values.keys() != layout.fields.keys() for one in seen)
+    told = {name: np.zeros(shape, dtype=np.bool_) for name in layout.fields} if is_partial else None
     for one in seen:
         cells = np.flatnonzero(_open_cells(checks, one, layout.ring))
         slots = (one.observed.first + cells) & (layout.ring - 1)
@@ -70,11 +72,14 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[Seen]) -> 
             continue
         answered, items = (np.array(column)[:, None] for column in zip(*known, strict=True))
         present[items, slots] = one.answer.present[answered, cells]
-        for name, column in values.items():
-            column[items, slots] = one.answer.values[name][answered, cells]
+        for name, told_of in one.answer.values.items():
+            values[name][items, slots] = told_of[answered, cells]
+            if told is not None:
+                told[name][items, slots] = one.answer.present[answered, cells]
     whole = seen[0].is_whole
     seen_cells = window[rows.group] if whole else present
-    return Round(Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole), window, start, end)
+    sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)
+    return Round(sighting, window, start, end)
 
 
 def _windows(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bools, Ints, Ints]:

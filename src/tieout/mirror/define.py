@@ -90,7 +90,7 @@ class SlowDown(Exception):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """On what terms a supplier is asked: in seconds, but `rollover`, `resting` and `window` in microseconds."""
+    """On what terms a supplier is asked: in seconds, but `rollover`, `resting`, `window`, `skew` in microseconds."""
 
     name: str
     limit: Rate
@@ -104,6 +104,8 @@ class Terms(msgspec.Struct, frozen=True):
     resting: int
     window: int
     catalogue_every: float
+    skew: int = 0
+    rest_holds: bool = False
 
 
 def terms(
@@ -120,6 +122,8 @@ def terms(
     min_interval: float | str = 0,
     browse_window: float | str = "60s",
     catalogue_every: float | str = "24h",
+    skew: float | str = "5s",
+    rest_holds: bool = False,
 ) -> Terms:
     """Checked terms; raise `DefinitionError` or `ConfigError`."""
     if not 1 <= concurrency <= 256:
@@ -142,6 +146,8 @@ def terms(
         microseconds(min_interval),
         microseconds(browse_window),
         duration(catalogue_every),
+        microseconds(skew),
+        rest_holds,
     )
 
 

@@ -89,6 +89,7 @@ class Leading:
             self._looked_at = now
             await self.following.look()
             lease = await self.following.drain(await self._world.leases.renew(lease), copy)
+            await self.following.look_for_doubts(copy)
         if not self._is_catalogue_due():
             self._begin(lease, copy)
         elif not self._tasks:

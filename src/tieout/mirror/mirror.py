@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -14,13 +13,15 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Caller, Clock, Database
 from tieout.coordination.breaker import Breakers
 from tieout.coordination.lease import Leases
-from tieout.errors import DefinitionError, InvalidParams, UnknownItem
-from tieout.mirror.axis import Axis, position_of
+from tieout.errors import DefinitionError, UnknownItem
+from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Layout
 from tieout.mirror.define import Start, checked_supplier, terms
 from tieout.mirror.fields import Field, check_fields
 from tieout.mirror.leading import Leading
 from tieout.mirror.offers import Offer, Truth
+from tieout.mirror.pushed import Received
+from tieout.mirror.pushing import Pushing
 from tieout.mirror.reading import Reading, Stay
 from tieout.mirror.schedule import Policy
 from tieout.mirror.store import MirrorStore
@@ -29,6 +30,7 @@ from tieout.mirror.suppliers import Following, World
 log = logging.getLogger("tieout.mirror")
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 REFRESHES = 1_000
 """Refreshes behind readers that this node has under way at a time; beyond that readers get the copy alone."""
@@ -69,6 +71,7 @@ class Mirror:
         self._deps = deps
         self._half_life = half_life
         self._readings: dict[str, Reading] = {}
+        self._pushings: dict[str, Pushing] = {}
         self._leading: list[Leading] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,7 +80,8 @@ class Mirror:
 
         `rate` is what it allows, such as "60/min". Options: `concurrency`, `reserve` (shares kept for order checks and
         for browsing), `zone`, `rollover`, `timeout`, `order_patience`, `order_timeout`, `min_interval`,
-        `browse_window`, `catalogue_every`; durations as "15m".
+        `browse_window`, `catalogue_every`; durations as "15m". Of pushes: `skew`, by how much their times may be wrong,
+        and `rest_holds`, that what a message leaves out has not changed.
         """
         agreed = terms(name, rate, **options)
 
@@ -88,6 +92,7 @@ class Mirror:
             supplier.deps = self._deps  # type: ignore[attr-defined]  # a user's class, which may use it
             following = Following(self._world, self.name, self.layout, self.policy, agreed, supplier)
             self._readings[name] = Reading(following, self._half_life)
+            self._pushings[name] = Pushing(following)
             return given
 
         return add
@@ -100,7 +105,7 @@ class Mirror:
         Raise `UnknownItem`, or `InvalidParams` for cells that the copy does not hold.
         """
         reading = self._reading(supplier)
-        offer, stay = await reading.read(item, self._position(first), nights)
+        offer, stay = await reading.read(item, self.layout.axis.position(first), nights)
         if refresh:
             self._behind(reading, stay)
         return offer
@@ -110,7 +115,21 @@ class Mirror:
 
         Raise `UnknownItem` or `InvalidParams`. That the supplier cannot be asked is an outcome: see `Truth`.
         """
-        return await self._reading(supplier).verify(item, self._position(first), nights)
+        return await self._reading(supplier).verify(item, self.layout.axis.position(first), nights)
+
+    async def push(self, supplier: str, body: bytes, *, message: str) -> Received:
+        """Take in what a supplier has pushed, once for each `message` id; it is durable when this returns.
+
+        `body` is our JSON (see `Pushed`), or what the supplier's class reads by `pushed`. Who sent it is for the
+        caller to check. Raise `UnknownItem` for an unknown supplier, `InvalidParams` or `InvalidJson` for a message
+        that cannot be read, or a `DatabaseError`: then it has to be sent again.
+        """
+        return await self._of(self._pushings, supplier).push(body, message)
+
+    @property
+    def suppliers(self) -> tuple[str, ...]:
+        """The names of its suppliers."""
+        return tuple(self._readings)
 
     async def pause(self, supplier: str, *, paused: bool = True) -> None:
         """Stop asking a supplier for what is due, or go on; all nodes obey within seconds. Orders are still checked."""
@@ -139,24 +158,13 @@ class Mirror:
         self._leading.clear()
 
     def _reading(self, supplier: str) -> Reading:
-        reading = self._readings.get(supplier)
-        if reading is None:
-            raise UnknownItem(f"the mirror {self.name} has no supplier {supplier!r:.100}")
-        return reading
+        return self._of(self._readings, supplier)
 
-    def _position(self, first: Start) -> int:
-        axis = self.layout.axis
-        match axis.kind, first:
-            case "one", None:
-                return 0
-            case "days", datetime():
-                pass
-            case "days", date():
-                return position_of(first)
-            case "slots", datetime() if first.tzinfo is not None:
-                return round(first.astimezone(UTC).timestamp() * 1_000_000) // axis.every
-        wanted = {"one": "none", "days": "a date", "slots": "a datetime with a time zone"}[axis.kind]
-        raise InvalidParams(f"first={first!r}: on this axis it has to be {wanted}")
+    def _of(self, parts: Mapping[str, T], supplier: str) -> T:
+        part = parts.get(supplier)
+        if part is None:
+            raise UnknownItem(f"the mirror {self.name} has no supplier {supplier!r:.100}")
+        return part
 
     def _behind(self, reading: Reading, stay: Stay) -> None:
         if len(self._tasks) < REFRESHES:

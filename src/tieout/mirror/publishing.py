@@ -74,7 +74,7 @@ class Publisher:
         changed = np.zeros(kept.known.shape, dtype=np.bool_)
         suspect, cells = changed.copy(), 0
         for one in rounds(copy.layout, rows, checks, seen):
-            merged = merge(copy.layout.fields, kept, checks, rows.group, one.sighting)
+            merged = merge(copy.layout.fields, kept, checks, rows.group, one.sighting, rest_holds=copy.terms.rest_holds)
             if one.sighting.whole:
                 note_check(checks, one.window, one.start, one.end)
             cells += int(one.sighting.seen.sum())
@@ -139,7 +139,9 @@ def checked(copy: Copy, observed: Sequence[Observed]) -> tuple[list[int], list[S
             garbled.append((one, f"the catalogue has no group {one.group!r:.100}"))
             continue
         try:
-            answer = read_answer(copy.layout, copy.words, one.items, one.count)
+            answer = read_answer(
+                copy.layout, copy.words, one.items, one.count, partial=one.cause == "push" and not one.complete
+            )
         except Garbled as error:
             garbled.append((one, str(error)))
         else:

@@ -17,6 +17,7 @@ from tieout.mirror.answers import Words, read_answer
 from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
 from tieout.mirror.copying import day_end, first_open
 from tieout.mirror.define import SlowDown
+from tieout.mirror.doubts import Doubt, Doubts
 from tieout.mirror.fields import Field, Kind
 from tieout.mirror.folding import cells_of_stay, fold_stay, is_known, words_of
 from tieout.mirror.observed import Observed, encode
@@ -50,6 +51,7 @@ class Reading:
     def __init__(self, following: Following, half_life: float) -> None:
         self.following = following
         self._world = following.world
+        self._doubts = Doubts(self._world.database.dialect)
         self._half_life = half_life
         self._words: dict[int, str] = {}
         under_way = BROWSE_PATIENCE + following.terms.timeout
@@ -58,7 +60,8 @@ class Reading:
 
     async def read(self, item: str, first: int, nights: int) -> tuple[Offer, Stay]:
         """What the copy says of a stay; raise `UnknownItem` when the catalogue does not have the item."""
-        stay, suspects = await self._look(item, first, nights)
+        stay, doubts = await self._look(item, first, nights)
+        suspects = doubtful(stay, doubts)
         rests = np.arange(cells_of_stay(self.following.layout, nights))
         if not is_known(self.following.layout, stay.known, nights):
             return Offer(None, None, 0.0, bool(suspects), None), stay
@@ -96,7 +99,7 @@ class Reading:
             await self._learn(stay, item, answer, begun, count)
 
         try:
-            arguments = (item, following.start_of(first), count)
+            arguments = (item, following.layout.axis.start_of(first), count)
             answer = await self._world.caller.attempt(
                 following.supplier.check, arguments, {}, following.terms.order_timeout, came_late
             )
@@ -117,31 +120,31 @@ class Reading:
         store, copy = self._world.store, self.following.number
         await self._world.database.transact(lambda tx: store.post(tx, copy, uuid4().bytes, encode(observed)))
 
-    async def _look(self, item: str, first: int, nights: int) -> tuple[Stay, set[int]]:
+    async def _look(self, item: str, first: int, nights: int) -> tuple[Stay, list[Doubt]]:
         following, store, n = self.following, self._world.store, number(item)
         axis = following.layout.axis
         if nights < 1 or nights > axis.count:
             raise InvalidParams(f"a stay has from 1 to {axis.count} cells, not {nights}")
 
-        async def work(tx: Transaction) -> tuple[ItemRow | None, set[int]]:
+        async def work(tx: Transaction) -> tuple[ItemRow | None, list[Doubt]]:
             row = await store.read_item(tx, following.number, n)
-            return row, await store.suspects_of(tx, following.number, n, first, first + nights)
+            return row, await self._doubts.of_item(tx, following.number, n, first, first + nights)
 
         begun = following.moments.begin()
-        row, suspects = await self._world.database.read(work)
+        row, doubts = await self._world.database.read(work)
         if row is None:
             raise UnknownItem(f"{following.name} has no item {item!r:.100}")
         following.moments.learn(row.now, begun)
         stay = self._stay(row, first, nights)
         if words_of(following.layout, stay.cells) - self._words.keys():
             self._words = await self._world.database.read(lambda tx: store.words(tx, following.number))
-        return stay, suspects
+        return stay, doubts
 
     def _stay(self, row: ItemRow, first: int, nights: int) -> Stay:
         layout = self.following.layout
         opens = first_open(layout.axis, row.now, day_end(self.following.terms, row.zone, row.rollover))
         if not opens <= first or first + nights > opens + layout.axis.count:
-            here = self.following.start_of(opens)
+            here = layout.axis.start_of(opens)
             raise InvalidParams(f"the copy has {layout.axis.count} cells from {here} on; not all of these")
         cells, checks = layout.unpack([row.cells]), Checks.unpack([row.checks], layout.ring)
         cells.roll(opens)
@@ -198,6 +201,15 @@ class Reading:
             return 0.0
         likely: float = 0.5 ** (age / self._half_life)
         return min(likely, 0.5) if suspects else likely
+
+
+def doubtful(stay: Stay, doubts: Iterable[Doubt]) -> set[int]:
+    """The positions of a stay's cells that are doubtful: those that were not observed since."""
+    at = stay.first + np.arange(stay.nights + 1)
+    found = np.zeros(len(at), dtype=np.bool_)
+    for doubt in doubts:
+        found |= (at >= doubt.first) & (at < doubt.first + doubt.cells) & (stay.start <= doubt.since)
+    return {int(position) for position in at[found]}
 
 
 def differences(

@@ -30,7 +30,8 @@ class Sighting(NamedTuple):
     """What one observation says of the cells of n items: arrays of shape (n, ring); times of shape (n,).
 
     `seen` are the cells that it speaks of; those of them that are not `present` are absent: closed, for the answer was
-    complete. `whole` tells that it speaks of whole groups, so that their check times can stand for its own.
+    complete. `whole` tells that it speaks of whole groups, so that their check times can stand for its own. `told`
+    says of each field which cells it was told of, where a push left some fields out.
     """
 
     seen: Bools
@@ -39,6 +40,17 @@ class Sighting(NamedTuple):
     start: Ints
     end: Ints
     whole: bool
+    told: Mapping[str, Bools] | None = None
+
+    @property
+    def partial(self) -> Bools:
+        """The cells of which only some fields were told."""
+        if self.told is None:
+            return np.zeros_like(self.seen)
+        partial = np.zeros_like(self.seen)
+        for of_field in self.told.values():
+            partial |= self.seen & ~of_field
+        return partial
 
 
 class Merged(NamedTuple):
@@ -49,11 +61,21 @@ class Merged(NamedTuple):
     written: Bools
 
 
-def merge(fields: Mapping[str, Field], kept: Cells, checks: Checks, group: Ints, sighting: Sighting) -> Merged:
+def merge(
+    fields: Mapping[str, Field],
+    kept: Cells,
+    checks: Checks,
+    group: Ints,
+    sighting: Sighting,
+    *,
+    rest_holds: bool = False,
+) -> Merged:
     """Take into `kept` what a sighting says that is newer; item i is of the group `group[i]` in `checks`.
 
     The newer interval wins. Of overlapping ones the one that began later is kept, and where they differ the cell is
-    suspect. `checks` is not changed; see `note_check`.
+    suspect. A cell of which only some fields are told is taken when it is known and these are certainly newer; it is
+    suspect then, unless `rest_holds`: whoever told them would have told of the others had they changed. `checks` is
+    not changed; see `note_check`.
     """
     start, end = sighting.start[:, None], sighting.end[:, None]
     kept_start, kept_end = times(kept, checks, group)
@@ -63,9 +85,11 @@ def merge(fields: Mapping[str, Field], kept: Cells, checks: Checks, group: Ints,
     for name, values in becomes.items():
         differs |= values != kept.values[name]
     differs &= sighting.seen
-    takes = sighting.seen & ~older & (newer | (start > kept_start))
+    partial = sighting.partial
+    takes = sighting.seen & ~older & (newer | (start > kept_start)) & (~partial | (kept.known & newer))
     changed: Bools = takes & differs
     suspect = differs & kept.known & ~newer & ~older
+    suspect |= partial & np.where(takes, not rest_holds, differs)
     for name, values in becomes.items():
         kept.values[name][changed] = values[changed]
     kept.known |= takes
@@ -98,6 +122,8 @@ def _becomes(fields: Mapping[str, Field], kept: Cells, sighting: Sighting) -> di
     for name, field in fields.items():
         absent = kept.values[name] if field.absent is None else np.asarray(field.absent, kept.values[name].dtype)
         becomes[name] = np.where(sighting.present, sighting.values[name], absent)
+        if sighting.told is not None:
+            becomes[name] = np.where(sighting.told[name], becomes[name], kept.values[name])
     return becomes
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -101,6 +102,59 @@ class Wanted(NamedTuple):
     tick: int
 
 
+class Doubted(NamedTuple):
+    """Cells of a group, or of all of them (None), that have to be asked for since a moment."""
+
+    group: int | None
+    first: int
+    cells: int
+    since: int
+
+
+def doubted_units(
+    doubted: Sequence[Doubted],
+    checks: Checks,
+    first: NDArray[np.int64],
+    count: int,
+    most: int,
+    *,
+    now: int,
+    resting: int,
+    limit: int,
+) -> list[Unit]:
+    """Units with cells that were not asked for since they are doubtful, in the order of the doubts, at most `limit`.
+
+    Of each group only `count` cells from its first open one on can be asked for.
+    """
+    found: dict[Unit, None] = {}
+    for doubt in doubted:
+        if len(found) >= limit:
+            break
+        groups = np.arange(len(first)) if doubt.group is None else np.array([doubt.group])
+        for offset in range(0, count, most):
+            cells, begins = min(most, count - offset), first[groups] + offset
+            oldest, latest = _checked(checks, begins, cells, groups)
+            touches = (begins < doubt.first + doubt.cells) & (begins + cells > doubt.first)
+            is_due = touches & (oldest <= doubt.since) & (latest <= now - resting)
+            for at in np.flatnonzero(is_due):
+                found[Unit(int(groups[at]), int(begins[at]), cells)] = None
+    return list(found)[:limit]
+
+
+def settled(doubt: Doubted, checks: Checks, first: NDArray[np.int64], count: int) -> bool:
+    """Whether all cells of a doubt that are still open were asked for since."""
+    groups = np.arange(len(first)) if doubt.group is None else np.array([doubt.group])
+    at = first[groups][:, None] + np.arange(count)
+    times = np.take_along_axis(checks.start[groups], at & (checks.start.shape[1] - 1), axis=1)
+    inside = (at >= doubt.first) & (at < doubt.first + doubt.cells)
+    return not bool((inside & (times <= doubt.since)).any())
+
+
+def by_turns(one: Sequence[Unit], other: Sequence[Unit]) -> list[Unit]:
+    """Both in turn, each unit once: neither keeps the other waiting."""
+    return list(dict.fromkeys(unit for pair in zip_longest(one, other) for unit in pair if unit is not None))
+
+
 def due_units(
     wanted: Sequence[Wanted], checks: Checks, first: NDArray[np.int64], most: int, now: int, resting: int, limit: int
 ) -> list[Unit]:
@@ -111,10 +165,11 @@ def due_units(
     not fit the budget fall behind in proportion. What was never asked for comes before all, the nearest cells first.
     """
     found: dict[Unit, float] = {}
+    everyone = np.arange(len(first))
     for plan, tick in wanted:
         for offset in range(0, plan.count, most):
             count = min(most, plan.count - offset)
-            oldest, latest = _checked(checks, first + offset, count)
+            oldest, latest = _checked(checks, first + offset, count, everyone)
             is_due = (oldest < tick) & (latest <= now - resting)
             overdue = np.where(oldest == NEVER, np.inf, (now - oldest) / plan.every)
             for group in np.flatnonzero(is_due):
@@ -124,11 +179,13 @@ def due_units(
     return ordered[:limit]
 
 
-def _checked(checks: Checks, first: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """When the cells of a window were checked, for each group: the oldest and the latest start."""
+def _checked(
+    checks: Checks, first: NDArray[np.int64], count: int, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When the cells of a window of each group were checked: the oldest and the latest start."""
     ring = checks.start.shape[1]
     slots = (first[:, None] + np.arange(count)) & (ring - 1)
-    times = np.take_along_axis(checks.start, slots, axis=1)
+    times = checks.start[groups[:, None], slots]
     return times.min(axis=1), times.max(axis=1)
 
 

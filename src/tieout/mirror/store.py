@@ -176,10 +176,7 @@ class MirrorStore:
         await tx.execute_many(self.sql.add_word, [{"copy": copy, "n": n, "value": value} for n, value in words])
 
     async def add_suspects(self, tx: Transaction, copy: int, cells: Iterable[tuple[int, int]], since: int) -> None:
-        """Mark cells, each given as (item, position), as suspect; those that are marked already stay as they are.
-
-        What is observed from `since` on takes the mark back.
-        """
+        """Mark cells, each given as (item, position), as suspect: what is observed from `since` on takes it back."""
         await tx.execute_many(
             self.sql.add_suspect,
             [{"copy": copy, "item": item, "place": position, "since": since} for item, position in cells],
@@ -188,11 +185,6 @@ class MirrorStore:
     async def suspects(self, tx: Transaction, copy: int) -> list[Suspect]:
         """All suspect cells of a copy."""
         return [Suspect(*row) for row in await tx.fetch(self.sql.suspects, copy=copy)]
-
-    async def suspects_of(self, tx: Transaction, copy: int, item: int, first: int, last: int) -> set[int]:
-        """Positions of an item's suspect cells, from `first` to `last`."""
-        rows = await tx.fetch(self.sql.suspects_of, copy=copy, item=item, first=first, last=last)
-        return {position for (position,) in rows}
 
     async def clear_suspects(self, tx: Transaction, copy: int, suspects: Iterable[Suspect]) -> None:
         """Take marks back, as they were read; a cell that was marked anew meanwhile stays so."""

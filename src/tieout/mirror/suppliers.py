@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
@@ -20,19 +19,32 @@ from tieout.coordination.lease import Lease, Leases
 from tieout.errors import ConfigError, InvalidJson
 from tieout.identity import encode_json
 from tieout.mirror.answers import Garbled
-from tieout.mirror.axis import day_at
 from tieout.mirror.calendar import Layout
 from tieout.mirror.catalogues import Catalogue, Cataloguer
 from tieout.mirror.copying import Copy
-from tieout.mirror.define import Fetched, SlowDown, Start, Supplier, Terms
+from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms
+from tieout.mirror.doubts import EVERY, Doubt, Doubts
 from tieout.mirror.moments import Moments
 from tieout.mirror.observed import Cause, Observed, decode
 from tieout.mirror.publishing import Published, Publisher
 from tieout.mirror.rules import is_mass_drop
-from tieout.mirror.schedule import Policy, Unit, Wanted, due_units, latest_tick
-from tieout.mirror.store import MirrorStore, number
+from tieout.mirror.schedule import (
+    Doubted,
+    Policy,
+    Unit,
+    Wanted,
+    by_turns,
+    doubted_units,
+    due_units,
+    latest_tick,
+    settled,
+)
+from tieout.mirror.store import MirrorStore, Suspect, number
 
 log = logging.getLogger("tieout.mirror")
+
+DOUBTS = 1_000
+"""Doubts, and suspect cells, that are looked at at a time; the others wait until these are settled."""
 
 POSTED = 200
 """Observations of other nodes that are merged in one transaction."""
@@ -79,8 +91,10 @@ class Following:
         self.publisher = Publisher(world.database, world.store, world.leases)
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
         self.jitter = number(mirror, terms.name, "jitter") / (1 << 63)
+        self.doubts = Doubts(world.database.dialect)
         self.paused = False
         self.catalogued = 0
+        self._doubted: list[Doubted] = []
 
     async def open(self) -> None:
         """Make the copy and its budget known; raise `ConfigError` when its rows were packed for other fields."""
@@ -142,8 +156,42 @@ class Following:
         wanted = [
             Wanted(tier, latest_tick(tier, now, self.terms.zone, self.jitter)) for tier in self.policy.tiers.values()
         ]
-        most = max(shape.max_cells for shape in self.supplier.shapes)
-        return due_units(wanted, copy.checks, copy.first(now), most, now, self.terms.resting, limit)
+        most, first = max(shape.max_cells for shape in self.supplier.shapes), copy.first(now)
+        due = due_units(wanted, copy.checks, first, most, now, self.terms.resting, limit)
+        if not self._doubted:
+            return due
+        count = self.layout.axis.count
+        doubted = doubted_units(
+            self._doubted, copy.checks, first, count, most, now=now, resting=self.terms.resting, limit=limit
+        )
+        return by_turns(doubted, due)[:limit]
+
+    async def look_for_doubts(self, copy: Copy) -> None:
+        """Read what is doubtful and has to be asked for; take back what was asked for since."""
+
+        async def read(tx: Transaction) -> tuple[list[Doubt], list[Suspect]]:
+            doubts = await self.doubts.all(tx, self.number, DOUBTS)
+            return doubts, await self.doubts.suspects(tx, self.number, DOUBTS)
+
+        doubts, suspects = await self.world.database.read(read)
+        places = {group.n: at for at, group in enumerate(copy.groups)}
+        first, over = copy.first(self.moments.earliest()), list[Doubt]()
+        found: list[Doubted] = []
+        for doubt in doubts:
+            group = None if doubt.group == EVERY else places.get(doubt.group)
+            doubted = Doubted(group, doubt.first, doubt.cells, doubt.since)
+            is_gone = group is None and doubt.group != EVERY
+            if is_gone or settled(doubted, copy.checks, first, self.layout.axis.count):
+                over.append(doubt)
+            else:
+                found.append(doubted)
+        for mark in suspects:
+            name = copy.names.get(mark.item)
+            if name is not None and (group := places.get(copy.items[name].group)) is not None:
+                found.append(Doubted(group, mark.position, 1, mark.since))
+        self._doubted = found
+        if over:
+            await self.world.database.transact(lambda tx: self.doubts.clear(tx, self.number, over))
 
     def may_ask(self) -> bool:
         """Whether the supplier is well enough to be asked."""
@@ -167,7 +215,7 @@ class Following:
         async def came_late(answer: Any) -> None:
             await late(observed(answer))
 
-        arguments = (group, self.start_of(first), count)
+        arguments = (group, self.layout.axis.start_of(first), count)
         try:
             answer = await self.world.caller.attempt(self.supplier.fetch, arguments, {}, self.terms.timeout, came_late)
             return self._answered(observed(answer))
@@ -206,17 +254,6 @@ class Following:
             if len(posted) < POSTED:
                 break
         return lease
-
-    def start_of(self, position: int) -> Start:
-        """A position as suppliers are told it."""
-        axis = self.layout.axis
-        match axis.kind:
-            case "days":
-                return day_at(position)
-            case "slots":
-                return datetime.fromtimestamp(position * axis.every / 1_000_000, UTC)
-            case "one":
-                return None
 
     def _readable(self, body: bytes) -> Observed | None:
         try:

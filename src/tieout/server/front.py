@@ -20,8 +20,8 @@ from tieout.server.site import Site
 
 log = logging.getLogger("tieout.server")
 
-REPORTS = "/v1/report/"
-"""Below this, bodies are signed: nothing is read into them before the signature is."""
+SIGNED = ("/v1/report/", "/v1/push/")
+"""Below these, bodies are signed: nothing is read into them before the signature is."""
 
 WITHOUT_CALLER = frozenset({"/healthz", "/readyz", "/version"})
 """Here nobody is asked who they are: a node has to say how it is also when its database does not answer."""
@@ -157,11 +157,11 @@ class Front:
         scope["tieout.caller"] = caller
         if scope["method"] not in WITH_BODY:
             return receive
-        is_report = scope["path"].startswith(REPORTS)
-        if caller is None and not is_report:
+        is_signed = scope["path"].startswith(SIGNED)
+        if caller is None and not is_signed:
             return receive
         body = await read_body(receive, headers, settings)
-        if body and not is_report:
+        if body and not is_signed:
             check_json(body, headers)
         return _replay(body, receive)
 

@@ -35,6 +35,7 @@ class Metrics:
         self.in_flight = gauge("tieout_http_in_flight", "Requests that are being answered.")
         self.refused = counter("tieout_http_refused", "Requests refused before any route.", ("code",))
         self.reports = counter("tieout_callbacks", "Signed callbacks, by what they did.", ("sender", "effect"))
+        self.pushes = counter("tieout_pushes", "Messages pushed by suppliers, by what they did.", ("sender", "effect"))
         self.moves = counter("tieout_moves", "Moves of processes by this node.", ("type", "state", "source"))
         self.listeners = gauge("tieout_event_clients", "Listeners of /v1/events.")
         self.dropped = gauge("tieout_event_dropped", "Hints dropped because a listener did not keep up.")

@@ -24,6 +24,7 @@ STATUSES: Mapping[type[TieoutError], int] = {
     errors.NotAuthenticated: 401,
     errors.Forbidden: 403,
     errors.UnknownProcess: 404,
+    errors.UnknownItem: 404,
     errors.UnknownAlarm: 404,
     errors.UnknownCall: 404,
     errors.UnknownToken: 404,

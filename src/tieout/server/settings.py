@@ -37,13 +37,16 @@ SECRET_NAMES = (
 
 
 class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may report by signed callbacks: its keys, and the lanes whose calls it may report on (none named: all).
+    """Who may report by signed callbacks, and push to mirrors.
 
-    Several keys count at a time, so that they can be rotated without a pause.
+    keys        several count at a time, so that they can be rotated without a pause
+    lanes       whose calls it may report on; none named: all, unless it has suppliers
+    suppliers   which suppliers' data it may push; none named: that of the supplier of its own name
     """
 
     keys: tuple[str, ...]
     lanes: tuple[str, ...] = ()
+    suppliers: tuple[str, ...] = ()
 
 
 class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

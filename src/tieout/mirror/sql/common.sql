@@ -93,17 +93,24 @@ ON CONFLICT DO NOTHING
 -- name: add_suspect
 INSERT INTO tieout_mirror_suspect (copy, item, place, since)
 VALUES (:copy, :item, :place, :since)
-ON CONFLICT DO NOTHING
+ON CONFLICT (copy, item, place) DO UPDATE SET since = excluded.since
+WHERE excluded.since > tieout_mirror_suspect.since
 
 -- name: suspects
 SELECT item, place, since
 FROM tieout_mirror_suspect
 WHERE copy = :copy
 
--- name: suspects_of
-SELECT place
+-- Doubtful since: cells of the item, and windows of its group or of all groups (-1).
+-- name: doubts_of
+SELECT place AS first, 1 AS cells, since
 FROM tieout_mirror_suspect
 WHERE copy = :copy AND item = :item AND place >= :first AND place <= :last
+UNION ALL
+SELECT d.first, d.cells, d.since
+FROM tieout_mirror_doubt AS d
+JOIN tieout_mirror_item AS i ON i.copy = d.copy AND (d.grp = i.grp OR d.grp = -1)
+WHERE d.copy = :copy AND i.n = :item AND d.first <= :last AND d.first + d.cells > :first
 
 -- name: clear_suspect
 DELETE FROM tieout_mirror_suspect
@@ -123,3 +130,45 @@ LIMIT :limit
 -- name: take_out
 DELETE FROM tieout_mirror_inbox
 WHERE copy = :copy AND id = :id
+
+-- name: add_doubt
+INSERT INTO tieout_mirror_doubt (copy, grp, first, cells, since)
+VALUES (:copy, :grp, :first, :cells, {now})
+ON CONFLICT (copy, grp, first, cells) DO UPDATE SET since = excluded.since
+
+-- name: doubts
+SELECT grp, first, cells, since
+FROM tieout_mirror_doubt
+WHERE copy = :copy
+ORDER BY since
+LIMIT :limit
+
+-- name: clear_doubt
+DELETE FROM tieout_mirror_doubt
+WHERE copy = :copy AND grp = :grp AND first = :first AND cells = :cells AND since = :since
+
+-- name: some_suspects
+SELECT item, place, since
+FROM tieout_mirror_suspect
+WHERE copy = :copy
+LIMIT :limit
+
+-- name: add_stream
+INSERT INTO tieout_mirror_stream (copy, name, last)
+VALUES (:copy, :name, :last)
+ON CONFLICT DO NOTHING
+
+-- name: last_of_stream
+SELECT last
+FROM tieout_mirror_stream
+WHERE copy = :copy AND name = :name
+
+-- name: advance_stream
+UPDATE tieout_mirror_stream
+SET last = :last
+WHERE copy = :copy AND name = :name AND last = :known
+
+-- name: knows_group
+SELECT n
+FROM tieout_mirror_group
+WHERE copy = :copy AND n = :n AND gone IS NULL

@@ -11,4 +11,21 @@ ON DUPLICATE KEY UPDATE n = IF({was_there}, n, n)
 -- name: add_suspect
 INSERT INTO tieout_mirror_suspect (copy, item, place, since)
 VALUES (:copy, :item, :place, :since)
-ON DUPLICATE KEY UPDATE item = IF({was_there}, item, item)
+ON DUPLICATE KEY UPDATE since = GREATEST(since, VALUES(since))
+
+-- name: add_doubt
+INSERT INTO tieout_mirror_doubt (copy, grp, first, cells, since)
+VALUES (:copy, :grp, :first, :cells, {now})
+ON DUPLICATE KEY UPDATE since = VALUES(since)
+
+-- name: add_stream
+INSERT INTO tieout_mirror_stream (copy, name, last)
+VALUES (:copy, :name, :last)
+ON DUPLICATE KEY UPDATE last = IF({was_there}, last, last)
+
+-- Locking: at REPEATABLE READ a plain read would not see what was committed after the snapshot was taken.
+-- name: last_of_stream
+SELECT last
+FROM tieout_mirror_stream
+WHERE copy = :copy AND name = :name
+FOR UPDATE

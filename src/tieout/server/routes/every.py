@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from litestar.types import ControllerRouterHandler
 
-from tieout.server.routes import alarms, audit, bulk, commands, events, health, processes, reference, reports, starting
+from tieout.server.routes import (
+    alarms,
+    audit,
+    bulk,
+    commands,
+    events,
+    health,
+    processes,
+    pushes,
+    reference,
+    reports,
+    starting,
+)
 from tieout.server.site import Site
 
 
@@ -18,6 +30,7 @@ def all_routes(site: Site) -> Sequence[ControllerRouterHandler]:
         *commands.ROUTES,
         *bulk.ROUTES,
         *reports.ROUTES,
+        *pushes.ROUTES,
         *alarms.ROUTES,
         *audit.ROUTES,
         *events.ROUTES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,14 +9,15 @@ from litestar import Request, post
 from litestar.params import PathParameter
 
 from tieout.contracts import Transaction
-from tieout.errors import Forbidden, InvalidParams, InvalidRequest, NotAuthenticated
+from tieout.errors import Forbidden, InvalidParams, InvalidRequest
 from tieout.identity import fingerprint, parse_call_key, parse_json
 from tieout.process.landing import call_of
 from tieout.process.outcomes import Failed, Pending, Reported, Succeeded, Unknown
 from tieout.server.bodies import check_json
 from tieout.server.describing import WITH_BODY, refusals
+from tieout.server.signatures import not_signed, signed_by
 from tieout.server.site import Asked, Site, site_of
-from tieout.wire.standard_webhooks import Signed, verify
+from tieout.wire.standard_webhooks import Signed
 
 CallKey = Annotated[
     str, PathParameter(description="The call's key, as it was sent: `id:n`.", pattern="^[0-9a-f]{32}:[0-9]{1,9}$")
@@ -81,14 +81,11 @@ async def report(request: Asked, call_key: CallKey) -> Judged:
 
 
 def _signed(request: Asked, site: Site, body: bytes) -> Signed:
-    headers: dict[str, list[str]] = {}
-    for name, value in request.scope["headers"]:
-        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    found = verify(headers, body, site.sender_keys, time.time())
+    found = signed_by(request, site, body)
     if isinstance(found, Signed):
         return found
     site.metrics.reports.labels("nobody", found).inc()
-    raise NotAuthenticated(f"this report is not rightly signed: {found}")
+    raise not_signed("report", found)
 
 
 def _callback(request: Request[Any, Any, Any], body: bytes, call_key: str) -> Callback:
@@ -116,8 +113,8 @@ def _outcome(callback: Callback) -> Reported:
 
 async def _check_lane(site: Site, signed: Signed, call_key: str) -> None:
     """Raise `Forbidden` when the sender may not report on calls of this lane."""
-    lanes = site.settings.senders[signed.sender].lanes
-    if not lanes:
+    sender = site.settings.senders[signed.sender]
+    if not (sender.lanes or sender.suppliers):
         return
     process, n = parse_call_key(call_key)
     record = await site.app.database.read(lambda tx: site.app.store.read(tx, process))
@@ -125,7 +122,7 @@ async def _check_lane(site: Site, signed: Signed, call_key: str) -> None:
     if record is None or entry is None:
         return
     call = call_of(site.app.engine.world.type_of(record), entry)
-    if call is None or call.lane not in lanes:
+    if call is None or call.lane not in sender.lanes:
         raise Forbidden(f"{signed.sender} may not report on this call")
 
 
