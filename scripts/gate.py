@@ -46,6 +46,7 @@ SLOW = (
     "sessions",
     "examples",
     "coordination",
+    "alarm",
     "messages",
     "channels",
     "mirror",

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from tieout.alarm.store import Alarm, Evidence
-from tieout.audit.store import AuditRow
+from tieout.audit.engine import Verified
+from tieout.audit.rules import AuditRow, Wrong
 from tieout.identity import call_key, split_owner
 from tieout.process.inspecting import Inspection
 from tieout.process.record import Entry, FinalClaim, Record, Transition
@@ -126,6 +127,37 @@ class ActDocument(msgspec.Struct, frozen=True):
     detail: Any
 
 
+class AuditEntry(ActDocument, frozen=True):
+    """One act: its number, what it was done to, its place in the chain, and the digest that chains it."""
+
+    seq: int
+    object: str
+    number: int | None
+    digest: str | None
+
+
+class FaultDocument(msgspec.Struct, frozen=True):
+    """What is wrong with rows `first` to `last` of the chain, or with the row `seq`."""
+
+    wrong: Wrong
+    first: int | None
+    last: int | None
+    seq: int | None
+    told: str
+
+
+class VerifiedDocument(msgspec.Struct, frozen=True):
+    """What a check of the audit has found; `end` is the anchor of the last row that was looked at."""
+
+    intact: bool
+    complete: bool
+    chained: int
+    early: int
+    end: str
+    fault_count: int
+    faults: list[FaultDocument]
+
+
 class StrayDocument(msgspec.Struct, frozen=True):
     """A report that came before its call was known."""
 
@@ -195,6 +227,26 @@ def alarm_document(alarm: Alarm, evidence: list[Evidence] | None, now: int) -> A
 def act_document(row: AuditRow) -> ActDocument:
     """What a person did."""
     return ActDocument(iso(row.at), row.actor, row.action, row.reason, msgspec.json.decode(row.detail))
+
+
+def audit_entry(row: AuditRow) -> AuditEntry:
+    """One row of the audit."""
+    act = act_document(row)
+    digest = None if row.digest is None else row.digest.hex()
+    return AuditEntry(act.at, act.actor, act.action, act.reason, act.detail, row.seq, row.object, row.number, digest)
+
+
+def verified_document(found: Verified) -> VerifiedDocument:
+    """What a check of the audit has found."""
+    return VerifiedDocument(
+        intact=not found.fault_count,
+        complete=found.complete,
+        chained=found.chained,
+        early=found.early,
+        end=str(found.end) if found.end.number else "",
+        fault_count=found.fault_count,
+        faults=[FaultDocument(*msgspec.structs.astuple(fault)) for fault in found.faults],
+    )
 
 
 def _fields(record: Record) -> dict[str, Any]:

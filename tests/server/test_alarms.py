@@ -59,3 +59,18 @@ def test_the_audit_is_paged(place):
         before = page["next"]
     assert len(numbers) >= 5
     assert numbers == sorted(set(numbers), reverse=True)
+
+
+def test_the_audit_is_checked_in_parts(place):
+    """Each part is intact and ends with the anchor of the next one; all together are the whole chain."""
+    for _ in range(3):
+        process = place.started("pending")["id"]
+        place.operator.post(f"/v1/processes/{process}/hold", json={"reason": "chained"})
+    whole = place.operator.get("/v1/audit/verify", params={"limit": 100_000}).json()
+    assert (whole["intact"], whole["complete"], whole["faults"]) == (True, True, [])
+    newest = place.operator.get("/v1/audit", params={"limit": 1}).json()["items"][0]
+    assert whole["end"] == f"{newest['number']}:{newest['digest']}"
+    behind = place.operator.get("/v1/audit/verify", params={"since": whole["end"]}).json()
+    assert (behind["intact"], behind["chained"], behind["end"]) == (True, 0, whole["end"])
+    assert place.operator.get("/v1/audit/verify", params={"since": "nonsense"}).status_code == 400
+    assert place.viewer.get("/v1/audit/verify").status_code == 403

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.simulation.model_database import ModelTransaction, Result, StatementFunction
 
-ALARM, EVIDENCE, AUDIT = "tieout_alarm", "tieout_evidence", "tieout_audit"
-TABLES = (ALARM, EVIDENCE, AUDIT)
+ALARM, EVIDENCE, AUDIT, HEAD = "tieout_alarm", "tieout_evidence", "tieout_audit", "tieout_audit_head"
+TABLES = (ALARM, EVIDENCE, AUDIT, HEAD)
 
 COLUMNS = (
     *("id", "kind", "object", "process", "severity", "state", "summary", "count", "first_at", "last_at"),
@@ -80,8 +80,23 @@ def reopen_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
     return 1
 
 
+def lock_audit_head(tx: ModelTransaction, now: int, p: Params) -> Result:
+    tx.wait_out(HEAD, 1)
+    head = tx.see(HEAD, 1) or {"number": 0, "digest": bytes(32)}
+    tx.write(HEAD, 1, head)
+    return [(head["number"], head["digest"], 0, now)]
+
+
+def move_audit_head(tx: ModelTransaction, now: int, p: Params) -> Result:
+    head = tx.see(HEAD, 1)
+    if head is None or head["number"] != p["number"] - 1:
+        return 0
+    tx.write(HEAD, 1, dict(p))
+    return 1
+
+
 def add_audit(tx: ModelTransaction, now: int, p: Params) -> Result:
-    tx.write(AUDIT, len(tx.database.tables[AUDIT]), {**p, "at": now})
+    tx.write(AUDIT, p["number"], dict(p))
     return 1
 
 
@@ -89,6 +104,6 @@ STATEMENTS: dict[str, StatementFunction] = {
     function.__name__: function
     for function in (
         *(raise_alarm, add_evidence, read_alarm, evidence_of, resolve_alarm, reopen_alarm, record_wish),
-        add_audit,
+        *(lock_audit_head, add_audit, move_audit_head),
     )
 }

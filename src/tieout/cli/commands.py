@@ -11,7 +11,21 @@ from importlib.metadata import version
 import cyclopts
 import msgspec
 
-from tieout.cli import alarm, demo, doctor, exits, machine, migrate, process, prove, serve, settling, token, worker
+from tieout.cli import (
+    alarm,
+    audit,
+    demo,
+    doctor,
+    exits,
+    machine,
+    migrate,
+    process,
+    prove,
+    serve,
+    settling,
+    token,
+    worker,
+)
 from tieout.cli.installed import show_versions
 from tieout.errors import TieoutError, UsageError
 
@@ -31,6 +45,7 @@ root.command(worker.worker)
 root.command(migrate.migrate)
 root.command(process.commands)
 root.command(alarm.commands)
+root.command(audit.commands)
 root.command(token.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tieout.alarm.store import Alarm, AlarmStore, Evidence
-from tieout.audit.store import AuditRow, AuditStore
+from tieout.audit.rules import AuditRow
+from tieout.audit.store import AuditStore
 from tieout.contracts import Database, Transaction
 from tieout.errors import UnknownProcess
 from tieout.identity import call_key

@@ -153,11 +153,11 @@ class Operating:
             detail = {**wish, "effect": "recorded" if entry.closed else "followed"}
             if record.status == "held":
                 after = self._running(after)
-            await self._save(tx, after, 0 if after.status == "running" else None, act, "settle", detail)
             if alarm is not None:
                 follows = entry.final is not None and not differing(entry.final, claim)
                 resolution = "followed-first" if follows else "followed-other"
                 await self.alarms.resolve(tx, alarm.id, resolution, act.reason, act.actor)
+            await self._save(tx, after, 0 if after.status == "running" else None, act, "settle", detail)
             return after
 
         settled = await self._change(process, change)
