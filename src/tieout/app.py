@@ -17,11 +17,13 @@ from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.declaring import Declaring
-from tieout.errors import AppClosed, AppForked, UnknownProcess, UsageError
+from tieout.errors import AppClosed, AppForked, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
+from tieout.identity import raw_id
 from tieout.messages import Inbox, Outbox, Relaying
 from tieout.once.engine import Engine as OnceEngine
 from tieout.once.store import OnceStore
+from tieout.process.acknowledged import Acknowledged
 from tieout.process.bulk import Operator
 from tieout.process.engine import Engine, Started
 from tieout.process.inspecting import Inspection, inspect
@@ -38,6 +40,7 @@ from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
 from tieout.process.world import World, run_natively
 from tieout.sessions import Joined, SessionDatabase, in_sessions, join, run_in_session
+from tieout.watch import Watch
 from tieout.worker import Limits, Worker
 
 if TYPE_CHECKING:
@@ -115,6 +118,8 @@ class App(Declaring):
         )
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
         self.retention = Retention(self.engine.world, self.store)
+        self.acknowledged = Acknowledged(self.engine.world, self.store, self._native)
+        self.watch = Watch(self.engine.world, self._native, self.acknowledged)
         self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
         world = self.engine.world
         self._relaying = Relaying.over(channels or {}, self._native, world.clock, self._caller, world.chance)
@@ -144,6 +149,7 @@ class App(Declaring):
             raise
         self._pid = os.getpid()
         self._worker = self._new_worker()
+        self._worker.watch()
         if self.sweeps:
             self._worker.start()
             for mirror in self.mirrors.values():
@@ -195,6 +201,7 @@ class App(Declaring):
     async def begin(self, request: Process[Any], patience: float) -> Started:
         """What `start` does without `tx`, waiting for `patience` seconds; the row itself instead of a view of it."""
         worker, (record, replayed) = self.worker, await self.engine.start(request)
+        self.acknowledged.note(record)
         if not replayed:
             self._moved_to(record)
             record = await self._go_on(worker, record, patience)
@@ -260,7 +267,7 @@ class App(Declaring):
         await self.retention.forget_strays()
 
     def _new_worker(self) -> Worker:
-        return Worker(self.engine, self.limits, self._moved_to, self.keep_house)
+        return Worker(self.engine, self.limits, self._moved_to, self.keep_house, self.watch.look)
 
     async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
         worker = self.worker
@@ -313,14 +320,3 @@ class App(Declaring):
 
     def _view(self, record: Record, *, replayed: bool = False) -> ProcessView:
         return view(record, self.types.get(record.type), replayed=replayed)
-
-
-def raw_id(text: str) -> bytes:
-    """The 16 bytes of a process id; raise `UnknownProcess` for what cannot be one."""
-    try:
-        raw = bytes.fromhex(text)
-    except (ValueError, TypeError) as error:
-        raise UnknownProcess("a process id is 32 hex digits") from error
-    if len(raw) != 16:
-        raise UnknownProcess("a process id is 32 hex digits")
-    return raw

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 
-from tieout.errors import InvalidJson, InvalidKey, InvalidParams, UnknownCall
+from tieout.errors import InvalidJson, InvalidKey, InvalidParams, UnknownCall, UnknownProcess
 
 Spelling: TypeAlias = Literal["decimal", "moment"]
 """Types whose equal values may be written in several ways."""
@@ -100,6 +100,17 @@ def parse_call_key(text: str) -> tuple[bytes, int]:
         return bytes.fromhex(head), int(tail)
     except ValueError as error:
         raise UnknownCall("this is not a call key of tieout") from error
+
+
+def raw_id(text: str) -> bytes:
+    """The 16 bytes of a process id; raise `UnknownProcess` for what cannot be one."""
+    try:
+        raw = bytes.fromhex(text)
+    except (ValueError, TypeError) as error:
+        raise UnknownProcess("a process id is 32 hex digits") from error
+    if len(raw) != 16:
+        raise UnknownProcess("a process id is 32 hex digits")
+    return raw
 
 
 def encode_json(value: Any) -> str:

@@ -24,6 +24,9 @@ FOLLOW_UPS = 10_000
 HOUSEKEEPING_EVERY = 3_600.0
 """Seconds between two rounds of retention."""
 
+WATCH_EVERY = 5.0
+"""Seconds between two looks at the database servers themselves."""
+
 LONGEST_PAUSE = 10.0
 """Seconds between two claims while the database cannot be reached."""
 
@@ -46,12 +49,14 @@ class Worker:
         limits: Limits,
         at_rest: Callable[[Record], None],
         housekeeping: Callable[[], Coroutine[Any, Any, None]],
+        look: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self.engine = engine
         self.limits = limits
         self.draining = False
         self._at_rest = at_rest
         self._housekeeping = housekeeping
+        self._look = look
         self._running: dict[asyncio.Task[None], str | None] = {}
         self._busy: Counter[str | None] = Counter()
         self._waiting: set[asyncio.TimerHandle] = set()
@@ -65,7 +70,11 @@ class Worker:
 
     def start(self) -> None:
         """Begin to sweep and to keep house."""
-        self._loops = [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._keep_house_forever())]
+        self._loops += [asyncio.create_task(self._sweep_forever()), asyncio.create_task(self._keep_house_forever())]
+
+    def watch(self) -> None:
+        """Begin to look at the database servers now and then, which whoever accepts requests does too."""
+        self._loops.append(asyncio.create_task(self._watch_forever()))
 
     def drive(self, record: Record) -> asyncio.Task[None] | None:
         """Go on with a process that was just written by us; None when that is left to the sweep."""
@@ -217,3 +226,13 @@ class Worker:
                 await self._housekeeping()
             except Exception:
                 log.exception("housekeeping failed; next round in an hour")
+
+    async def _watch_forever(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            try:
+                await self._look()
+            except DatabaseError as error:
+                log.warning("the database servers could not be looked at: %s", error)
+            except Exception:
+                log.exception("looking at the database servers failed")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, Protocol, Self
 
 from tests.ha.business import Company, PlainRedeem, Redeem
@@ -32,6 +34,10 @@ class Shop(Protocol):
 
     async def execute(self, sql: str) -> int: ...
 
+    async def evidence(self, kind: str) -> list[Any]:
+        """What all alarms of a kind rest on."""
+        ...
+
 
 class OnLoop:
     """`tieout.App`."""
@@ -55,6 +61,10 @@ class OnLoop:
 
     async def execute(self, sql: str) -> int:
         return await self.app.database.transact(lambda tx: tx.execute(sql))
+
+    async def evidence(self, kind: str) -> list[Any]:
+        shown = [await self.app.alarms.show(alarm.id) for alarm in await self.app.alarms.list(kind=kind)]
+        return [json.loads(piece.body) for alarm in shown for piece in alarm.evidence]
 
 
 class InThreads:
@@ -81,6 +91,11 @@ class InThreads:
 
     async def execute(self, sql: str) -> int:
         return await self._run(self.app.database.transact, lambda tx: tx.execute(sql))
+
+    async def evidence(self, kind: str) -> list[Any]:
+        alarms = self.app.alarms
+        shown = [await self._run(alarms.show, one.id) for one in await self._run(partial(alarms.list, kind=kind))]
+        return [json.loads(piece.body) for alarm in shown for piece in alarm.evidence]
 
     async def _run(self, what: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, what, *args)

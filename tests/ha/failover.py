@@ -19,8 +19,8 @@ from tests.ha.outage import Outage, waited
 from tests.ha.pairs import DEADLINE, Pair, Pairs
 from tieout.errors import DatabaseError, StaleEpoch
 
-Fault = Literal["kill", "thaw"]
-"""The primary is killed; or frozen, and thawed after the other has taken over."""
+Fault = Literal["kill", "thaw", "lag"]
+"""The primary is killed; or frozen, and thawed after the other took over; or killed while the other lags behind."""
 
 
 class Plan(NamedTuple):
@@ -38,6 +38,9 @@ PATIENCE = 60.0
 BEFORE = 5
 AFTER = 10
 """Requests of each client that are accepted before the fault, and after it, at least."""
+
+LOST = 3
+"""Requests of each client that are accepted, at least, while the replica gets nothing of it any more."""
 
 PROBES = 10
 """Times that the thawed primary is tried, by reads and by writes."""
@@ -98,8 +101,11 @@ async def _round(pair: Pair, plan: Plan) -> Round:
         stop = asyncio.Event()
         clients = [asyncio.create_task(_client(shop, name, done, stop)) for name in "abcdef"[:CLIENTS]]
         await _all_accepted(done, BEFORE, 0.0, "clients get going")
+        if plan.fault == "lag":
+            await asyncio.to_thread(pair.cut_off)
+            await _all_accepted(done, LOST, time.monotonic(), "clients go on without the replica")
         struck = time.monotonic()
-        await asyncio.to_thread(pair.old.kill if plan.fault == "kill" else pair.old.freeze)
+        await asyncio.to_thread(pair.old.freeze if plan.fault == "thaw" else pair.old.kill)
         await asyncio.sleep(plan.hesitation)
         await asyncio.to_thread(pair.promote)
         promoted = time.monotonic()
@@ -107,6 +113,8 @@ async def _round(pair: Pair, plan: Plan) -> Round:
         stop.set()
         await asyncio.gather(*clients)
         done.outage = _outage(done, plan.fault, struck, promoted)
+        if plan.fault == "lag":
+            await _reported(shop, done)
         await _ended(shop, len(done.accepted))
         await _audit(shop, company, done)
         if plan.fault == "thaw":
@@ -148,6 +156,30 @@ def _outage(done: Round, fault: Fault, struck: float, promoted: float) -> Outage
         moments[_client_of(request)].append(moment)
     detection = max(promoted - struck, DEADLINE if fault == "thaw" else 0.0)
     return Outage(detection, tuple(waited(struck, sorted(each)) for each in moments.values()))
+
+
+async def _reported(shop: Shop, done: Round) -> None:
+    """What was accepted and is gone is what an alarm names; then clients repeat it."""
+    there = {row["request"] for row in await shop.fetch("SELECT request FROM taken WHERE what = 'deducted'")}
+    lost = done.accepted.keys() - there
+    evidence = await _alarmed(shop, "possible-loss")
+    told = {one["key"] for piece in evidence for one in piece["lost"]}
+    done.violations += [f"{request} was lost, and no alarm says so" for request in sorted(lost - told)]
+    done.violations += [f"{request} is there, and an alarm says that it was lost" for request in sorted(told - lost)]
+    done.counts["accepted, lost and not reported"] += len(lost - told)
+    done.counts["accepted, lost and reported"] += len(lost & told)
+    for request in sorted(lost):
+        await shop.redeem(request)
+
+
+async def _alarmed(shop: Shop, kind: str) -> list[Any]:
+    """What alarms of a kind rest on, once there are some; nothing where none comes."""
+    ends = time.monotonic() + PATIENCE
+    while time.monotonic() < ends:
+        if evidence := await shop.evidence(kind):
+            return evidence
+        await asyncio.sleep(0.2)
+    return []
 
 
 async def _ended(shop: Shop, count: int) -> None:

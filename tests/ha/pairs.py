@@ -5,6 +5,8 @@ Both are made once, with the tables of the business, and copied for each failove
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -40,6 +42,18 @@ class Pair(Protocol):
         """Make the replica the primary, with all that the old one acknowledged."""
         ...
 
+    def stop_waiting(self) -> None:
+        """Let commits no longer wait for the replica, which follows all the same."""
+        ...
+
+    def wait_again(self) -> None:
+        """Let commits wait for the replica as they did at first."""
+        ...
+
+    def cut_off(self) -> None:
+        """Let the replica get nothing more, and commits not wait for it."""
+        ...
+
     def remove(self) -> None: ...
 
 
@@ -50,7 +64,7 @@ class PostgresPair:
     """A commit survives the death of a server, though not of the machine, which stays alive here."""
 
     def __init__(self) -> None:
-        self.old = Postgres(**self.SETTINGS, synchronous_standby_names="second")
+        self.old = Postgres(**self.SETTINGS)
         source = f"host={self.old.folder} port={self.old.port} user=u application_name=second"
         self.new = Postgres(**self.SETTINGS, primary_conninfo=source)
         self.url = f"postgresql://u@127.0.0.1:{self.old.port},127.0.0.1:{self.new.port}/{DATABASE}?{SHORT}"
@@ -61,6 +75,21 @@ class PostgresPair:
 
     def promote(self) -> None:
         self.new.promote()
+
+    def stop_waiting(self) -> None:
+        self._wait_for("")
+
+    def wait_again(self) -> None:
+        self._wait_for("second")
+
+    def _wait_for(self, names: str) -> None:
+        self.old.psql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        self.old.psql("SELECT pg_reload_conf()")
+        self.old.wait_for("SHOW synchronous_standby_names", names)
+
+    def cut_off(self) -> None:
+        self.stop_waiting()
+        os.kill(int(self.old.psql("SELECT pid FROM pg_stat_replication")), signal.SIGSTOP)
 
     def remove(self) -> None:
         self.new.remove()
@@ -104,6 +133,16 @@ class MariaPair:
         received = self._status("Gtid_IO_Pos")
         self.new.sql(f"SELECT MASTER_GTID_WAIT('{received}', 20); STOP SLAVE; SET GLOBAL read_only = 0")
 
+    def stop_waiting(self) -> None:
+        self.old.sql("SET GLOBAL rpl_semi_sync_master_enabled = 0")
+
+    def wait_again(self) -> None:
+        self.old.sql("SET GLOBAL rpl_semi_sync_master_enabled = 1")
+
+    def cut_off(self) -> None:
+        self.stop_waiting()
+        self.new.sql("STOP SLAVE IO_THREAD")
+
     def _status(self, name: str) -> str:
         where = ["--no-defaults", f"--socket={self.new.folder}/socket", "-u", "root", "-e", "SHOW SLAVE STATUS\\G"]
         lines = self.new.run(mariadb_binary("mariadb"), *where).splitlines()
@@ -123,6 +162,7 @@ class PostgresPairs:
         self._old.database()
         fill(self._old.url(DATABASE))
         self._new = self._old.standby("second")
+        self._old.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'")
         self._old.stop()
         self._new.stop()
 

@@ -20,14 +20,15 @@ from tests.prove.telling import Told, tell
 
 
 class Size(NamedTuple):
-    """How many times the primary is killed, and how many times it is frozen, replaced and thawed."""
+    """How many times the primary is killed; frozen, replaced and thawed; killed while the replica lags behind."""
 
     kills: int
     thaws: int
+    lags: int
 
 
-WHOLE = {"postgres": Size(50, 20), "mariadb": Size(20, 10)}
-SMALL = {"postgres": Size(5, 2), "mariadb": Size(5, 2)}
+WHOLE = {"postgres": Size(50, 20, 6), "mariadb": Size(20, 10, 6)}
+SMALL = {"postgres": Size(5, 2, 2), "mariadb": Size(5, 2, 2)}
 
 HESITATION = 3.0
 """Seconds for which every fifth replica waits to be promoted: clients must not wait longer and longer meanwhile."""
@@ -40,9 +41,16 @@ EXPECTED = (
     "failovers on an event loop",
     "failovers in threads",
     "late promotions",
+    "accepted, lost and reported",
 )
 
-NEVER_SEEN = ("lost", "double", "reads accepted after a thaw", "writes accepted after a thaw")
+NEVER_SEEN = (
+    "lost",
+    "double",
+    "reads accepted after a thaw",
+    "writes accepted after a thaw",
+    "accepted, lost and not reported",
+)
 """What is told as none when it was none."""
 
 
@@ -59,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, help="of the primary of each database")
     parser.add_argument("--thaws", type=int, help="of the primary of each database, after it was frozen and replaced")
+    parser.add_argument("--lags", type=int, help="kills of the primary of each database whose replica lags behind")
     parser.add_argument("--small", action="store_true", help=f"{SMALL}, unless it is said how many; else {WHOLE}")
     parser.add_argument("--databases", nargs="+", choices=[*WHOLE], default=[*WHOLE])
     parser.add_argument("--json", action="store_true", help="print the summary only, which is what is printed anyway")
@@ -80,13 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _size(options: argparse.Namespace, database: str) -> Size:
     usual = (SMALL if options.small else WHOLE)[database]
-    kills = usual.kills if options.kills is None else options.kills
-    return Size(kills, usual.thaws if options.thaws is None else options.thaws)
+    asked = {name: getattr(options, name) for name in Size._fields if getattr(options, name) is not None}
+    return usual._replace(**asked)
 
 
 def rounds(size: Size) -> Iterator[Plan]:
-    """Kills and thaws, one after the other as long as there are both; every second of each is in threads."""
-    for one in zip_longest(_of("kill", size.kills), _of("thaw", size.thaws)):
+    """The faults, one after the other as long as there are all; every second of each is in threads."""
+    for one in zip_longest(_of("kill", size.kills), _of("thaw", size.thaws), _of("lag", size.lags)):
         yield from filter(None, one)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.ha.business import fill
-from tests.ha.failover import CLIENTS, Plan, fail_over
+from tests.ha.failover import CLIENTS, LOST, Plan, fail_over
 from tests.ha.outage import ENOUGH, LIMIT, Outage, percentile, too_long, waited
 from tests.ha.pairs import PAIRS
 from tests.ha.prove import Size, rounds
@@ -34,6 +34,14 @@ def test_a_failover_loses_and_doubles_nothing(pairs, plan):
         assert done.counts["writes refused as stale"]
 
 
+@pytest.mark.parametrize("colour", ["loop", "threads"])
+def test_what_an_asynchronous_failover_lost_is_reported(pairs, colour):
+    """An alarm names every accepted request that the new primary lacks, and no other; repeated, each is done once."""
+    done = fail_over(pairs, Plan("lag", colour))
+    assert done.violations == []
+    assert done.counts["accepted, lost and reported"] >= LOST * CLIENTS / 2
+
+
 def test_an_outage_ends_with_the_longest_wait_after_the_fault():
     """An answer that was under way when the primary died does not count as the new one's."""
     assert waited(10.0, [9.0, 9.5, 10.01, 12.0, 12.1]) == 2.0
@@ -51,5 +59,5 @@ def test_one_client_in_a_hundred_may_wait_longer():
 
 def test_both_colours_meet_both_faults():
     """Half of the kills and half of the thaws are met by the blocking drivers."""
-    planned = Counter((plan.fault, plan.colour) for plan in rounds(Size(4, 2)))
+    planned = Counter((plan.fault, plan.colour) for plan in rounds(Size(4, 2, 0)))
     assert planned == {("kill", "loop"): 2, ("kill", "threads"): 2, ("thaw", "loop"): 1, ("thaw", "threads"): 1}

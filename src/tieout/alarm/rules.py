@@ -13,10 +13,12 @@ Severity: TypeAlias = Literal["warning", "serious", "critical"]
 SEVERITY: dict[str, Severity] = {
     "conflict": "critical",
     "unconfirmed": "critical",
+    "possible-loss": "critical",
     "unknown-state": "serious",
     "deadline": "serious",
     "step-failing": "serious",
     "mass-drop": "serious",
+    "replication-lapsed": "serious",
     "unfit-answer": "warning",
     "unknown-call": "warning",
 }

@@ -63,7 +63,7 @@ class Core(AsyncApp):
         self._calling.close()
 
     def _new_worker(self) -> ThreadWorker:
-        return ThreadWorker(self.engine, self.limits, self._moved_to, self.keep_house)
+        return ThreadWorker(self.engine, self.limits, self._moved_to, self.keep_house, self.watch.look)
 
     async def _join(self, request: Process[Any], tx: Any, wait: float | str | None) -> ProcessView:
         worker = self.worker

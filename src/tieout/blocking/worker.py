@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from tieout.blocking.threads import Later, Threads
 from tieout.database.driving import drive
+from tieout.errors import DatabaseError
 from tieout.process.driving import CameTo, FollowUp
 from tieout.process.engine import Engine
 from tieout.process.record import Record
-from tieout.worker import FOLLOW_UPS, HOUSEKEEPING_EVERY, LONGEST_PAUSE, Limits, Worker
+from tieout.worker import FOLLOW_UPS, HOUSEKEEPING_EVERY, LONGEST_PAUSE, WATCH_EVERY, Limits, Worker
 
 log = logging.getLogger("tieout.worker")
 
@@ -28,8 +29,9 @@ class ThreadWorker(Worker):
         limits: Limits,
         at_rest: Callable[[Record], None],
         housekeeping: Callable[[], Coroutine[Any, Any, None]],
+        look: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
-        super().__init__(engine, limits, at_rest, housekeeping)
+        super().__init__(engine, limits, at_rest, housekeeping, look)
         self._threads = Threads(limits.in_flight, "tieout-worker")
         self._later = Later()
         self._changed = Condition()
@@ -45,6 +47,10 @@ class ThreadWorker(Worker):
         """Begin to sweep and to keep house."""
         for loop, name in ((self._sweep_on, "tieout-sweep"), (self._keep_house, "tieout-house")):
             Thread(target=loop, name=name, daemon=True).start()
+
+    def watch(self) -> None:
+        """Begin to look at the database servers now and then, which whoever accepts requests does too."""
+        Thread(target=self._watch_on, name="tieout-watch", daemon=True).start()
 
     def drive_here(self, record: Record, ends: float) -> Record | None:
         """Go on in this thread with a process that it has just started: to rest, or to a call that may end too late.
@@ -135,3 +141,12 @@ class ThreadWorker(Worker):
                 drive(self._housekeeping())
             except Exception:
                 log.exception("housekeeping failed; next round in an hour")
+
+    def _watch_on(self) -> None:
+        while not self._stopping.wait(WATCH_EVERY):
+            try:
+                drive(self._look())
+            except DatabaseError as error:
+                log.warning("the database servers could not be looked at: %s", error)
+            except Exception:
+                log.exception("looking at the database servers failed")

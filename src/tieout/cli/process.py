@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from msgspec.structs import replace
 
-from tieout.app import App, raw_id
+from tieout.app import App
 from tieout.cli import exits
 from tieout.cli.bulk import in_bulk
 from tieout.cli.printing import Json, compact, emit, note, say
@@ -19,6 +19,7 @@ from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.which import BY_ID, ONE, Id, Many, RequestKey, moment
 from tieout.cli.who import Who
 from tieout.documents import inspection_document, process_document
+from tieout.identity import raw_id
 from tieout.process.outcomes import Failed, Succeeded
 from tieout.process.record import Status
 from tieout.process.rules import note_of

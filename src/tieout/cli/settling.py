@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from tieout.app import raw_id
 from tieout.cli import exits
 from tieout.cli.printing import Json, emit, note
 from tieout.cli.process import tell
@@ -16,7 +15,7 @@ from tieout.cli.where import ANYWHERE, Where, opened
 from tieout.cli.which import BY_ID, Id, RequestKey
 from tieout.cli.who import Who
 from tieout.errors import ApprovalNeeded, ConfigError
-from tieout.identity import parse_json
+from tieout.identity import parse_json, raw_id
 from tieout.process.operating import Choice
 
 

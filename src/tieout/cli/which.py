@@ -10,12 +10,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from msgspec.structs import replace
 
-from tieout.app import App, raw_id
+from tieout.app import App
 from tieout.cli.printing import SWITCH
 from tieout.cli.where import server_now
 from tieout.config import microseconds
 from tieout.errors import ConfigError
-from tieout.identity import key_bytes, process_id
+from tieout.identity import key_bytes, process_id, raw_id
 from tieout.process.record import Status
 from tieout.process.store import LAST, Filter
 

@@ -188,6 +188,11 @@ class MySqlDatabase:
         """The most connections that it opens."""
         return self._settings.pool
 
+    @property
+    def primary(self) -> str:
+        """The server that the newest connection leads to, and on PostgreSQL its timeline; "" before the first."""
+        return self._hosts.primary
+
     async def open(self) -> None:
         if self._pool is not None and self._pid == os.getpid():
             return

@@ -91,6 +91,7 @@ class Hosts:
         self._settings = settings
         self._dial = dial
         self._preferred = 0
+        self.primary = ""
         self._succession = Succession()
 
     async def connect(self) -> Link:
@@ -104,7 +105,7 @@ class Hosts:
             except TieoutError as failure:
                 failures.append(failure)
             else:
-                self._preferred = index
+                self._preferred, self.primary = index, link.server.identity
                 link.leave = partial(self._leave, index)
                 return link
         raise _combined(failures)

@@ -124,6 +124,7 @@ class Hosts:
         self._settings = settings
         self._dial = dial
         self._preferred = 0
+        self.primary = ""
 
     async def connect(self) -> Link:
         """A link to the primary; raise what says best why there is none."""
@@ -135,7 +136,7 @@ class Hosts:
             except TieoutError as failure:
                 failures.append(failure)
             else:
-                self._preferred = index
+                self._preferred, self.primary = index, f"{link.system}/{link.timeline}"
                 link.leave = partial(self._leave, index)
                 return link
         raise _combined(failures)

@@ -6,13 +6,8 @@ from collections.abc import Mapping
 
 from tieout.app import App
 from tieout.cli.doctor.finding import Check, Finding
-from tieout.contracts import Param, Row, Transaction
-
-# MySQL says source where MariaDB, and MySQL of old, say master.
-_SEMI_SYNC_STATUS = """
-SHOW GLOBAL STATUS WHERE variable_name IN ('rpl_semi_sync_master_status', 'rpl_semi_sync_source_status')
-"""
-_SEMI_SYNC_VARIABLES = "SHOW GLOBAL VARIABLES WHERE variable_name LIKE 'rpl_semi_sync_%'"
+from tieout.contracts import Param, Row
+from tieout.database.replication import semi_sync
 
 PATIENT = 86_400_000
 """Milliseconds that a commit has to wait for a replica at least, before the primary goes on alone."""
@@ -43,12 +38,7 @@ async def mysql_binlog(app: App) -> Finding:
 
 async def mysql_replication(app: App) -> Finding:
     """Whether a replica has every commit before it is acknowledged."""
-
-    async def work(tx: Transaction) -> dict[str, str]:
-        answers = [*await tx.fetch(_SEMI_SYNC_STATUS), *await tx.fetch(_SEMI_SYNC_VARIABLES)]
-        return {str(row[0]).lower().replace("_source_", "_master_"): str(row[1]).upper() for row in answers}
-
-    return judge_replication(await app.database.read(work))
+    return judge_replication(await app.database.read(semi_sync))
 
 
 async def mysql_doublewrite(app: App) -> Finding:

@@ -10,9 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from tieout.access import Caller
-from tieout.app import raw_id
 from tieout.documents import ProcessDocument, process_document
 from tieout.errors import ApprovalNeeded, InvalidRequest
+from tieout.identity import raw_id
 from tieout.process.operating import Act, Choice
 from tieout.server.describing import WITH_BODY, permits, refusals
 from tieout.server.routes.processes import Id

@@ -9,10 +9,9 @@ from litestar import get
 from litestar.params import PathParameter, QueryParameter
 
 from tieout.access import Caller
-from tieout.app import raw_id
 from tieout.documents import InspectionDocument, MoveDocument, ProcessDocument, inspection_document, process_document
 from tieout.errors import UnknownProcess
-from tieout.identity import split_owner
+from tieout.identity import raw_id, split_owner
 from tieout.process.record import Record
 from tieout.process.store import Filter
 from tieout.server.describing import permits, refusals
