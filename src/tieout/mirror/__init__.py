@@ -7,22 +7,29 @@ from tieout.mirror.mirror import Mirror
 from tieout.mirror.offers import Offer, Truth
 from tieout.mirror.pushed import Change, Pushed, Received
 from tieout.mirror.schedule import Tier, Tiers, tier, tiers
+from tieout.mirror.sightings import Feed, ItemChange
+from tieout.mirror.view import Found, Result, View
 
 __all__ = [
     "Axis",
     "Change",
+    "Feed",
     "Fetched",
     "Field",
+    "Found",
     "Group",
+    "ItemChange",
     "Mirror",
     "Offer",
     "Pushed",
     "Received",
+    "Result",
     "Shape",
     "SlowDown",
     "Tier",
     "Tiers",
     "Truth",
+    "View",
     "days",
     "dictionary",
     "flag",

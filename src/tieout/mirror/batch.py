@@ -38,6 +38,7 @@ class Rows(NamedTuple):
 class Round(NamedTuple):
     """Observations of different groups that are merged together, and of each group the cells that it spoke of."""
 
+    seen: Sequence[Seen]
     sighting: Sighting
     window: Bools
     start: Ints
@@ -79,7 +80,7 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[Seen]) -> 
     whole = seen[0].is_whole
     seen_cells = window[rows.group] if whole else present
     sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)
-    return Round(sighting, window, start, end)
+    return Round(seen, sighting, window, start, end)
 
 
 def _windows(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bools, Ints, Ints]:

@@ -15,6 +15,8 @@ from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Checks
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import Group, zone_of
+from tieout.mirror.doubts import EVERY
+from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore, number
 
 T = TypeVar("T")
@@ -95,6 +97,7 @@ class Cataloguer:
         self._database = database
         self._store = store
         self._leases = leases
+        self._sightings = Sightings(database.dialect)
 
     async def store(self, lease: Lease, copy: Copy, changes: Changes) -> Lease:
         """Store the changes and know the copy as it is then; raise `LostLease` when somebody else writes.
@@ -113,13 +116,18 @@ class Cataloguer:
             *_parts(unasked, lambda tx, part: self._store.write_checks(tx, number, part)),
             *_parts(changes.lost_items, lambda tx, part: self._store.remove_items(tx, number, part)),
             *_parts(changes.lost_groups, lambda tx, part: self._store.remove_groups(tx, number, part)),
-            lambda tx: self._store.note_catalogue(tx, number),
+            lambda tx: self._note(tx, number, has_changed=bool(changes)),
         ]
         for step in steps:
             lease = await self._step(lease, step)
         if changes:
             await self._database.read(lambda tx: copy.load(tx, self._store))
         return lease
+
+    async def _note(self, tx: Transaction, number: int, *, has_changed: bool) -> None:
+        await self._store.note_catalogue(tx, number)
+        if has_changed:
+            await self._sightings.add(tx, number, [Sighted(0, EVERY, 0, 0, CATALOGUE, 0, 0, True, 0, 0, b"")])
 
     async def _step(self, lease: Lease, step: Callable[[Transaction], Awaitable[None]]) -> Lease:
         async def work(tx: Transaction) -> Lease:

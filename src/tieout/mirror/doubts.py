@@ -45,6 +45,14 @@ class Doubts:
         """Some of the suspect cells of a copy."""
         return [Suspect(*row) for row in await tx.fetch(self.sql.some_suspects, copy=copy, limit=limit)]
 
+    async def everywhere(
+        self, tx: Transaction, limit: int
+    ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int, int]]]:
+        """Suspect cells of all copies, as (copy, item, position), and doubts, as (copy, group, first, cells)."""
+        suspects = await tx.fetch(self.sql.all_suspects, limit=limit)
+        doubts = await tx.fetch(self.sql.all_doubts, limit=limit)
+        return [(c, item, at) for c, item, at in suspects], [(c, g, first, cells) for c, g, first, cells in doubts]
+
     async def clear(self, tx: Transaction, copy: int, doubts: Iterable[Doubt]) -> None:
         """Take doubts back, as they were read; one that was raised anew meanwhile stays."""
         await tx.execute_many(

@@ -28,6 +28,17 @@ class Offer(msgspec.Struct, frozen=True):
     source: Literal["group", "item"] | None
 
 
+def likely(age: float | None, half_life: float, *, suspect: bool) -> float:
+    """How likely a value is still true: halved with every half-life, and a coin's throw at best when doubtful.
+
+    So it is when changes come at a constant rate: a value of age t holds with the probability exp(-rate * t).
+    """
+    if age is None:
+        return 0.0
+    still: float = 0.5 ** (age / half_life)
+    return min(still, 0.5) if suspect else still
+
+
 class Truth(msgspec.Struct, frozen=True):
     """What the supplier says of a stay, for an order, and how the copy differed from it.
 

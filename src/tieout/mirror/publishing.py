@@ -10,11 +10,12 @@ import numpy as np
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.mirror.answers import Garbled, read_answer
-from tieout.mirror.batch import Rows, Seen, rounds
+from tieout.mirror.batch import Round, Rows, Seen, rounds
 from tieout.mirror.calendar import Bools, Cells, Checks, positions
 from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import merge, note_check, times
+from tieout.mirror.sightings import Sighted, Sightings, pack_days
 from tieout.mirror.store import MirrorStore, Suspect
 
 
@@ -38,6 +39,7 @@ class Publisher:
         self._database = database
         self._store = store
         self._leases = leases
+        self._sightings = Sightings(database.dialect)
 
     async def publish(
         self, lease: Lease, copy: Copy, observed: Sequence[Observed], messages: Sequence[bytes] = ()
@@ -73,10 +75,13 @@ class Publisher:
         written = np.zeros(len(kept), dtype=np.bool_)
         changed = np.zeros(kept.known.shape, dtype=np.bool_)
         suspect, cells = changed.copy(), 0
+        sighted: list[Sighted] = []
         for one in rounds(copy.layout, rows, checks, seen):
+            known = one.sighting.seen & kept.known
             merged = merge(copy.layout.fields, kept, checks, rows.group, one.sighting, rest_holds=copy.terms.rest_holds)
             if one.sighting.whole:
                 note_check(checks, one.window, one.start, one.end)
+            sighted += sightings_of(copy, groups, rows, checks, one, known, merged.changed)
             cells += int(one.sighting.seen.sum())
             written |= merged.written
             changed |= merged.changed
@@ -84,6 +89,7 @@ class Publisher:
         await self._write(tx, copy, groups, rows, kept.pick(written), written)
         numbers = [copy.groups[group].n for group in groups]
         await self._store.write_checks(tx, copy.number, zip(numbers, checks.pack(), strict=True))
+        await self._sightings.add(tx, copy.number, sighted)
         since = max(one.observed.end for one in seen)
         await self._mark(tx, copy, rows, kept, checks, suspect, since)
         return (cells, int(changed.sum()), int(suspect.sum())), checks
@@ -127,6 +133,41 @@ class Publisher:
 
         marks = [mark for mark in await self._store.suspects(tx, copy.number) if mark.item in places]
         await self._store.clear_suspects(tx, copy.number, filter(is_settled, marks))
+
+
+def sightings_of(
+    copy: Copy, groups: Sequence[int], rows: Rows, checks: Checks, merged: Round, known: Bools, changed: Bools
+) -> list[Sighted]:
+    """A sighting of each observation that was merged: how many of its cells were known, and which have changed."""
+    found = []
+    for one in merged.seen:
+        observed, ours = one.observed, np.flatnonzero(rows.group == one.group)
+        base = int(checks.base[one.group])
+        first = max(observed.first, base)
+        count = min(observed.first + observed.count, base + copy.layout.ring) - first
+        if count <= 0:
+            continue
+        slots = (first + np.arange(count)) & (copy.layout.ring - 1)
+        cells = changed[ours][:, slots]
+        there = cells.any(axis=1)
+        items = [rows.numbers[at] for at in ours[there]]
+        took = (observed.end - observed.start) // 1_000
+        found.append(
+            Sighted(
+                0,
+                copy.groups[groups[one.group]].n,
+                first,
+                count,
+                observed.cause,
+                observed.start,
+                took,
+                one.is_whole,
+                int(known[ours][:, slots].sum()),
+                int(cells.sum()),
+                pack_days(items, cells[there]),
+            )
+        )
+    return found
 
 
 def checked(copy: Copy, observed: Sequence[Observed]) -> tuple[list[int], list[Seen], list[tuple[Observed, str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -21,7 +21,7 @@ from tieout.mirror.doubts import Doubt, Doubts
 from tieout.mirror.fields import Field, Kind
 from tieout.mirror.folding import cells_of_stay, fold_stay, is_known, words_of
 from tieout.mirror.observed import Observed, encode
-from tieout.mirror.offers import Difference, Offer, Truth, Unavailable
+from tieout.mirror.offers import Difference, Offer, Truth, Unavailable, likely
 from tieout.mirror.rules import times
 from tieout.mirror.store import ItemRow, number
 from tieout.mirror.suppliers import Following
@@ -68,8 +68,10 @@ class Reading:
         values = fold_stay(self.following.layout, stay.cells, nights, self._words)
         observed = int(stay.start[rests].min())
         age = None if observed == NEVER else max(0.0, (stay.row.now - observed) / 1_000_000)
-        is_own = bool(stay.is_own[rests].any())
-        return Offer(values, age, self._p_true(age, suspects), bool(suspects), "item" if is_own else "group"), stay
+        source: Literal["group", "item"] = "item" if stay.is_own[rests].any() else "group"
+        is_suspect = bool(suspects)
+        still = likely(age, self._half_life, suspect=is_suspect)
+        return Offer(values, age, still, is_suspect, source), stay
 
     async def refresh(self, stay: Stay) -> None:
         """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
@@ -194,13 +196,6 @@ class Reading:
     def _failed(self, why: Unavailable) -> Unavailable:
         self._world.breakers.record(self.following.name, self._world.clock.monotonic(), answered=False)
         return why
-
-    def _p_true(self, age: float | None, suspects: set[int]) -> float:
-        """How likely a value is still true: halved with every half-life, and a coin's throw at best when doubtful."""
-        if age is None:
-            return 0.0
-        likely: float = 0.5 ** (age / self._half_life)
-        return min(likely, 0.5) if suspects else likely
 
 
 def doubtful(stay: Stay, doubts: Iterable[Doubt]) -> set[int]:

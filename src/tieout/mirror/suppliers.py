@@ -39,12 +39,16 @@ from tieout.mirror.schedule import (
     latest_tick,
     settled,
 )
+from tieout.mirror.sightings import Sightings
 from tieout.mirror.store import MirrorStore, Suspect, number
 
 log = logging.getLogger("tieout.mirror")
 
 DOUBTS = 1_000
 """Doubts, and suspect cells, that are looked at at a time; the others wait until these are settled."""
+
+PURGE_EVERY = 60.0
+"""Seconds between two rounds of forgetting old sightings."""
 
 POSTED = 200
 """Observations of other nodes that are merged in one transaction."""
@@ -92,9 +96,11 @@ class Following:
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
         self.jitter = number(mirror, terms.name, "jitter") / (1 << 63)
         self.doubts = Doubts(world.database.dialect)
+        self.sightings = Sightings(world.database.dialect)
         self.paused = False
         self.catalogued = 0
         self._doubted: list[Doubted] = []
+        self._purged_at = world.clock.monotonic()
 
     async def open(self) -> None:
         """Make the copy and its budget known; raise `ConfigError` when its rows were packed for other fields."""
@@ -190,6 +196,9 @@ class Following:
             if name is not None and (group := places.get(copy.items[name].group)) is not None:
                 found.append(Doubted(group, mark.position, 1, mark.since))
         self._doubted = found
+        if self.world.clock.monotonic() - self._purged_at >= PURGE_EVERY:
+            self._purged_at = self.world.clock.monotonic()
+            await self.world.database.transact(lambda tx: self.sightings.purge(tx, self.number))
         if over:
             await self.world.database.transact(lambda tx: self.doubts.clear(tx, self.number, over))
 

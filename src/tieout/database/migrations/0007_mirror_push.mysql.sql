@@ -1,3 +1,5 @@
+ALTER TABLE tieout_mirror ADD COLUMN head BIGINT NOT NULL DEFAULT 0;
+
 CREATE TABLE tieout_mirror_doubt (
     copy BIGINT NOT NULL,
     grp BIGINT NOT NULL,
@@ -23,6 +25,7 @@ CREATE TABLE tieout_mirror_sighting (
     cause VARCHAR(255) NOT NULL,
     start BIGINT NOT NULL,
     took BIGINT NOT NULL,
+    whole BIGINT NOT NULL,
     known BIGINT NOT NULL,
     changed BIGINT NOT NULL,
     days MEDIUMBLOB NOT NULL,

@@ -1,3 +1,5 @@
+ALTER TABLE tieout_mirror ADD COLUMN head bigint NOT NULL DEFAULT 0;
+
 CREATE TABLE tieout_mirror_doubt (
     copy bigint NOT NULL,
     grp bigint NOT NULL,
@@ -23,6 +25,7 @@ CREATE TABLE tieout_mirror_sighting (
     cause text NOT NULL,
     start bigint NOT NULL,
     took bigint NOT NULL,
+    whole bigint NOT NULL,
     known bigint NOT NULL,
     changed bigint NOT NULL,
     days bytea NOT NULL,

@@ -1,3 +1,5 @@
+ALTER TABLE tieout_mirror ADD COLUMN head INTEGER NOT NULL DEFAULT 0;
+
 CREATE TABLE tieout_mirror_doubt (
     copy INTEGER NOT NULL,
     grp INTEGER NOT NULL,
@@ -23,6 +25,7 @@ CREATE TABLE tieout_mirror_sighting (
     cause TEXT NOT NULL,
     start INTEGER NOT NULL,
     took INTEGER NOT NULL,
+    whole INTEGER NOT NULL,
     known INTEGER NOT NULL,
     changed INTEGER NOT NULL,
     days BLOB NOT NULL,

@@ -1,6 +1,6 @@
 -- name: add_copy
-INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued)
-VALUES (:copy, :mirror, :supplier, :layout, 0, 0)
+INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued, head)
+VALUES (:copy, :mirror, :supplier, :layout, 0, 0, 0)
 ON CONFLICT DO NOTHING
 
 -- name: read_copy
@@ -172,3 +172,63 @@ WHERE copy = :copy AND name = :name AND last = :known
 SELECT n
 FROM tieout_mirror_group
 WHERE copy = :copy AND n = :n AND gone IS NULL
+
+-- name: advance_head
+UPDATE tieout_mirror
+SET head = head + :count
+WHERE id = :copy
+
+-- name: head
+SELECT head
+FROM tieout_mirror
+WHERE id = :copy
+
+-- name: heads
+SELECT id, head, {now} AS now
+FROM tieout_mirror
+
+-- name: add_sighting
+INSERT INTO tieout_mirror_sighting
+    (copy, seq, grp, first, cells, cause, start, took, whole, known, changed, days, at)
+VALUES (:copy, :seq, :grp, :first, :cells, :cause, :start, :took, :whole, :known, :changed, :days, {now})
+
+-- name: sightings
+SELECT seq, grp, first, cells, cause, start, took, whole, known, changed, days, at
+FROM tieout_mirror_sighting
+WHERE copy = :copy AND seq > :after
+ORDER BY seq
+LIMIT :limit
+
+-- name: changing_sightings
+SELECT seq, grp, first, cells, cause, start, took, whole, known, changed, days, at
+FROM tieout_mirror_sighting
+WHERE copy = :copy AND seq > :after AND changed > 0
+ORDER BY seq
+LIMIT :limit
+
+-- name: oldest_sighting
+SELECT seq
+FROM tieout_mirror_sighting
+WHERE copy = :copy
+ORDER BY seq
+LIMIT 1
+
+-- name: purge_sightings
+DELETE FROM tieout_mirror_sighting
+WHERE copy = :copy AND seq < :until AND at < {now} - :keep
+
+-- name: all_cells
+SELECT grp, n, name, cells
+FROM tieout_mirror_item
+WHERE copy = :copy AND gone IS NULL
+ORDER BY grp, n
+
+-- name: all_suspects
+SELECT copy, item, place
+FROM tieout_mirror_suspect
+LIMIT :limit
+
+-- name: all_doubts
+SELECT copy, grp, first, cells
+FROM tieout_mirror_doubt
+LIMIT :limit

@@ -1,6 +1,6 @@
 -- name: add_copy
-INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued)
-VALUES (:copy, :mirror, :supplier, :layout, 0, 0)
+INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued, head)
+VALUES (:copy, :mirror, :supplier, :layout, 0, 0, 0)
 ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)
 
 -- name: add_word

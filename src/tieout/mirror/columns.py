@@ -1,0 +1,124 @@
+"""Many items by day: the cells of one copy in memory, laid out so that a day of all items stands together.
+
+Each array has the shape (ring, items): a search for a stay reads as many rows as it has nights, each in one sweep.
+In rows by item the same search touches every item's whole row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieout.mirror.calendar import NEVER, Bools, Cells, Checks, Ints, Layout, positions
+from tieout.mirror.copying import DayEnd, day_end, first_open
+from tieout.mirror.define import Terms
+from tieout.mirror.sightings import Sighted
+from tieout.mirror.store import GroupRow
+
+
+class Columns:
+    """The cells of some items of one supplier, and when their groups were checked."""
+
+    def __init__(self, layout: Layout, terms: Terms, groups: Sequence[GroupRow], items: int) -> None:
+        self.layout = layout
+        self.groups = {group.n: at for at, group in enumerate(groups)}
+        self.names: list[str] = []
+        self.numbers: dict[int, int] = {}
+        self.of: dict[str, int] = {}
+        self.group_names = [group.name for group in groups]
+        self.group = np.zeros(items, dtype=np.int32)
+        self.base = np.zeros(items, dtype=np.int64)
+        self.known: Bools = np.zeros((layout.ring, items), dtype=np.bool_)
+        self.values: dict[str, NDArray[Any]] = {
+            name: np.zeros((layout.ring, items), dtype=field.stored) for name, field in layout.fields.items()
+        }
+        self.checks = Checks.unpack([bytes(group.checks) for group in groups], layout.ring)
+        self.opens: Ints = np.full(len(groups), NEVER, dtype=np.int64)
+        self._own: dict[int, Ints] = {}
+        self._ends: list[DayEnd] = [day_end(terms, group.zone, group.rollover) for group in groups]
+        self._members: list[list[int]] = [[] for _ in groups]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(self, rows: Sequence[tuple[int, int, str, bytes]]) -> None:
+        """Add items, each given as its group's number, its own, its name and its row."""
+        rows = [row for row in rows if row[0] in self.groups]
+        if not rows:
+            return
+        begin = len(self.names)
+        for group, n, name, _ in rows:
+            place = len(self.names)
+            self.numbers[n] = self.of[name] = place
+            self.names.append(name)
+            self._members[self.groups[group]].append(place)
+        self.group[begin : len(self.names)] = [self.groups[group] for group, *_ in rows]
+        self._put(np.arange(begin, len(self.names)), self.layout.unpack([row[3] for row in rows]))
+
+    def trim(self) -> None:
+        """Give back the room of items that were expected and did not come."""
+        items = len(self.names)
+        self.group, self.base, self.known = self.group[:items], self.base[:items], self.known[:, :items]
+        self.values = {name: column[:, :items] for name, column in self.values.items()}
+
+    def replace(self, rows: Iterable[tuple[int, bytes]]) -> None:
+        """Take in the rows of items that have changed, each given as its number and its row."""
+        known = [(self.numbers[n], row) for n, row in rows if n in self.numbers]
+        if known:
+            self._put(np.array([at for at, _ in known]), self.layout.unpack([row for _, row in known]))
+
+    def see(self, sighted: Sighted) -> None:
+        """Take in that a group was checked; its rows, if they changed, come by `replace`."""
+        group = self.groups.get(sighted.group)
+        if group is None or not sighted.whole:
+            return
+        slots = (sighted.first + np.arange(sighted.cells)) & (self.layout.ring - 1)
+        self.checks.start[group, slots] = np.maximum(self.checks.start[group, slots], sighted.start)
+
+    def roll(self, now: int) -> bool:
+        """Forget what is over at the server's time `now`; whether any day has ended."""
+        at = {end: first_open(self.layout.axis, now, end) for end in set(self._ends)}
+        opens = np.array([at[end] for end in self._ends], dtype=np.int64)
+        ended = np.flatnonzero(opens > self.opens)
+        if not len(ended):
+            return False
+        self.opens = np.maximum(self.opens, opens)
+        self.checks.roll(self.opens)
+        items = np.array([place for group in ended for place in self._members[group]], dtype=np.int64)
+        if len(items):
+            self._forget(items)
+        return True
+
+    def _forget(self, items: Ints) -> None:
+        first = self.opens[self.group[items]]
+        gone = positions(self.base[items], self.layout.ring) < first[:, None]
+        self.known[:, items] &= ~gone.T
+        self.base[items] = np.maximum(self.base[items], first)
+
+    def _put(self, items: Ints, cells: Cells) -> None:
+        self.base[items] = cells.base
+        self.known[:, items] = cells.known.T
+        for name, column in cells.values.items():
+            self.values[name][:, items] = column.T
+        apart = (cells.start != NEVER).any(axis=1)
+        for at, place in enumerate(items):
+            if apart[at]:
+                self._own[int(place)] = cells.start[at]
+            else:
+                self._own.pop(int(place), None)
+        self._forget(items)
+
+    def members(self, group: int) -> Sequence[int]:
+        """The items of a group."""
+        return self._members[group]
+
+    def observed(self, item: int, slots: Ints) -> tuple[int, bool]:
+        """When the oldest of an item's cells was observed (`NEVER`: not at all), and whether any was by itself."""
+        start = self.checks.start[self.group[item], slots]
+        own = self._own.get(item)
+        if own is None:
+            return int(start.min()), False
+        return int(np.maximum(start, own[slots]).min()), bool((own[slots] > start).any())

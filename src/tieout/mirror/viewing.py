@@ -1,0 +1,143 @@
+"""Keeping views current: loads copies into memory, and follows their feeds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from tieout.contracts import Transaction
+from tieout.errors import DatabaseError
+from tieout.mirror.columns import Columns
+from tieout.mirror.doubts import Doubts
+from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings, groups_of
+from tieout.mirror.suppliers import Following, World
+from tieout.mirror.view import Marks, Part, View
+
+log = logging.getLogger("tieout.mirror")
+
+EVERY = 0.25
+"""Seconds between two looks at what has changed: far less than a view may lag."""
+
+ROWS = 5_000
+"""Rows that are unpacked at a time, before others may run."""
+
+SIGHTINGS = 2_000
+"""Sightings that are taken in at a time."""
+
+MARKS = 100_000
+"""Suspect cells, and doubts, that views know of at a time; those beyond are suspect only where they are read singly."""
+
+
+class Changed(NamedTuple):
+    """What came behind a part's cursor: sightings, the rows of groups that changed, and words that it does not know."""
+
+    sighted: list[Sighted]
+    rows: list[tuple[int, bytes]]
+    words: dict[int, str]
+
+
+class Viewing:
+    """Loads one mirror's copies into a view, and follows them until it is stopped."""
+
+    def __init__(self, world: World, followings: Mapping[str, Following], view: View) -> None:
+        self.view = view
+        self.stopping = asyncio.Event()
+        self._world = world
+        self._followings = dict(followings)
+        self._sightings = Sightings(world.database.dialect)
+        self._doubts = Doubts(world.database.dialect)
+
+    async def load(self) -> None:
+        """Load everything; the view is current as of the moment before it began."""
+        for name, following in self._followings.items():
+            self.view.parts[name] = await self._part(name, following)
+        await self.look()
+
+    async def run(self) -> None:
+        """Follow the feeds; go on after errors of the database, while the view's lag grows."""
+        while not self.stopping.is_set():
+            try:
+                await self.look()
+            except DatabaseError as error:
+                log.warning("%s: the view is not current: %s", next(iter(self._followings), ""), error)
+            except Exception:
+                log.exception("the view is not current")
+            try:
+                await asyncio.wait_for(self.stopping.wait(), EVERY)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Take in what has changed since the last look."""
+        heads, now = await self._world.database.read(self._sightings.heads)
+        for name, following in self._followings.items():
+            part, head = self.view.parts[name], heads.get(following.number, 0)
+            while part.cursor < head:
+                part = await self._advance(name, following, part)
+            part.columns.roll(now)
+        await self._mark()
+        self.view.current_at = now
+
+    async def _part(self, name: str, following: Following) -> Part:
+        store, copy = self._world.store, following.number
+
+        async def begin(tx: Transaction) -> Part:
+            cursor = await self._sightings.head(tx, copy)
+            groups = [group for group in await store.groups(tx, copy) if group.gone is None]
+            items = sum(item.gone is None for item in await store.items(tx, copy))
+            # Room for items that come between the count and the rows: these bring a change of the catalogue with them.
+            columns = Columns(following.layout, following.terms, groups, items)
+            return Part(name, columns, await store.words(tx, copy), cursor)
+
+        part = await self._world.database.read(begin)
+        room = part.columns.known.shape[1]
+        async for rows in self._world.database.stream(self._sightings.sql.all_cells, batch=ROWS, copy=copy):
+            left = room - len(part.columns)
+            part.columns.add([(group, n, bytes(item).decode(), bytes(cells)) for group, n, item, cells in rows[:left]])
+            await asyncio.sleep(0)
+        part.columns.trim()
+        return part
+
+    async def _advance(self, name: str, following: Following, part: Part) -> Part:
+        """A part some steps further; anew, when items came or went."""
+        changed = await self._world.database.read(lambda tx: self._changed(tx, following, part))
+        if not changed.sighted or any(one.cause == CATALOGUE for one in changed.sighted):
+            part = self.view.parts[name] = await self._part(name, following)
+            return part
+        part.words |= changed.words
+        part.columns.replace(changed.rows)
+        for one in changed.sighted:
+            part.columns.see(one)
+        part.cursor = changed.sighted[-1].seq
+        await asyncio.sleep(0)
+        return part
+
+    async def _changed(self, tx: Transaction, following: Following, part: Part) -> Changed:
+        store, copy = self._world.store, following.number
+        sighted = await self._sightings.after(tx, copy, part.cursor, SIGHTINGS)
+        rows: list[tuple[int, bytes]] = []
+        for group in groups_of(sighted):
+            rows += await store.cells_of(tx, copy, group)
+        has_words = any(field.kind == "dictionary" for field in following.layout.fields.values())
+        return Changed(sighted, rows, await store.words(tx, copy) if rows and has_words else {})
+
+    async def _mark(self) -> None:
+        """Know what is doubtful now."""
+        copies = {following.number: self.view.parts[name] for name, following in self._followings.items()}
+        suspects, doubts = await self._world.database.read(lambda tx: self._doubts.everywhere(tx, MARKS))
+        items: dict[int, list[tuple[int, int]]] = {copy: [] for copy in copies}
+        windows: dict[int, list[tuple[int, int, int]]] = {copy: [] for copy in copies}
+        for copy, item, at in suspects:
+            if copy in copies and (place := copies[copy].columns.numbers.get(item)) is not None:
+                items[copy].append((place, at))
+        for copy, group, first, cells in doubts:
+            if copy in copies and (group < 0 or group in copies[copy].columns.groups):
+                place = group if group < 0 else copies[copy].columns.groups[group]
+                windows[copy].append((place, first, first + cells))
+        for copy, part in copies.items():
+            marked = np.array(items[copy], dtype=np.int64).reshape(-1, 2)
+            part.marks = Marks(marked[:, 0], marked[:, 1], windows[copy])
