@@ -61,7 +61,7 @@ async def test_a_search_finds_what_reading_each_item_finds(url):
         assert (names(dearest), dearest.total) == (["h2-b", "h2-a"], 5)
         cheap = view.search(day(3), 2, where={"open": True, "price": (220, 270), "stock": (1, None)}, sort="price")
         assert names(cheap) == ["h0-b", "h1-b"]
-        assert names(view.search(day(3), groups={"h1"}, where={"open": True})) == ["h1-a", "h1-b"]
+        assert set(names(view.search(day(3), groups={"h1"}, where={"open": True}))) == {"h1-a", "h1-b"}
         assert names(view.search(day(4), groups={"h1"}, where={"open": False})) == ["h1-a"]
         assert names(view.search(day(3), sort="price", limit=2, offset=2)) == ["h1-a", "h1-b"]
         assert view.search(day(3), suppliers={"nobody"}).total == 0
@@ -89,7 +89,7 @@ async def test_what_changes_is_in_the_view(url):
         await rooms.pause("acme")
         await rooms.push("acme", message({"kind": "thin", "group": "h1", "first": day(5)}), message="m2")
         await until(lambda: view.read("acme", "h1-a", day(5)).suspect)
-        assert names(view.search(day(5), suspect=False)) == ["h0-a", "h0-b"]
+        assert set(names(view.search(day(5), suspect=False))) == {"h0-a", "h0-b"}
         hotels.closed.add(("h1-a", day(5)))
         await rooms.pause("acme", paused=False)
         await until(lambda: offered("h1-a", 5), "closed")

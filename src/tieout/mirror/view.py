@@ -171,7 +171,7 @@ class View:
         suppliers: Collection[str] | None = None,
         suspect: bool = True,
     ) -> Result:
-        """Items whose stay is known and as wanted, in the order of a field, else as the catalogues have them.
+        """Items whose stay is known and as wanted, in the order of a field, else in one that stays the same.
 
         `where` has for fields of numbers (least, most), either of them None; for flags True or False: each of the
         folded stay. With `suspect=False` items are left out of which a cell is doubtful. Raise `InvalidParams`.
