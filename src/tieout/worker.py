@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tieout.errors import DatabaseError
+from tieout.errors import DatabaseError, UnknownCall
 from tieout.process.driving import CameTo, FollowUp, Fork
 from tieout.process.engine import Engine
 from tieout.process.moving import Receipt
@@ -170,6 +170,8 @@ class Worker:
             came_to = await work
         except DatabaseError as error:
             log.warning("a process is left to the sweep: %s", error)
+        except UnknownCall as error:
+            log.error("a process is gone, and what its downstream did is told nowhere: %s", error)  # noqa: TRY400 - that it is gone says it all
         except Exception:
             log.exception("a process is left to the sweep")
         else:

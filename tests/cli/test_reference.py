@@ -108,6 +108,7 @@ def test_what_needs_the_app_says_so():
         "worker",
         "serve",
         "process query",
+        "process recheck",
         "process resume",
         "process cancel",
         "process settle",

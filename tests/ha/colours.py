@@ -38,6 +38,10 @@ class Shop(Protocol):
         """What all alarms of a kind rest on."""
         ...
 
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        """Of the keys that the company has, those that no process stands for."""
+        ...
+
 
 class OnLoop:
     """`tieout.App`."""
@@ -65,6 +69,9 @@ class OnLoop:
     async def evidence(self, kind: str) -> list[Any]:
         shown = [await self.app.alarms.show(alarm.id) for alarm in await self.app.alarms.list(kind=kind)]
         return [json.loads(piece.body) for alarm in shown for piece in alarm.evidence]
+
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        return await self.app.operate.missing(keys)
 
 
 class InThreads:
@@ -96,6 +103,9 @@ class InThreads:
         alarms = self.app.alarms
         shown = [await self._run(alarms.show, one.id) for one in await self._run(partial(alarms.list, kind=kind))]
         return [json.loads(piece.body) for alarm in shown for piece in alarm.evidence]
+
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        return await self._run(self.app.operate.missing, keys)
 
     async def _run(self, what: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, what, *args)

@@ -114,7 +114,7 @@ async def _round(pair: Pair, plan: Plan) -> Round:
         await asyncio.gather(*clients)
         done.outage = _outage(done, plan.fault, struck, promoted)
         if plan.fault == "lag":
-            await _reported(shop, done)
+            await _reported(shop, company, done)
         await _ended(shop, len(done.accepted))
         await _audit(shop, company, done)
         if plan.fault == "thaw":
@@ -158,7 +158,7 @@ def _outage(done: Round, fault: Fault, struck: float, promoted: float) -> Outage
     return Outage(detection, tuple(waited(struck, sorted(each)) for each in moments.values()))
 
 
-async def _reported(shop: Shop, done: Round) -> None:
+async def _reported(shop: Shop, company: Company, done: Round) -> None:
     """What was accepted and is gone is what an alarm names; then clients repeat it."""
     there = {row["request"] for row in await shop.fetch("SELECT request FROM taken WHERE what = 'deducted'")}
     lost = done.accepted.keys() - there
@@ -166,6 +166,10 @@ async def _reported(shop: Shop, done: Round) -> None:
     told = {one["key"] for piece in evidence for one in piece["lost"]}
     done.violations += [f"{request} was lost, and no alarm says so" for request in sorted(lost - told)]
     done.violations += [f"{request} is there, and an alarm says that it was lost" for request in sorted(told - lost)]
+    missing = {company.issued[key] for key in await shop.missing(list(company.issued))}
+    if missing != lost & set(company.issued.values()):
+        done.violations.append(f"{missing} are missing by the company's list, and {lost} were lost")
+    done.counts["issued, lost and found by the company's list"] += len(missing)
     done.counts["accepted, lost and not reported"] += len(lost - told)
     done.counts["accepted, lost and reported"] += len(lost & told)
     for request in sorted(lost):

@@ -42,6 +42,7 @@ EXPECTED = (
     "failovers in threads",
     "late promotions",
     "accepted, lost and reported",
+    "issued, lost and found by the company's list",
 )
 
 NEVER_SEEN = (

@@ -183,7 +183,7 @@ async def test_without_a_status_only_what_the_command_is_for(place, shop):
     await app.operate.hold(ids[0], ANN)
     await app.report(f"{ids[1].hex()}:1", Succeeded(Prize("A1")))
     found = {command: await app.operate.count(Filter(), command) for command in bulk.APPLIES}
-    assert found == {"retry": 1, "query": 2, "hold": 1, "resume": 1, "cancel": 2}
+    assert found == {"retry": 1, "query": 2, "recheck": 3, "hold": 1, "resume": 1, "cancel": 2}
     assert await app.operate.count(Filter()) == 3
     tally = await app.operate.bulk("hold", Filter(status="final"), ANN)
     assert (tally.matched, tally.done, tally.skipped) == (1, 0, 1)

@@ -25,12 +25,13 @@ from tieout.process.bulk import BulkCommand, Tally, counted, said
 from tieout.process.operating import Act
 from tieout.process.store import Filter
 
-NEEDS_CODE = ("query", "resume", "cancel")
+NEEDS_CODE = ("query", "recheck", "resume", "cancel")
 """Commands that run the code of process types."""
 
 DONE: dict[BulkCommand, str] = {
     "retry": "retried",
     "query": "queried",
+    "recheck": "rechecked",
     "hold": "held",
     "resume": "resumed",
     "cancel": "to be cancelled",

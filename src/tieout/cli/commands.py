@@ -19,6 +19,7 @@ from tieout.cli import (
     exits,
     machine,
     migrate,
+    missing,
     process,
     prove,
     serve,
@@ -38,6 +39,7 @@ root = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 process.commands.command(settling.settle)
+process.commands.command(missing.missing)
 process.commands.command(machine.graph)
 process.commands.command(machine.check)
 root.command(serve.serve)

@@ -177,6 +177,28 @@ async def query(
     return exits.OK if final else exits.NO
 
 
+@commands.command
+async def recheck(
+    id: Id = None,
+    /,
+    *,
+    by: RequestKey = BY_ID,
+    many: Many = ONE,
+    who: Who,
+    where: Where = ANYWHERE,
+    json: Json = False,
+) -> int:
+    """Ask the downstreams about every call again, also where the process has ended. Needs the App."""
+    if many.are_meant(id, by):
+        return await in_bulk("recheck", by, many, who, where, as_json=json)
+    async with opened(where, code=True) as app:
+        process = raw_id(by.id_or(id))
+        outcomes = await app.operate.recheck(process, who.act)
+        kinds = [type(outcome).__name__.lower() for outcome in outcomes]
+        await tell(app, process, f"the downstreams say: {', '.join(kinds)}", as_json=json, answers=kinds)
+    return exits.OK
+
+
 async def tell(app: App, process: bytes, done: str, *, as_json: bool, **more: Any) -> None:
     """Say what was done, and how the process stands now."""
     record = await app.engine.read(process)

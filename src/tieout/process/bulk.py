@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -13,16 +13,18 @@ from msgspec.structs import replace
 from tieout.alarm.store import AlarmStore
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, NotAllowed, TieoutError, UnknownProcess
+from tieout.identity import parse_call_key
 from tieout.process.calls import Calls
 from tieout.process.driving import Driving
 from tieout.process.gate import Gate
 from tieout.process.operating import Act, Asked, Operating
+from tieout.process.outcomes import Reported
 from tieout.process.record import Record
 from tieout.process.sql_store import SqlProcessStore
 from tieout.process.store import LAST, Filter, Match
 from tieout.process.world import World, log
 
-BulkCommand: TypeAlias = Literal["retry", "query", "hold", "resume", "cancel"]
+BulkCommand: TypeAlias = Literal["retry", "query", "recheck", "hold", "resume", "cancel"]
 
 Stop: TypeAlias = Literal["asked", "limit", "cancelled", "database"]
 """What ended a bulk command before its end: `should_stop`, `limit`, a cancellation, or a database that is gone."""
@@ -30,6 +32,7 @@ Stop: TypeAlias = Literal["asked", "limit", "cancelled", "database"]
 APPLIES: dict[BulkCommand, tuple[str, str]] = {
     "retry": ("running", ""),
     "query": ("running", "held"),
+    "recheck": ("", ""),
     "hold": ("running", ""),
     "resume": ("held", ""),
     "cancel": ("running", "held"),
@@ -109,9 +112,10 @@ class Operator(Operating):
     ) -> None:
         super().__init__(world, gate, calls, driving, alarms)
         self.store = store
-        self._commands: dict[BulkCommand, Callable[[bytes, Act], Awaitable[Record | Asked]]] = {
+        self._commands: dict[BulkCommand, Callable[[bytes, Act], Awaitable[Record | Asked | tuple[Reported, ...]]]] = {
             "retry": self.retry,
             "query": self.query,
+            "recheck": self.recheck,
             "hold": self.hold,
             "resume": self.resume,
             "cancel": self.cancel,
@@ -121,6 +125,21 @@ class Operator(Operating):
         """How many processes a filter matches; with a command, how many of those it is for."""
         chosen = statuses(wanted, command)
         return await self.world.transact(lambda tx: self.store.count_matching(tx, wanted, chosen))
+
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        """Of call keys that a downstream has done something for, those that are of no call of any process here.
+
+        Where a failover or a restored backup has lost processes, they are what nobody stands for any more. Read in one
+        transaction: a few hundred at a time. Raise `UnknownCall` for what is no call key at all.
+        """
+        calls = [(key, *parse_call_key(key)) for key in keys]
+
+        async def work(tx: Transaction) -> list[str]:
+            found = {process: await self.world.store.read(tx, process) for process in {one[1] for one in calls}}
+            there = {(process, entry.n) for process, record in found.items() if record for entry in record.calls}
+            return [key for key, process, n in calls if (process, n) not in there]
+
+        return await self.world.database.read(work)
 
     async def bulk(
         self,
@@ -191,8 +210,8 @@ class Operator(Operating):
             _failed(tally, match.id.hex(), error)
         else:
             tally.done += 1
-            if isinstance(came_to, Asked):
-                answer = type(came_to.outcome).__name__.lower()
+            for outcome in _outcomes(came_to):
+                answer = type(outcome).__name__.lower()
                 tally.answers[answer] = tally.answers.get(answer, 0) + 1
 
     async def _sign(self, plan: Plan, tally: Tally) -> None:
@@ -215,6 +234,12 @@ class Operator(Operating):
             log.warning("the audit row of a bulk %s could not be written: %s", plan.command, error)
             _failed(tally, "", error)
             tally.stopped = "database"
+
+
+def _outcomes(came_to: Record | Asked | tuple[Reported, ...]) -> Sequence[Reported]:
+    if isinstance(came_to, Asked):
+        return (came_to.outcome,)
+    return () if isinstance(came_to, Record) else came_to
 
 
 def statuses(wanted: Filter, command: BulkCommand | None) -> tuple[str, str]:

@@ -153,6 +153,15 @@ def conflict_alarm(record: Record, entry: Entry, claim: FinalClaim, fields: tupl
     return NewAlarm("conflict", record.call_key(entry), summary, record.id, (*first, *sent, _evidence(claim)))
 
 
+def vanished_alarm(record: Record, entry: Entry) -> NewAlarm:
+    """The alarm of a call that was followed as done, and of which the downstream finds nothing; a conflict as well."""
+    followed = () if entry.final is None else (_evidence(entry.final),)
+    summary = f"{record.type}.{entry.step}: it was done, and the downstream finds nothing of it"
+    return NewAlarm(
+        "conflict", record.call_key(entry), summary, record.id, (*followed, {"kind": "notfound", "source": "operator"})
+    )
+
+
 def _told(outcome: Reported) -> Any:
     """A reported outcome as plain values; of one that JSON cannot hold, how Python writes it."""
     try:

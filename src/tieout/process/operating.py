@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -12,14 +13,15 @@ from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
 from tieout.errors import ApprovalNeeded, NotAllowed, Overloaded, UnknownProcess
 from tieout.identity import digest, encode_json, storable_text
+from tieout.process.call_type import CallType
 from tieout.process.calls import Calls
 from tieout.process.driving import CameTo, Driving
-from tieout.process.gate import JUDGEMENTS, Gate, conflict_alarm
+from tieout.process.gate import JUDGEMENTS, Gate, conflict_alarm, vanished_alarm
 from tieout.process.landing import call_of, with_entry
 from tieout.process.moving import LostError, due_in
-from tieout.process.outcomes import Failed, Reported, Succeeded
+from tieout.process.outcomes import Failed, NotFound, Reported, Succeeded
 from tieout.process.record import Entry, FinalClaim, Record
-from tieout.process.rules import NOTE_LENGTH, claim_of, differing
+from tieout.process.rules import NOTE_LENGTH, after_not_found, claim_of, differing
 from tieout.process.world import World
 
 T = TypeVar("T")
@@ -70,19 +72,37 @@ class Operating:
 
     async def query(self, process: bytes, act: Act) -> Asked:
         """Ask the downstream now, whatever is due when, and go on if the answer moves the process."""
-
-        async def work(tx: Transaction) -> Record:
-            record = await self._read(tx, process)
-            await self._note(tx, act, "query", record)
-            return record
-
-        record = await self.world.transact(work)
+        record = await self._noted(process, act, "query")
         entry = record.open_entry or (record.calls[-1] if record.calls else None)
         call = call_of(self.world.type_of(record), entry) if entry else None
         if entry is None or call is None or call.query is None:
             raise NotAllowed(f"{record.type} has nothing to query at {record.state!r}")
         outcome = await self.calls.query(record, entry, call, "operator")
         return Asked(outcome, await self.driving.reported(record, entry, outcome, "operator", "query"))
+
+    async def recheck(self, process: bytes, act: Act) -> tuple[Reported, ...]:
+        """Ask the downstreams about every call of a process once more, whether or not it has ended; their answers.
+
+        An answer moves what is open, and raises the alarm of a conflict where it differs from the one that was
+        followed; so does a downstream that finds nothing of what it said to have done. What is asked about is not sent.
+        """
+        record = await self._noted(process, act, "recheck")
+        outcomes = []
+        for n in [entry.n for entry in record.calls]:
+            record = await self.world.transact(lambda tx: self._read(tx, process))
+            entry = record.entry(n)
+            call = call_of(self.world.type_of(record), entry) if entry and record.status != "retired" else None
+            if entry is None or call is None or call.query is None:
+                continue
+            outcome = await self.calls.query(record, entry, call, "operator")
+            await self.driving.reported(record, entry, outcome, "operator", "query")
+            if isinstance(outcome, NotFound) and self._has_vanished(record, entry, call):
+                vanished = vanished_alarm(record, entry)
+                await self.world.transact(partial(self.alarms.raise_alarm, alarm=vanished))
+            outcomes.append(outcome)
+        if not outcomes:
+            raise NotAllowed(f"{record.type} has nothing to query at {record.state!r}")
+        return tuple(outcomes)
 
     async def hold(self, process: bytes, act: Act) -> Record:
         """Stop it: a held process sends and runs nothing; reports are still judged, and applied when it resumes."""
@@ -165,6 +185,11 @@ class Operating:
             raise settled
         return settled
 
+    def _has_vanished(self, record: Record, entry: Entry, call: CallType) -> bool:
+        """Whether the call was followed as done so long ago that the downstream has to find it."""
+        was_done = entry.final is not None and entry.final.kind == "succeeded"
+        return was_done and after_not_found(record, entry, call.rules, self.world.server_time(record)) is not None
+
     def _running(self, record: Record) -> Record:
         state = self.world.type_of(record).states.get(record.state)
         if state is None:
@@ -218,6 +243,14 @@ class Operating:
             except LostError:
                 continue
         raise Overloaded(f"process {process.hex()} changes faster than it can be commanded")
+
+    async def _noted(self, process: bytes, act: Act, action: str) -> Record:
+        async def work(tx: Transaction) -> Record:
+            record = await self._read(tx, process)
+            await self._note(tx, act, action, record)
+            return record
+
+        return await self.world.transact(work)
 
     async def _read(self, tx: Transaction, process: bytes) -> Record:
         record = await self.world.store.read(tx, process)
