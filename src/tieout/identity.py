@@ -32,7 +32,9 @@ JSON_DIGITS = 40
 _ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
 _FRAME = Struct(">I")
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_STRINGS = frozenset({str})
 _encoder = msgspec.json.Encoder(decimal_format="string")
+_sorting = msgspec.json.Encoder(order="deterministic")
 
 
 def key_bytes(key: str, what: str = "request key") -> bytes:
@@ -80,7 +82,7 @@ def owners_of(client: str) -> tuple[bytes, bytes]:
 
 def fingerprint(*parts: str) -> bytes:
     """16 bytes that stand for these strings, in this order."""
-    framed = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    framed = b"".join([_FRAME.pack(len(raw)) + raw for raw in map(str.encode, parts)])
     return blake2b(framed, digest_size=16, person=b"tieout.finger").digest()
 
 
@@ -131,8 +133,24 @@ def canonical_json(value: Any) -> str:
     """One spelling for equal values: sorted keys, and 1.0 written as 1."""
     if type(value) is str:
         return _canonical(value)
+    if type(value) is dict and (spelled := _flat_object(value)) is not None:
+        return spelled
     plain = msgspec.to_builtins(value, str_keys=True, builtin_types=())
     return _canonical(_whole_floats(plain))
+
+
+def _flat_object(value: dict[Any, Any]) -> str | None:
+    """The same spelling, several times as fast, of an object that is as most params are; None for any other.
+
+    Of printable ASCII and integers there is but one compact spelling, as long as nothing is escaped.
+    """
+    if not (_ALWAYS_FINITE.issuperset(map(type, value.values())) and _STRINGS.issuperset(map(type, value))):
+        return None
+    try:
+        text = _sorting.encode(value).decode()
+    except (OverflowError, UnicodeError):
+        return None
+    return text if text.isascii() and text.isprintable() and "\\" not in text else None
 
 
 def digest(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tieout.contracts import Transaction
+from tieout.contracts import Param, Transaction
 from tieout.database.query import load
 from tieout.once.rules import Kept, Request, Stored
 
@@ -29,28 +29,16 @@ class OnceStore:
         It never waits. An answer that is committed just now may be missed: `keep` finds it.
         """
         row = await tx.fetch_one(self.sql.claim_key, id=request)
-        free, *stored = row or (False, None)
-        return Claim(bool(free), None if stored[0] is None else _stored(stored))
+        free, kept = row or (False, False)
+        # Most keys are new: theirs is the one round trip, and nothing of an answer comes with it.
+        return Claim(bool(free), await self.read(tx, request) if kept else None)
 
     async def keep(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> bool:
         """Store the answer for `keep` microseconds; False when there is one, then nothing was written.
 
         It waits for another transaction that has stored one under this id and has not ended.
         """
-        written = await tx.execute(
-            self.sql.keep_answer,
-            id=request.id,
-            scope=request.scope,
-            owner=request.owner,
-            request_key=request.key,
-            fingerprint=request.fingerprint,
-            answer=kept.answer,
-            status=kept.status,
-            headers=kept.headers,
-            body=kept.body,
-            keep=keep,
-        )
-        return written == 1
+        return await tx.execute(self.sql.keep_answer, **_row(request, kept, keep)) == 1
 
     async def read(self, tx: Transaction, request: bytes) -> Stored | None:
         """What is stored under an id, as committed before this statement."""
@@ -65,6 +53,21 @@ class OnceStore:
     async def purge(self, tx: Transaction, limit: int) -> int:
         """Forget answers that were kept for long enough, at most `limit`; how many."""
         return await tx.execute(self.sql.purge_answers, limit=limit)
+
+
+def _row(request: Request, kept: Kept, keep: int) -> dict[str, Param]:
+    return {
+        "id": request.id,
+        "scope": request.scope,
+        "owner": request.owner,
+        "request_key": request.key,
+        "fingerprint": request.fingerprint,
+        "answer": kept.answer,
+        "status": kept.status,
+        "headers": kept.headers,
+        "body": kept.body,
+        "keep": keep,
+    }
 
 
 def _stored(row: Iterable[Any]) -> Stored:

@@ -4,9 +4,7 @@
 
 -- name: claim_key
 SELECT GET_LOCK(MD5(CONCAT('tieout ', DATABASE(), ' ', HEX(:id))), 0) AS free,
-    o.scope, o.owner, o.request_key, o.fingerprint, o.answer, o.status, o.headers, o.body
-FROM (SELECT 1 AS always) AS always
-LEFT JOIN tieout_once AS o ON o.id = :id
+    EXISTS (SELECT 1 FROM tieout_once WHERE id = :id) AS kept
 
 -- name: is_at_work
 SELECT IS_USED_LOCK(MD5(CONCAT('tieout ', DATABASE(), ' ', HEX(:id)))) IS NOT NULL AS at_work
