@@ -8,8 +8,10 @@ their sum, whatever the nodes and however they share the tokens.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,22 +54,32 @@ def shares(whole: Rate, reserve: Mapping[str, float], rest: str) -> dict[str, Ra
     return {name: Rate(count, whole.window) for name, count in (*counts.items(), (rest, left))}
 
 
+class Token(NamedTuple):
+    """The right to one query, from `at` to `lost` on this machine's clock."""
+
+    at: float
+    lost: float
+
+
 class Budget:
     """Tokens of one supplier, shared by all nodes through the database; its time is the server's.
 
-    `padding` (seconds) is added to each distance: what two messages may be closer together on arrival than they were
-    when sent. A token that was taken and not used is spent.
+    `jitter` (seconds) is by how much a query may arrive later than its token was meant for. Points that are each moved
+    by 0 to J fall into a window of length W only if they came from one of W + J: so the tokens of W are shared out over
+    W + J. Half of it is for this machine and the database, and a token that would be used later is lost; the other half
+    is for the network. A token that was taken and not used is spent.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, name: str, classes: Mapping[str, Rate], *, padding: float = 0.0
+        self, database: Database, clock: Clock, name: str, classes: Mapping[str, Rate], *, jitter: float = 0.0
     ) -> None:
         self.store = CoordinationStore(database.dialect)
         self.classes = dict(classes)
         self._database = database
         self._clock = clock
         self._names = {kind: key_bytes(f"{name}/{kind}", "budget") for kind in classes}
-        self._padding = round(padding * 1_000_000)
+        self._jitter = jitter
+        self._closed_until = -math.inf
 
     async def open(self) -> None:
         """Make the budget known to the database."""
@@ -79,22 +91,46 @@ class Budget:
         await self._database.transact(work)
 
     async def take(self, kind: str, patience: float) -> bool:
-        """Wait for the next token of a class; False, and none is taken, when it is more than `patience` seconds off."""
+        """Wait for the next token of a class; False when it is more than `patience` seconds off, or all were lost."""
+        end = self._clock.monotonic() + patience
+        while tokens := await self.reserve(kind, max(0.0, end - self._clock.monotonic())):
+            if await self.use(tokens[0]):
+                return True
+            if self._clock.monotonic() > end:
+                break
+        return False
+
+    async def reserve(self, kind: str, patience: float, count: int = 1) -> list[Token]:
+        """Take the next tokens of a class, in one statement; none when the first is over `patience` seconds off."""
         name, interval, limit = self._names[kind], self.interval(kind), round(patience * 1_000_000)
-        wait = await self._database.transact(lambda tx: self.store.take_token(tx, name, interval, limit))
+
+        async def work(tx: Transaction) -> tuple[float, int | None, float]:
+            begun = self._clock.monotonic()
+            wait = await self.store.take_token(tx, name, count * interval, limit)
+            return begun, wait, self._clock.monotonic()
+
+        begun, wait, ended = await self._database.transact(work)
         if wait is None:
-            return False
-        if wait:
-            await self._clock.sleep(wait / 1_000_000)
-        return True
+            return []
+        late = self._jitter / 2 if self._jitter else math.inf
+        waits = [(wait + at * interval) / 1_000_000 for at in range(count)]
+        return [Token(ended + one, begun + one + late) for one in waits]
+
+    async def use(self, token: Token) -> bool:
+        """Wait until a token is ours; False when it is lost: it is too late for it, or nobody may ask for a while."""
+        wait = token.at - self._clock.monotonic()
+        if wait > 0:
+            await self._clock.sleep(wait)
+        return token.at >= self._closed_until and self._clock.monotonic() <= token.lost
 
     def interval(self, kind: str) -> int:
         """Microseconds between two tokens of a class."""
         rate = self.classes[kind]
-        return -(-rate.window // rate.count) + self._padding
+        return -(-(rate.window + round(self._jitter * 1_000_000)) // rate.count)
 
     async def pause(self, seconds: float) -> None:
         """Give no token of any class for a while: the other side has asked for it."""
+        self._closed_until = self._clock.monotonic() + seconds
 
         async def work(tx: Transaction) -> None:
             for name in self._names.values():

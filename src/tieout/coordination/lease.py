@@ -55,6 +55,11 @@ class Leases:
             raise LostLease(lease.name.decode())
         return lease._replace(ends=began + self._ttl)
 
+    async def keep(self, lease: Lease) -> Lease:
+        """The lease, renewed when half of its time is over; raise `LostLease`."""
+        is_young = self._clock.monotonic() < lease.ends - self._ttl / 2
+        return lease if is_young else await self.renew(lease)
+
     async def renew(self, lease: Lease) -> Lease:
         """The lease for its whole time again; raise `LostLease`."""
         return await self._database.transact(lambda tx: self.guard(tx, lease))

@@ -27,10 +27,28 @@ class Words:
 
     def __init__(self, known: Mapping[int, str]) -> None:
         self._numbers = {text: number for number, text in known.items()}
+        self._written: dict[str, int] = {}
         self.added: dict[int, str] = {}
 
     def number(self, value: Any) -> int:
         """The number of a value, a new one if it has none yet; raise `Garbled` when it cannot be stored."""
+        written = repr(value)
+        number = self._written.get(written)
+        if number is None:
+            number = self._number(value)
+            if len(self._written) < MOST_WORDS:
+                self._written[written] = number
+        return number
+
+    def row(self, values: Sequence[Any]) -> list[int | None]:
+        """The numbers of the values of an item's cells, which are mostly one and the same object; None of None."""
+        numbers: dict[int, int | None] = {id(None): None}
+        for value in values:
+            if id(value) not in numbers:
+                numbers[id(value)] = self.number(value)
+        return [numbers[id(value)] for value in values]
+
+    def _number(self, value: Any) -> int:
         try:
             encode_json(value)
             text = canonical_json(value)
@@ -102,7 +120,7 @@ def _column(name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]]
     """One field of all cells; those that have none are taken out of `present`."""
     filler: bool | int = False if field.kind == "flag" else 0
     if field.kind == "dictionary":
-        rows = [[None if value is None else words.number(value) for value in row] for row in rows]
+        rows = [words.row(row) for row in rows]
     kinds = set(map(type, chain.from_iterable(rows)))
     if type(None) in kinds:
         present &= np.array([[value is not None for value in row] for row in rows], dtype=np.bool_)

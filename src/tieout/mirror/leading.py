@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
 
+from tieout.coordination.budget import Token
 from tieout.coordination.lease import Lease, LostLease
 from tieout.errors import DatabaseError
 from tieout.mirror.answers import Garbled
@@ -20,10 +23,22 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at what others have left, and whether the copy is paused."""
 
 PUBLISH_EVERY = 0.3
-"""Longest that an answer waits for others to be published with it, in seconds."""
+"""How long an answer waits for others to be published with it, in seconds."""
+
+PUBLISH_PAUSE = 10
+"""It waits so many times as long as the last publication took, if that is longer: then more is done in one."""
+
+PUBLISH_LATEST = 5.0
+"""Longest that it waits, in seconds."""
 
 PUBLISH_ITEMS = 1_500
 """Items that are published at once without waiting."""
+
+PLANNED = 64
+"""Units that are planned at a time; a plan is for a second at most."""
+
+AHEAD = 0.5
+"""Seconds for which tokens are taken ahead, in one statement; one token at the least."""
 
 FIRST_PAUSE = 1.0
 """Seconds until a query that failed is tried again; doubled for each further time."""
@@ -46,6 +61,10 @@ class Leading:
         self._failures: dict[Unit, tuple[int, float]] = {}
         self._staged: list[Observed] = []
         self._staged_at = 0.0
+        self._publish_every = PUBLISH_EVERY
+        self._plan: deque[Unit] = deque()
+        self._planned_at = -math.inf
+        self._tokens: deque[Token] = deque()
         self._looked_at = 0.0
         self._catalogue_failures = 0
         self._catalogue_after = 0.0
@@ -88,10 +107,12 @@ class Leading:
         if now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
             await self.following.look()
-            lease = await self.following.drain(await self._world.leases.renew(lease), copy)
+            lease = await self._world.leases.keep(lease)
+            if self.following.has_mail:
+                lease = await self.following.drain(lease, copy)
             await self.following.look_for_doubts(copy)
         if not self._is_catalogue_due():
-            self._begin(lease, copy)
+            await self._begin(lease, copy)
         elif not self._tasks:
             lease = await self._read_catalogue(lease, copy)
         if not self._tasks:
@@ -102,49 +123,73 @@ class Leading:
         self._collect()
         waited = self._world.clock.monotonic() - self._staged_at
         is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
-        return await self._publish(lease, copy) if is_many or waited >= PUBLISH_EVERY else lease
+        return await self._publish(lease, copy) if is_many or waited >= self._publish_every else lease
 
-    def _begin(self, lease: Lease, copy: Copy) -> None:
+    async def _begin(self, lease: Lease, copy: Copy) -> None:
         """Ask for what is due, as many at a time as the supplier bears."""
         free = self.following.terms.concurrency - len(self._tasks)
         if free <= 0 or self.following.paused or not self.following.may_ask():
             return
+        self._look_ahead(copy)
+        if not self._plan:
+            return
+        for token in await self._take_tokens(min(free, len(self._plan))):
+            unit = self._plan.popleft()
+            self._tasks[asyncio.create_task(self._query(lease, copy.groups[unit.group].name, unit, token))] = unit
+
+    def _look_ahead(self, copy: Copy) -> None:
+        """Plan what to ask for next, unless there is a plan that is young enough."""
         now = self._world.clock.monotonic()
+        if self._plan and now < self._planned_at + LOOK_EVERY:
+            return
         busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
         staged = {(one.group, one.first, one.count) for one in self._staged}
-        for unit in self.following.plan(copy, len(busy) + len(staged) + free):
-            if unit in busy or (copy.groups[unit.group].name, unit.first, unit.cells) in staged:
-                continue
-            self._tasks[asyncio.create_task(self._query(lease, copy.groups[unit.group].name, unit))] = unit
-            free -= 1
-            if free == 0:
-                break
+        due = self.following.plan(copy, len(busy) + len(staged) + PLANNED)
+        self._plan = deque(
+            unit
+            for unit in due
+            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in staged
+        )
+        self._planned_at = now
 
-    async def _query(self, lease: Lease, group: str, unit: Unit) -> Observed | None:
-        if not await self.following.budget.take("sync", PATIENCE):
+    async def _take_tokens(self, count: int) -> list[Token]:
+        """At most so many tokens, of those taken ahead or new ones; none when the next one is far off."""
+        now, budget = self._world.clock.monotonic(), self.following.budget
+        while self._tokens and self._tokens[0].lost < now:
+            self._tokens.popleft()
+        if not self._tokens:
+            ahead = 1 + int(AHEAD * 1_000_000 / budget.interval("sync"))
+            self._tokens.extend(await budget.reserve("sync", PATIENCE, min(ahead, len(self._plan))))
+        return [self._tokens.popleft() for _ in range(min(count, len(self._tokens)))]
+
+    async def _query(self, lease: Lease, group: str, unit: Unit, token: Token) -> Observed | None:
+        """What the supplier says; None when it was not asked, or gave no answer: then it is left alone for a while."""
+        if not await self.following.budget.use(token):
             return None
         if not self._world.leases.may_begin(lease, self.following.terms.timeout):
             return None
-        return await self.following.ask(group, unit.first, unit.cells, "sync", self._came_late)
+        observed = await self.following.ask(group, unit.first, unit.cells, "sync", self._came_late)
+        if observed is None:
+            self._note_failure(unit)
+        else:
+            self._failures.pop(unit, None)
+        return observed
+
+    def _note_failure(self, unit: Unit) -> None:
+        times = self._failures.get(unit, (0, 0.0))[0] + 1
+        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE) * (0.5 + self._world.chance.random())
+        self._failures[unit] = times, self._world.clock.monotonic() + pause
 
     async def _came_late(self, observed: Observed) -> None:
         self._stage(observed)
 
     def _collect(self) -> None:
-        """Stage what has been answered; what has failed is left alone for a while."""
+        """Stage what has been answered."""
         for task in [task for task in self._tasks if task.done()]:
-            unit = self._tasks.pop(task)
+            del self._tasks[task]
             observed = None if task.cancelled() else task.result()
             if observed is not None:
-                self._failures.pop(unit, None)
                 self._stage(observed)
-            else:
-                times = self._failures.get(unit, (0, 0.0))[0] + 1
-                pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE)
-                self._failures[unit] = (
-                    times,
-                    self._world.clock.monotonic() + pause * (0.5 + self._world.chance.random()),
-                )
 
     def _stage(self, observed: Observed) -> None:
         if not self._staged:
@@ -155,11 +200,15 @@ class Leading:
         if not self._staged:
             return lease
         staged, self._staged = self._staged, []
+        begun = self._world.clock.monotonic()
         try:
-            return (await self.following.publish(lease, copy, staged)).lease
+            lease = (await self.following.publish(lease, copy, staged)).lease
         except DatabaseError:
             self._staged = staged + self._staged
             raise
+        took = self._world.clock.monotonic() - begun
+        self._publish_every = min(max(PUBLISH_EVERY, PUBLISH_PAUSE * took), PUBLISH_LATEST)
+        return lease
 
     def _is_catalogue_due(self) -> bool:
         may_read = not self.following.paused and self._world.clock.monotonic() >= self._catalogue_after

@@ -54,8 +54,7 @@ class Reading:
         self._doubts = Doubts(self._world.database.dialect)
         self._half_life = half_life
         self._words: dict[int, str] = {}
-        under_way = BROWSE_PATIENCE + following.terms.timeout
-        window = max(following.terms.window / 1_000_000, under_way)
+        window = max(following.terms.window / 1_000_000, BROWSE_PATIENCE + following.terms.timeout)
         self._browses = Leases(self._world.database, self._world.clock, self._world.leases.holder, window)
 
     async def read(self, item: str, first: int, nights: int) -> tuple[Offer, Stay]:
@@ -175,8 +174,7 @@ class Reading:
         whole = Observed(
             stay.row.group, stay.first, count, begun, end, {item: answer}, "order", complete=False, whole=False
         )
-        await self.post(whole)
-        await self._mark(item, different, begun - 1)
+        await self._mark(item, different, begun - 1, whole)
         if not checked.present.all():
             return None
         return fold_stay(following.layout, truth, stay.nights, words.added)
@@ -187,11 +185,17 @@ class Reading:
         pairs = zip(kept, told, strict=True)
         return np.array([self._words.get(int(ours)) != words.added.get(int(theirs)) for ours, theirs in pairs])
 
-    async def _mark(self, item: str, positions: Iterable[int], since: int) -> None:
+    async def _mark(self, item: str, positions: Iterable[int], since: int, told: Observed | None = None) -> None:
+        """Mark cells, together with the observation that takes the marks back: its writer has to find both."""
+        store, copy = self._world.store, self.following.number
         cells = [(number(item), position) for position in positions]
-        if cells:
-            store, copy = self._world.store, self.following.number
-            await self._world.database.transact(lambda tx: store.add_suspects(tx, copy, cells, since))
+
+        async def work(tx: Transaction) -> None:
+            await store.add_suspects(tx, copy, cells, since)
+            if told is not None:
+                await store.post(tx, copy, uuid4().bytes, encode(told))
+
+        await self._world.database.transact(work)
 
     def _failed(self, why: Unavailable) -> Unavailable:
         self._world.breakers.record(self.following.name, self._world.clock.monotonic(), answered=False)

@@ -164,19 +164,23 @@ def due_units(
     `resting` microseconds is left alone. How overdue a unit is counts in periods of its tier, so that tiers which do
     not fit the budget fall behind in proportion. What was never asked for comes before all, the nearest cells first.
     """
-    found: dict[Unit, float] = {}
+    found = []
     everyone = np.arange(len(first))
     for plan, tick in wanted:
         for offset in range(0, plan.count, most):
             count = min(most, plan.count - offset)
             oldest, latest = _checked(checks, first + offset, count, everyone)
-            is_due = (oldest < tick) & (latest <= now - resting)
-            overdue = np.where(oldest == NEVER, np.inf, (now - oldest) / plan.every)
-            for group in np.flatnonzero(is_due):
-                unit = Unit(int(group), int(first[group]) + offset, count)
-                found[unit] = max(found.get(unit, 0.0), float(overdue[group]))
-    ordered = sorted(found, key=lambda unit: (-found[unit], unit.first - first[unit.group], unit.group))
-    return ordered[:limit]
+            groups = np.flatnonzero((oldest < tick) & (latest <= now - resting))
+            overdue = np.where(oldest[groups] == NEVER, np.inf, (now - oldest[groups]) / plan.every)
+            found.append((overdue, np.full(len(groups), offset), groups, np.full(len(groups), count)))
+    overdue, offsets, groups, counts = (np.concatenate(column) for column in zip(*found, strict=True))
+    units: dict[Unit, None] = {}
+    for at in np.lexsort((groups, offsets, -overdue)):
+        if len(units) == limit:
+            break
+        group = groups[at]
+        units[Unit(int(group), int(first[group] + offsets[at]), int(counts[at]))] = None
+    return list(units)
 
 
 def _checked(

@@ -62,6 +62,9 @@ LONGEST_PAUSE = 3_600.0
 PATIENCE = 5.0
 """Longest that a query of the plan waits for its token, in seconds; then the plan is looked at anew."""
 
+JITTER_SHARE, LONGEST_JITTER = 0.1, 1.0
+"""By how much queries may come late, as a share of the window that the supplier counts in, and in seconds at most."""
+
 
 class World(NamedTuple):
     """What a mirror acts on."""
@@ -90,7 +93,8 @@ class Following:
         self.terms = terms
         self.supplier = supplier
         self.number = number(mirror, terms.name)
-        self.budget = Budget(world.database, world.clock, self.name, terms.classes)
+        jitter = min(LONGEST_JITTER, JITTER_SHARE * terms.limit.window / 1_000_000)
+        self.budget = Budget(world.database, world.clock, self.name, terms.classes, jitter=jitter)
         self.moments = Moments(world.clock)
         self.publisher = Publisher(world.database, world.store, world.leases)
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
@@ -101,6 +105,7 @@ class Following:
         self.catalogued = 0
         self._doubted: list[Doubted] = []
         self._purged_at = world.clock.monotonic()
+        self.has_mail = self._has_doubts = False
 
     async def open(self) -> None:
         """Make the copy and its budget known; raise `ConfigError` when its rows were packed for other fields."""
@@ -123,6 +128,7 @@ class Following:
             raise ConfigError(f"there is no copy {self.name}")
         self.moments.learn(row.now, begun)
         self.paused, self.catalogued = row.paused, row.catalogued
+        self.has_mail, self._has_doubts = row.has_mail, row.has_doubts
         return row.layout
 
     async def load(self) -> Copy:
@@ -174,6 +180,9 @@ class Following:
 
     async def look_for_doubts(self, copy: Copy) -> None:
         """Read what is doubtful and has to be asked for; take back what was asked for since."""
+        if not (self._has_doubts or self.has_mail):
+            self._doubted = []
+            return
 
         async def read(tx: Transaction) -> tuple[list[Doubt], list[Suspect]]:
             doubts = await self.doubts.all(tx, self.number, DOUBTS)

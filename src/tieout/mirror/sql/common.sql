@@ -4,8 +4,11 @@ VALUES (:copy, :mirror, :supplier, :layout, 0, 0, 0)
 ON CONFLICT DO NOTHING
 
 -- name: read_copy
-SELECT layout, paused, catalogued, {now} AS now
-FROM tieout_mirror
+SELECT layout, paused, catalogued, {now} AS now,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
+        WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts
+FROM tieout_mirror AS m
 WHERE id = :copy
 
 -- name: pause_copy
