@@ -43,8 +43,8 @@ async def serve(
     settings = server.read_settings(config, os.environ, **given)
     async with found(where.at(place), code=True) as app:
         server.log_as_json(log_level, settings)
-        if not app.types:
-            raise ConfigError("this App has no process types: register them in its module")
+        if not (app.types or app.mirrors):
+            raise ConfigError("this App has neither process types nor mirrors: register them in its module")
         app.sweeps = "worker" in run
         async with app:
             stop = Stop()

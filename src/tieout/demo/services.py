@@ -9,6 +9,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 READY_SECONDS = 20.0
@@ -25,13 +26,22 @@ class ServiceFailed(Exception):
 class Service:
     """One service. It dies with this process: it watches its standard input, which is held here."""
 
-    def __init__(self, name: str, arguments: list[str], port: int, log: Path, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        port: int,
+        log: Path,
+        path: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.port = port
         self.kills = 0
         self._arguments = arguments
         self._log = log
         self._path = path
+        self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -87,7 +97,7 @@ class Service:
         return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace") if self._log.exists() else ""
 
     async def _spawn(self, arguments: list[str]) -> asyncio.subprocess.Process:
-        environment = dict(os.environ)
+        environment = {**os.environ, **self._environment}
         if self._path is not None:
             known = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = os.pathsep.join([str(self._path), *([known] if known else [])])

@@ -27,6 +27,9 @@ WINDOW = 10
 AGREED = 2.0
 """Seconds within which the suppliers have agreed to answer."""
 
+SKEW = 0.5
+"""Seconds by which the suppliers' clocks may be wrong."""
+
 ZONES = ("UTC", "Asia/Shanghai", "Europe/Lisbon")
 
 
@@ -122,5 +125,6 @@ def agency(db: str, terms: Terms, http: ClientSession, *, asker: str, follows: b
             order_timeout=AGREED,
             browse_window=max(0.2, BROWSE_WINDOW / speed),
             catalogue_every=max(2.0, CATALOGUE_EVERY / speed),
+            skew=SKEW,
         )(Hotels(http, f"{terms.url}/{name}", asker))
     return app, rooms

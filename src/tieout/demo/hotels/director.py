@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 import signal
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
 from tieout import App
 from tieout.demo.ground import Ground, clear_ground, make_ground
-from tieout.demo.hotels import auditor, chaos
+from tieout.demo.hotels import auditor, chaos, door
 from tieout.demo.hotels.agency import AGREED, HORIZON, WINDOW, Terms, agency, supplier_names, zone_of
 from tieout.demo.hotels.demand import Demand, lead_times
 from tieout.demo.hotels.picture import Picture, freshness_table, style_of, suppliers_table
@@ -35,6 +36,7 @@ CALM_SECONDS = 1.0
 
 VIEW_EVERY_SECONDS = 0.5
 INSPECT_EVERY_SECONDS = 1.0
+SERVE = "import sys; from tieout.cli import main; sys.exit(main(sys.argv[1:]))"
 SHOWN = (
     "cells",
     "visits",
@@ -42,8 +44,10 @@ SHOWN = (
     "failed",
     "unavailable",
     "faults",
+    "pushes",
     "alarms",
     "overlaps",
+    "forged_accepted",
     "wrong",
     "broken",
     "kept",
@@ -87,7 +91,7 @@ class Run:
     """One run of the demo."""
 
     def __init__(self, options: Options, ground: Ground, view: View) -> None:
-        suppliers_port, node_port = free_ports(2)
+        suppliers_port, node_port, door_port = free_ports(3)
         self._options = options
         self._ground = ground
         self._view = view
@@ -96,8 +100,10 @@ class Run:
         self._url = f"http://127.0.0.1:{suppliers_port}"
         self._terms = Terms(self._url, options.size.suppliers, options.limit, options.speed)
         self._leads = lead_times(options.bookings, HORIZON)
-        self.suppliers = _suppliers(options, ground, suppliers_port)
+        secret = secrets.token_bytes(24)
+        self.suppliers = _suppliers(options, ground, suppliers_port, f"http://127.0.0.1:{door_port}", secret)
         self.node = _node(self._terms, ground, node_port)
+        self.door = _door(self._terms, ground, door_port, secret)
 
     @property
     def seconds(self) -> float:
@@ -114,8 +120,9 @@ class Run:
 
     async def stop(self) -> None:
         """End both services."""
-        await self.node.stop()
         await self.suppliers.stop()
+        await self.door.stop()
+        await self.node.stop()
 
     async def _act(self, http: ClientSession, app: App, mirror: Mirror) -> tuple[dict[str, Any], list[auditor.Wrong]]:
         options = self._options
@@ -125,11 +132,13 @@ class Run:
         travellers = Travellers(mirror, rooms, demand, options.seed)
         self._picture.tally = travellers.tally
         self._phase("the first load")
+        opening = asyncio.create_task(self.door.start())
         await self.node.start()
         began = self.seconds
         watching = asyncio.create_task(self._watch(http))
         try:
             load = await self._load(http, judge)
+            await opening
             self._phase("people come, faults strike")
             await self._plan(
                 http, chaos.episodes(options.seed, supplier_names(options.size.suppliers), options.seconds)
@@ -141,9 +150,7 @@ class Run:
             await asyncio.sleep(CALM_SECONDS)
             ended = await self._end(http, judge, travellers, load, self.seconds - began)
         finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            await _ended(opening, watching)
         return summary(ended), ended.audit.wrong
 
     async def _catalogue(self, http: ClientSession) -> tuple[list[Room], list[int]]:
@@ -248,6 +255,14 @@ class Run:
         self._view.event(self.seconds, phase)
 
 
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancel these and wait for them; the error of one is raised."""
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks)
+
+
 def _queries(figures: dict[str, Any]) -> int:
     return sum(sum(seen["queries"].values()) for seen in figures["suppliers"].values())
 
@@ -258,7 +273,7 @@ def _wanted(rooms: list[Room], demand: Demand) -> auditor.Wanted:
     return auditor.Wanted(weights, dict(zip(names, demand.classes, strict=True)), np.array(demand.leads))
 
 
-def _suppliers(options: Options, ground: Ground, port: int) -> Service:
+def _suppliers(options: Options, ground: Ground, port: int, url: str, secret: bytes) -> Service:
     size = options.size
     said = {
         "suppliers": size.suppliers,
@@ -270,6 +285,8 @@ def _suppliers(options: Options, ground: Ground, port: int) -> Service:
         "agreed": AGREED,
         "seed": options.seed,
         "port": port,
+        "door": url,
+        "secret": secret.hex(),
     }
     arguments = ["-m", "supplier_service", *(f"--{name}={value}" for name, value in said.items()), "--tied"]
     return Service("suppliers", arguments, port, ground.folder / "suppliers.log", path=Path(__file__).parent)
@@ -279,6 +296,15 @@ def _node(terms: Terms, ground: Ground, port: int) -> Service:
     said = {**terms._asdict(), "db": ground.url("agency"), "port": port}
     arguments = ["-m", "tieout.demo.hotels.node", *(f"--{name}={value}" for name, value in said.items()), "--tied"]
     return Service("node", arguments, port, ground.folder / "node.log")
+
+
+def _door(terms: Terms, ground: Ground, port: int, secret: bytes) -> Service:
+    settings = ground.folder / "door.toml"
+    door.write_settings(settings, secret, terms.suppliers)
+    arguments = ["-c", SERVE, "serve", "tieout.demo.hotels.door:app", "--run=api", f"--port={port}"]
+    environment = {door.VARIABLE: door.told(terms, ground.url("agency"))}
+    log = ground.folder / "door.log"
+    return Service("door", [*arguments, f"--config={settings}"], port, log, environment=environment)
 
 
 async def direct(options: Options) -> int:

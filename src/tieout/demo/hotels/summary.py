@@ -33,6 +33,7 @@ def summary(ended: Ended) -> dict[str, Any]:
         "no supplier saw more than it allows": all(seen["highest"] <= seen["limit"] for seen in suppliers.values()),
         "no query of the plan overlapped itself": not any(seen["overlaps"] for seen in suppliers.values()),
         "failed and partial answers changed nothing": not audit.wrong,
+        "no forged push was accepted": not ended.figures["pushes"].get("forged accepted", 0),
         "no room was lost to a catalogue that lost most hotels": ended.gone == 0 and audit.missing == 0,
     }
     broken = [promise for promise, kept in promises.items() if not kept]
@@ -47,10 +48,12 @@ def summary(ended: Ended) -> dict[str, Any]:
         "suppliers": suppliers,
         "changes": ended.figures["changes"],
         "faults": dict(sorted(ended.figures["faults"].items())),
+        "pushes": dict(sorted(ended.figures["pushes"].items())),
         "alarms": dict(ended.alarms),
         "suspect": ended.suspects,
         "memory": ended.memory,
         "overlaps": sum(seen["overlaps"] for seen in suppliers.values()),
+        "forged_accepted": ended.figures["pushes"].get("forged accepted", 0),
         "wrong": len(audit.wrong),
         "broken": broken,
         "kept": not broken,

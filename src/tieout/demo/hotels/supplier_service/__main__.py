@@ -14,11 +14,15 @@ from .faults import Faults
 from .gauge import Limit
 from .inventory import Inventory, Size
 from .market import Market
+from .pushes import Door, Pushes
 from .routes import Suppliers
 from .wire import serve
 
 TICK_SECONDS = 0.1
 """How often truth moves on."""
+
+PUSHES = 5
+"""One supplier in so many pushes what has changed."""
 
 
 def arguments() -> argparse.Namespace:
@@ -35,6 +39,8 @@ def arguments() -> argparse.Namespace:
         "--agreed", type=float, default=2.0, help="seconds within which they answer, unless they are slow"
     )
     parser.add_argument("--latency", type=float, default=0.02, help="seconds after which they usually answer")
+    parser.add_argument("--door", help="the URL to which every fifth supplier pushes; without it nobody does")
+    parser.add_argument("--secret", default="", help="what the keys of those that push are made of, in hex")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tied", action="store_true", help="end when standard input ends")
     return parser.parse_args()
@@ -52,13 +58,21 @@ async def run(said: argparse.Namespace) -> None:
     limit = Limit(said.limit, said.window)
     suppliers = Suppliers(inventories, limit, Faults(said.seed), latency=said.latency, agreed=said.agreed)
 
+    pushes = None
+    if said.door:
+        door = Door(said.door, bytes.fromhex(said.secret))
+        pushes = suppliers.pushes = Pushes(door, inventories[PUSHES - 1 :: PUSHES], said.seed)
+
     async def change() -> None:
+        pushing = None if pushes is None else asyncio.create_task(pushes.run())
         before = time.monotonic()
         while not stop.is_set():
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             suppliers.moved += market.move(now - before)
             before = now
+            if pushing is not None and pushing.done():
+                pushing.result()
 
     await serve(suppliers.handle, said.port, change)
 

@@ -15,6 +15,7 @@ import msgspec
 from .faults import Faults
 from .gauge import Asked, Gauge, Limit
 from .inventory import DAYS, Inventory
+from .pushes import Pushes
 from .wire import Reply, Request
 
 PAGE = 50
@@ -42,6 +43,7 @@ class Suppliers:
         self.catalogues = 0
         self.faults: Counter[str] = Counter()
         self.moved = 0
+        self.pushes: Pushes | None = None
         self._faults = faults
         self._latency = latency
         self._agreed = agreed
@@ -70,7 +72,9 @@ class Suppliers:
     def figures(self) -> dict[str, Any]:
         """What all suppliers have seen, and how often truth has changed."""
         gauges = {name: gauge.figures() for name, gauge in self.gauges.items()}
-        return {"suppliers": gauges, "catalogues": self.catalogues, "changes": self.moved, "faults": self.faults}
+        pushes = {} if self.pushes is None else self.pushes.outcomes
+        counts = {"catalogues": self.catalogues, "changes": self.moved, "faults": self.faults, "pushes": pushes}
+        return {"suppliers": gauges, **counts}
 
     def _strikes(self, inventory: Inventory, *, catalogue: bool = False) -> str | None:
         fault = self._faults.strikes(inventory.name, time.monotonic(), catalogue=catalogue)
