@@ -111,6 +111,7 @@ class Leading:
             if self.following.has_mail:
                 lease = await self.following.drain(lease, copy)
             await self.following.look_for_doubts(copy)
+            await self.following.purge()
         if not self._is_catalogue_due():
             await self._begin(lease, copy)
         elif not self._tasks:

@@ -205,11 +205,14 @@ class Following:
             if name is not None and (group := places.get(copy.items[name].group)) is not None:
                 found.append(Doubted(group, mark.position, 1, mark.since))
         self._doubted = found
+        if over:
+            await self.world.database.transact(lambda tx: self.doubts.clear(tx, self.number, over))
+
+    async def purge(self) -> None:
+        """Forget, from time to time, what is older than anybody who reads by a cursor may be."""
         if self.world.clock.monotonic() - self._purged_at >= PURGE_EVERY:
             self._purged_at = self.world.clock.monotonic()
             await self.world.database.transact(lambda tx: self.sightings.purge(tx, self.number))
-        if over:
-            await self.world.database.transact(lambda tx: self.doubts.clear(tx, self.number, over))
 
     def may_ask(self) -> bool:
         """Whether the supplier is well enough to be asked."""
