@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 SHOWN = 20
@@ -36,7 +36,8 @@ class Told:
 
     def document(self) -> dict[str, Any]:
         """The JSON object of the last line."""
-        told = {**asdict(self), "held": self.held, "seconds": round(self.seconds, 1)}
+        # A Counter would be counted again, by `asdict`.
+        told = {**asdict(replace(self, counts=dict(self.counts))), "held": self.held, "seconds": round(self.seconds, 1)}
         told["violations"] = list(self.violations)[:SHOWN]
         return told | told.pop("more")
 

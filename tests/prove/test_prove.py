@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_what_was_stopped_has_not_held():
 
 def test_what_a_kind_tells_is_what_the_table_reads(capsys):
     """The last line that a kind prints with `tell` is one that the runner understands, and so is the exit status."""
-    good = Told("kill", {"kills": 3}, [], [], [7], 1.0)
+    good = Told("kill", Counter(kills=3), [], [], [7], 1.0)
     assert tell(good) == 0
     assert judged(KIND, capsys.readouterr().out, 0, stopped=False).verdict == "held"
     many = Told("kill", {"kills": 3}, ["a point"], [f"lost {n}" for n in range(50)], [7], 1.0, more={"points": 9})
