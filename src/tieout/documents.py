@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tieout.alarm.store import Alarm, Evidence
+from tieout.alarm.engine import AlarmDetail
+from tieout.alarm.rules import Happening
+from tieout.alarm.store import Alarm, Event, Evidence
 from tieout.audit.engine import Verified
 from tieout.audit.rules import AuditRow, Wrong
 from tieout.identity import call_key, split_owner
@@ -95,8 +97,17 @@ class EvidenceDocument(msgspec.Struct, frozen=True):
     body: Any
 
 
+class EventDocument(msgspec.Struct, frozen=True):
+    """Something that happened to an alarm, by whom, and why if somebody gave a reason."""
+
+    at: str
+    happening: Happening
+    actor: str
+    note: str
+
+
 class AlarmDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What machines could not decide. `age` is in seconds; `evidence` is there where one alarm is shown."""
+    """What machines could not decide. `age` is in seconds; `evidence` and `history` are there where one is shown."""
 
     id: str
     kind: str
@@ -113,8 +124,14 @@ class AlarmDocument(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
     resolved_by: str | None
     resolved_at: str | None
+    owner: str | None
+    snoozed_until: str | None
+    escalation: int
+    parent: str | None
+    lane: str
     age: float
     evidence: list[EvidenceDocument] | msgspec.UnsetType = msgspec.UNSET
+    history: list[EventDocument] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ActDocument(msgspec.Struct, frozen=True):
@@ -201,6 +218,12 @@ def inspection_document(inspection: Inspection) -> InspectionDocument:
     )
 
 
+def detail_document(detail: AlarmDetail, now: int) -> AlarmDocument:
+    """An alarm with its evidence and its history."""
+    alarm, evidence, history = detail
+    return msgspec.structs.replace(alarm_document(alarm, evidence, now), history=[*map(_event_document, history)])
+
+
 def alarm_document(alarm: Alarm, evidence: list[Evidence] | None, now: int) -> AlarmDocument:
     """An alarm, with its evidence unless that is None."""
     return AlarmDocument(
@@ -219,6 +242,11 @@ def alarm_document(alarm: Alarm, evidence: list[Evidence] | None, now: int) -> A
         note=alarm.note,
         resolved_by=alarm.resolved_by,
         resolved_at=iso_or_none(alarm.resolved_at),
+        owner=alarm.owner,
+        snoozed_until=iso_or_none(alarm.snoozed_until),
+        escalation=alarm.escalation,
+        parent=alarm.parent.hex() if alarm.parent else None,
+        lane=alarm.lane,
         age=_seconds(now - alarm.first_at),
         evidence=msgspec.UNSET if evidence is None else [_evidence_document(piece) for piece in evidence],
     )
@@ -315,6 +343,10 @@ def _move_document(move: Transition) -> MoveDocument:
 
 def _evidence_document(piece: Evidence) -> EvidenceDocument:
     return EvidenceDocument(iso(piece.at), piece.count, msgspec.json.decode(piece.body))
+
+
+def _event_document(event: Event) -> EventDocument:
+    return EventDocument(iso(event.at), event.happening, event.actor, event.note)
 
 
 def _stray_document(stray: Stray) -> StrayDocument:

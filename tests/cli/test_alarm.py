@@ -45,10 +45,18 @@ def test_claims_stand_beside_each_other(shop):
 
 
 def test_resolving_is_kept(shop):
-    """A resolved alarm keeps its resolution, who chose it and why; it cannot be resolved twice or acknowledged then."""
+    """A resolved alarm keeps its resolution, who chose it and why; it cannot be resolved twice or acknowledged then.
+
+    Where money may have moved two persons have to choose the same; the first one's wish is recorded, with status 1.
+    """
     alarm = alarm_of(shop)
-    act = ["--reason", "checked by phone", "--actor", "bob", "--json"]
-    document = shop.run("alarm", "resolve", alarm, "--as", "settled-outside", *act).document
+    act = ["--as", "settled-outside", "--reason", "checked by phone", "--json"]
+    for _ in range(2):
+        wished = shop.run("alarm", "resolve", alarm, *act)
+        assert (wished.status, "approval-needed" in wished.err) == (1, True)
+    assert shop.run("alarm", "resolve", alarm, "--as", "accepted", "--reason", "no", "--actor", "eve").status == 1
+    assert shop.run("alarm", "resolve", alarm, *act, "--actor", "Eve ").status == 1
+    document = shop.run("alarm", "resolve", alarm, *act, "--actor", "bob").document
     assert (document["state"], document["resolution"]) == ("resolved", "settled-outside")
     assert (document["resolved_by"], document["note"]) == ("bob", "checked by phone")
     for command in (["resolve", alarm, "--as", "accepted"], ["acknowledge", alarm]):
@@ -68,3 +76,24 @@ def test_wrong_alarms_are_refused(shop):
     assert shop.run("alarm", "resolve", alarm, "--as", "accepted").status == 2
     assert shop.run("alarm", "resolve", alarm, "--as", "accepted", "--reason", " ").status == 3
     assert shop.run("alarm", "show", alarm, "--json").document["state"] == "open"
+
+
+def test_an_alarm_has_an_owner_and_is_snoozed(shop):
+    """Owning acknowledges; alarms are listed by owner; for how long one is snoozed, and what happened, is shown."""
+    alarm, other = alarm_of(shop, "r-1"), alarm_of(shop, "r-2")
+    owned = shop.run("alarm", "own", alarm, "--to", "bob", "--reason", "he knows it", "--json").document
+    assert (owned["state"], owned["owner"]) == ("acknowledged", "bob")
+    assert shop.run("alarm", "own", other, "--reason", "mine", "--json").document["owner"] == "alice"
+    assert [one["id"] for one in shop.run("alarm", "list", "--json", "--owned-by", "bob").documents] == [alarm]
+    snoozed = shop.run("alarm", "snooze", alarm, "--for", "2h", "--reason", "at lunch", "--json").document
+    assert snoozed["snoozed_until"] > snoozed["last_at"]
+    assert [(one["happening"], one["actor"], one["note"]) for one in snoozed["history"]] == [
+        ("opened", "tieout", ""),
+        ("owned", "alice", "he knows it"),
+        ("snoozed", "alice", "at lunch"),
+    ]
+    shown = shop.run("alarm", "show", alarm).out
+    assert "he knows it" in shown and "snoozed" in shown
+    for wrong in ("0s", "31d"):
+        assert shop.run("alarm", "snooze", alarm, "--for", wrong, "--reason", "x").status == 3
+    assert shop.run("alarm", "own", alarm, "--to", " ", "--reason", "x").status == 3

@@ -7,8 +7,8 @@ from tests.mutants.mutant import mutant
 OPERATORS = (
     mutant(
         "the second person is another one",
-        "process/operating.py",
-        '_person(before.get("actor", "")) != _person(act.actor)',
+        "alarm/rules.py",
+        '_person(before.get("actor", "")) != _person(actor)',
         'bool(_person(before.get("actor", "")))',
         "process/test_settle.py::test_the_second_person_is_another_one",
         on="sqlite",
@@ -23,9 +23,9 @@ OPERATORS = (
     ),
     mutant(
         "two persons want the same",
-        "process/operating.py",
-        '        if before.get("wish") == wish and',
-        '        if before.get("wish") and',
+        "alarm/rules.py",
+        'return before.get("wish") == wish and',
+        'return bool(before.get("wish")) and',
         "process/test_settle.py::test_the_second_person_has_to_want_the_same",
         on="sqlite",
     ),

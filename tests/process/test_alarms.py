@@ -20,6 +20,7 @@ async def raised(place, shop):
     await app.report(key_of(process), A)
     await app.report(key_of(process), Failed("no"))
     (alarm,) = await alarms(app)
+    app.alarms.second_person = frozenset()
     return app, alarm
 
 
@@ -99,6 +100,7 @@ async def test_alarms_are_listed_newest_first_page_by_page(place, shop):
     """Every alarm once, also those of the same moment, and by kind and state."""
     kind = redeem()
     app = await place.open(kind, shop=shop)
+    app.alarms.second_person = frozenset()
     for n in range(7):
         process = await app.start(kind(request_id=f"r{n}", user="ann"), wait=5)
         await app.report(key_of(process), Failed("no"))
@@ -167,5 +169,6 @@ async def test_resolving_does_not_move_the_process(place, shop):
     await app.report(key_of(process), A)
     await app.report(key_of(process), Failed("no"))
     (alarm,) = await alarms(app)
+    app.alarms.second_person = frozenset()
     await app.alarms.resolve(alarm.id, "accepted", **WHO)
     assert (await app.get(process.id)).status == "held"

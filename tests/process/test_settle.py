@@ -167,6 +167,7 @@ async def test_resolving_the_alarm_first_does_not_save_the_second_person(conflic
     """The evidence still says otherwise, whatever was done with its alarm."""
     app, process = conflicting
     (alarm,) = await alarms(app)
+    app.alarms.second_person = frozenset()
     await app.alarms.resolve(alarm.id, "accepted", actor="ann", reason="let me")
     with pytest.raises(ApprovalNeeded):
         await app.operate.settle(raw(process), 1, "failed", ANN)
@@ -242,6 +243,7 @@ async def test_a_process_that_is_held_again_is_told_again(unconfirmed):
     """The alarm was closed and the process resumed; when it has to be held again, the alarm is open again."""
     app, process = unconfirmed
     (alarm,) = await alarms(app)
+    app.alarms.second_person = frozenset()
     await app.alarms.resolve(alarm.id, "accepted", actor="ann", reason="we will see")
     await app.operate.resume(raw(process), ANN)
     await sweep(app)

@@ -29,15 +29,21 @@ def test_an_alarm_is_shown_with_both_claims(place, alarm):
 
 
 def test_an_alarm_is_acknowledged_and_resolved(place, alarm):
-    """Each once, with a reason, audited with who did it; a resolved one cannot be resolved again."""
+    """Each once, with a reason, audited with who did it; a resolved one cannot be resolved again.
+
+    It takes two to resolve a conflict: the answer to the first is 202.
+    """
     seen = place.operator.post(f"/v1/alarms/{alarm}/acknowledge", json={"reason": "mine"})
     assert seen.json()["state"] == "acknowledged"
-    done = place.operator.post(f"/v1/alarms/{alarm}/resolve", json={"as": "settled-outside", "reason": "refunded"})
+    resolution = {"as": "settled-outside", "reason": "refunded"}
+    wished = place.operator.post(f"/v1/alarms/{alarm}/resolve", json=resolution)
+    assert (wished.status_code, wished.json()["code"]) == (202, "approval-needed")
+    done = place.second.post(f"/v1/alarms/{alarm}/resolve", json=resolution)
     assert (done.json()["state"], done.json()["resolution"]) == ("resolved", "settled-outside")
     again = place.operator.post(f"/v1/alarms/{alarm}/resolve", json={"as": "accepted", "reason": "refunded"})
     assert (again.status_code, again.json()["code"]) == (409, "not-allowed")
     acts = place.operator.get("/v1/audit", params={"object": alarm}).json()["items"]
-    assert [act["action"] for act in acts] == ["alarm-resolve", "alarm-acknowledge"]
+    assert [act["action"] for act in acts] == ["alarm-resolve", "alarm-resolve-wish", "alarm-acknowledge"]
 
 
 def test_a_resolution_is_one_of_the_known(place, alarm):
@@ -74,3 +80,20 @@ def test_the_audit_is_checked_in_parts(place):
     assert (behind["intact"], behind["chained"], behind["end"]) == (True, 0, whole["end"])
     assert place.operator.get("/v1/audit/verify", params={"since": "nonsense"}).status_code == 400
     assert place.viewer.get("/v1/audit/verify").status_code == 403
+
+
+def test_an_alarm_is_owned_and_snoozed(place, alarm):
+    """By whoever asks unless somebody is named, for so many seconds; the history tells of both."""
+    owned = place.operator.post(f"/v1/alarms/{alarm}/own", json={"reason": "mine"}).json()
+    assert owned["state"] == "acknowledged"
+    assert owned["owner"] == place.operator.get("/v1/me").json()["name"]
+    named = place.operator.post(f"/v1/alarms/{alarm}/own", json={"reason": "hers", "owner": "eve"}).json()
+    assert named["owner"] == "eve"
+    listed = place.viewer.get("/v1/alarms", params={"owner": "eve", "limit": 500}).json()["items"]
+    assert alarm in [one["id"] for one in listed]
+    snoozed = place.operator.post(f"/v1/alarms/{alarm}/snooze", json={"seconds": 3600, "reason": "later"}).json()
+    assert snoozed["snoozed_until"] is not None
+    assert [one["happening"] for one in snoozed["history"]][-3:] == ["owned", "owned", "snoozed"]
+    too_long = place.operator.post(f"/v1/alarms/{alarm}/snooze", json={"seconds": 31 * 86_400, "reason": "x"})
+    assert too_long.status_code == 400
+    assert place.viewer.get("/v1/alarms", params={"parent": alarm}).json()["items"] == []

@@ -8,11 +8,13 @@ from typing import Any
 from tests.simulation.model_database import ModelTransaction, Result, StatementFunction
 
 ALARM, EVIDENCE, AUDIT, HEAD = "tieout_alarm", "tieout_evidence", "tieout_audit", "tieout_audit_head"
-TABLES = (ALARM, EVIDENCE, AUDIT, HEAD)
+EVENT = "tieout_alarm_event"
+TABLES = (ALARM, EVIDENCE, AUDIT, HEAD, EVENT)
 
 COLUMNS = (
     *("id", "kind", "object", "process", "severity", "state", "summary", "count", "first_at", "last_at"),
     *("wish", "resolution", "note", "resolved_by", "resolved_at"),
+    *("owner", "snoozed_until", "escalation", "opened_at", "parent", "lane"),
 )
 
 Params = Mapping[str, Any]
@@ -26,7 +28,8 @@ def raise_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
         tx.write(ALARM, key, {**before, "count": before["count"] + 1, "last_at": now})
         return [(before["count"] + 1,)]
     new = {column: p.get(column) for column in COLUMNS}
-    tx.write(ALARM, key, {**new, "state": "open", "count": 1, "first_at": now, "last_at": now})
+    times = {"first_at": now, "last_at": now, "opened_at": now}
+    tx.write(ALARM, key, {**new, **times, "state": "open", "count": 1, "escalation": 0})
     return [(1,)]
 
 
@@ -59,7 +62,8 @@ def resolve_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
     if values is None or values["state"] == "resolved":
         return 0
     said = {name: p[name] for name in ("resolution", "note", "resolved_by")}
-    tx.write(ALARM, p["id"], {**values, **said, "state": "resolved", "resolved_at": now, "wish": None})
+    gone = dict.fromkeys(("wish", "snoozed_until", "parent"))
+    tx.write(ALARM, p["id"], {**values, **said, **gone, "state": "resolved", "resolved_at": now})
     return 1
 
 
@@ -76,7 +80,20 @@ def reopen_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
     values = tx.see(ALARM, p["id"])
     if values is None or values["state"] != "resolved":
         return 0
-    tx.write(ALARM, p["id"], {**values, "state": "open", "wish": None})
+    tx.write(ALARM, p["id"], {**values, "state": "open", "wish": None, "escalation": 0, "opened_at": now})
+    return 1
+
+
+def wake_alarm(tx: ModelTransaction, now: int, p: Params) -> Result:
+    return 0  # nobody snoozes here
+
+
+def look_at_folded(tx: ModelTransaction, now: int, p: Params) -> Result:
+    return 0  # nobody folds here
+
+
+def add_alarm_event(tx: ModelTransaction, now: int, p: Params) -> Result:
+    tx.write(EVENT, (id(tx), len(tx.database.tables[EVENT])), {**p, "at": now})
     return 1
 
 
@@ -104,6 +121,7 @@ STATEMENTS: dict[str, StatementFunction] = {
     function.__name__: function
     for function in (
         *(raise_alarm, add_evidence, read_alarm, evidence_of, resolve_alarm, reopen_alarm, record_wish),
+        *(wake_alarm, look_at_folded, add_alarm_event),
         *(lock_audit_head, add_audit, move_audit_head),
     )
 }

@@ -38,13 +38,15 @@ def alarm_rows(alarms: list[Alarm], now: int) -> tuple[tuple[str, ...], list[tup
 
 def show_alarm(detail: AlarmDetail, now: int) -> None:
     """One alarm with its evidence, claims beside each other."""
-    alarm, evidence = detail
+    alarm, evidence, history = detail
     say(f"{alarm.kind} ({alarm.severity}), {alarm.state}")
     say(f"  {alarm.summary}\n")
     facts(_facts(alarm, now))
     for group in _groups(evidence):
         say("\nEvidence")
         table(*_beside(group))
+    say("\nHistory")
+    table(("AT", "WHAT", "BY", "WHY"), ((clock_time(one.at), one.happening, one.actor, one.note) for one in history))
     if alarm.kind == "conflict" and alarm.state != "resolved":
         process, _, n = alarm.object.partition(":")
         say(f"\nTo decide: tieout process settle {process} --call {n} --as succeeded|failed --reason WHY")
@@ -58,6 +60,10 @@ def _facts(alarm: Alarm, now: int) -> list[tuple[str, Any]]:
         ("first", when(alarm.first_at, now)),
         ("last", when(alarm.last_at, now)),
         ("count", alarm.count),
+        ("owner", alarm.owner),
+        ("snoozed", when(alarm.snoozed_until, now)),
+        ("escalated", f"{alarm.escalation} times" if alarm.escalation else None),
+        ("folded under", alarm.parent.hex() if alarm.parent else None),
         ("wish", alarm.wish),
         ("resolution", alarm.resolution),
         ("resolved", when(alarm.resolved_at, now)),

@@ -8,6 +8,7 @@ an argument, so nothing here waits.
 from __future__ import annotations
 
 from threading import Lock
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -25,6 +26,10 @@ FULL = 64
 """Allowance from which on a lane is no longer held back."""
 
 
+Turn: TypeAlias = Literal["opened", "closed"]
+"""What one answer or failure may do to a breaker."""
+
+
 class Breaker(msgspec.Struct):
     """The breaker of one lane: closed, open until its pause is over, or on trial until the first answer."""
 
@@ -39,20 +44,24 @@ class Breaker(msgspec.Struct):
             return 0
         return full if self.allowance >= FULL else min(self.allowance, full)
 
-    def succeeded(self) -> None:
+    def succeeded(self) -> Turn | None:
         """The downstream answered, whatever it said: a trial is passed, and the allowance grows."""
+        was_open = self.pause > 0.0
         self.failures = 0
         self.pause = 0.0
         self.allowance = min(2 * self.allowance, FULL)
+        return "closed" if was_open else None
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float) -> Turn | None:
         """The downstream did not answer, or made no sense."""
         self.failures += 1
         on_trial = self.pause > 0.0 and now >= self.open_until
-        if on_trial or self.failures == THRESHOLD:
-            self.pause = min(max(FIRST_PAUSE, 2 * self.pause), LONGEST_PAUSE)
-            self.open_until = now + self.pause
-            self.allowance = 1
+        if not (on_trial or self.failures == THRESHOLD):
+            return None
+        self.pause = min(max(FIRST_PAUSE, 2 * self.pause), LONGEST_PAUSE)
+        self.open_until = now + self.pause
+        self.allowance = 1
+        return "opened"
 
 
 class Breakers:
@@ -71,15 +80,12 @@ class Breakers:
         """Whether nothing may be sent to `lane` now."""
         return self.share(lane, now, 1) == 0
 
-    def record(self, lane: str, now: float, *, answered: bool) -> None:
-        """Count one answer or failure of `lane`."""
+    def record(self, lane: str, now: float, *, answered: bool) -> Turn | None:
+        """Count one answer or failure of `lane`; tell when that has opened its breaker, again or anew, or closed it."""
         with self._lock:
             breaker = self._lanes.get(lane)
             if breaker is None:
                 if answered:
-                    return
+                    return None
                 breaker = self._lanes.setdefault(lane, Breaker())
-            if answered:
-                breaker.succeeded()
-            else:
-                breaker.failed(now)
+            return breaker.succeeded() if answered else breaker.failed(now)

@@ -11,7 +11,7 @@ import msgspec
 
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
-from tieout.errors import InvalidParams, NotSent
+from tieout.errors import DatabaseError, InvalidParams, NotSent
 from tieout.identity import encode_json, storable_text
 from tieout.process.call_type import CallType
 from tieout.process.gate import Gate, Report
@@ -108,7 +108,7 @@ class Calls:
                 log.info("process %s: %s raised", record.id.hex(), call.name, exc_info=error)
         else:
             outcome = await self.outcome_of(record, entry, call, answer)
-        self._tell_breaker(call, outcome)
+        await self._tell_breaker(call, outcome)
         return outcome
 
     async def outcome_of(self, record: Record, entry: Entry, call: CallType, answer: Any) -> Reported:
@@ -119,7 +119,7 @@ class Calls:
             raw = repr(answer)[:RAW_LENGTH]
             log.warning("process %s: %s answered what it cannot mean: %s", record.id.hex(), call.name, error)
             summary = f"{record.type}.{entry.step} answered what does not fit its type: {error}"[:500]
-            alarm = NewAlarm("unfit-answer", record.call_key(entry), summary, record.id, ({"raw": raw},))
+            alarm = NewAlarm("unfit-answer", record.call_key(entry), summary, record.id, ({"raw": raw},), call.lane)
             await self.world.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))
             return Unknown(str(error)[:RAW_LENGTH], raw)
 
@@ -134,9 +134,22 @@ class Calls:
             raise TimeoutError("the try was over before its recall was there")
         return msgspec.json.decode(kept)
 
-    def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
+    async def _tell_breaker(self, call: CallType, outcome: Reported) -> None:
+        """Count what came for the lane's breaker; an alarm stands while it is open."""
         answered = not isinstance(outcome, (Unknown, NotSentYet))
-        self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+        turn = self.world.breakers.record(call.lane, self.world.clock.monotonic(), answered=answered)
+        if turn is None:
+            return
+        summary = f"{call.lane} does not answer: nothing is sent to it but trials"
+        alarm = NewAlarm("breaker", call.lane, summary, lane=call.lane, reopens=True)
+        alarms = self.world.alarms
+        try:
+            if turn == "opened":
+                await self.world.transact(lambda tx: alarms.raise_alarm(tx, alarm))
+            else:
+                await self.world.transact(lambda tx: alarms.clear(tx, alarm.id, f"{call.lane} answers again"))
+        except DatabaseError as error:
+            log.warning("the breaker of %s has %s, and its alarm could not be written: %s", call.lane, turn, error)
 
 
 def _nobody_waits(_: Receipt) -> None:

@@ -284,7 +284,7 @@ class Driving:
         if record.deadline is None or self.world.server_time(record) < record.deadline:
             return
         summary = f"{record.type} is not final past its deadline; it stands at {record.state}"
-        alarm = NewAlarm("deadline", record.id.hex(), summary, record.id)
+        alarm = NewAlarm("deadline", record.id.hex(), summary, record.id, lane=record.lane or "")
         await self.world.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))
 
     async def _hold(self, record: Record, reason: HoldReason, summary: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from tieout.alarm.rules import is_seconded, wish_text
 from tieout.alarm.store import Alarm, AlarmStore
 from tieout.audit.store import AuditStore
 from tieout.contracts import Transaction
@@ -225,11 +226,10 @@ class Operating:
 
     async def _first_wish(self, tx: Transaction, alarm: Alarm, wish: dict[str, Any], act: Act, record: Record) -> bool:
         """Record what a first person asks for; False when somebody else has asked for the same before."""
-        before = msgspec.json.decode(alarm.wish) if alarm.wish else {}
-        if before.get("wish") == wish and _person(before.get("actor", "")) != _person(act.actor):
+        if is_seconded(alarm.wish, wish, act.actor):
             return False
-        text = msgspec.json.encode({"wish": wish, "actor": act.actor, "reason": act.reason}).decode()
-        await self.alarms.record_wish(tx, alarm.id, text)
+        await self.alarms.record_wish(tx, alarm.id, wish_text(wish, act.actor, act.reason))
+        await self.alarms.note(tx, alarm.id, "wished", act.actor, act.reason)
         await self._note(tx, act, "settle-wish", record, wish)
         return True
 
@@ -277,10 +277,6 @@ class Operating:
     ) -> None:
         told = {"state": record.state, "status": record.status, **(detail or {})}
         await self.audit.add(tx, actor=act.actor, action=action, target=record.id.hex(), reason=act.reason, detail=told)
-
-
-def _person(actor: str) -> str:
-    return actor.strip().casefold()
 
 
 def _note_of(act: Act) -> str:

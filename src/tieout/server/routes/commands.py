@@ -51,6 +51,14 @@ class Recorded(msgspec.Struct, frozen=True):
     detail: str
 
 
+RECORDED = ResponseSpec(Recorded, generate_examples=False, description="Recorded: a second person has to agree.")
+
+
+def recorded(wish: ApprovalNeeded) -> Any:
+    """The answer to a wish that was recorded."""
+    return Response(Recorded(wish.code, str(wish)), status_code=202)
+
+
 COMMAND: dict[str, Any] = {
     "status_code": 200,
     "tags": ["commands"],
@@ -107,7 +115,7 @@ async def cancel(request: Asked, id: Id, data: JSONBody[Why]) -> ProcessDocument
     status_code=200,
     tags=["commands"],
     responses={
-        202: ResponseSpec(Recorded, generate_examples=False, description="Recorded: a second person has to agree."),
+        202: RECORDED,
         **refusals(*WITH_BODY),
     },
     **permits("process:settle"),
@@ -126,8 +134,7 @@ async def settle(request: Asked, id: Id, data: JSONBody[Settlement]) -> ProcessD
     try:
         settled = await site.app.operate.settle(raw_id(id), data.call, data.choice, act, data.value, data.code)
     except ApprovalNeeded as wish:
-        recorded: Any = Response(Recorded(wish.code, str(wish)), status_code=202)
-        return recorded  # type: ignore[no-any-return]  # Litestar takes either
+        return recorded(wish)  # type: ignore[no-any-return]  # Litestar takes either
     return process_document(settled)
 
 
