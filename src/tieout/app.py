@@ -39,6 +39,7 @@ from tieout.process.retention import Retention
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView, view
 from tieout.process.world import World, run_natively
+from tieout.recon.book import Recon
 from tieout.sessions import Joined, SessionDatabase, in_sessions, join, run_in_session
 from tieout.watch import Watch
 from tieout.worker import Limits, Worker
@@ -126,6 +127,8 @@ class App(Declaring):
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
+        self.recon = Recon(self._native, world.clock, alarms)
+        self.rule = self.recon.rule
         self._scopes: set[str] = set()
         self.mirrors: dict[str, Mirror] = {}
         self._worker: Worker | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tieout.errors import ConfigError
+from tieout.errors import ConfigError, DefinitionError
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", re.ASCII)
@@ -29,3 +30,11 @@ def duration(value: float | str) -> float:
 def microseconds(value: float | str) -> int:
     """`duration` in whole microseconds, the unit of every stored time."""
     return round(duration(value) * 1_000_000)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its name; raise `DefinitionError`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise DefinitionError(f"{name!r} is no time zone") from error

@@ -2,7 +2,7 @@
 
     TieoutError
     ├── UsageError                    the calling code is wrong; a retry cannot help
-    │   ├── DefinitionError             a process type cannot work as it is written
+    │   ├── DefinitionError             a process type, mirror or rule cannot work as it is written
     │   ├── ConfigError                 a URL, setting or command-line value is wrong
     │   ├── AwaitInTransaction          a transaction step awaited something else than its tx
     │   ├── AppClosed                   the App is not open
@@ -23,6 +23,7 @@
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── UnknownToken                no token has this id
+    │   ├── UnknownRule                 this App has no rule of this name, or no comparison of it over this period
     │   ├── UnknownJob                  no bulk command has this id
     │   ├── UnknownPage                 there is nothing at this address, or not for this method
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
@@ -36,6 +37,7 @@
     │   ├── RateLimited                 one caller asks too often: retry after `retry_after` seconds
     │   ├── LengthRequired              a request does not say how long its body is, and its server cannot tell
     │   └── Overloaded                  a limit is reached: retry later
+    ├── SourceUnreadable              a side of a comparison cannot be read: nothing was compared
     ├── NotSent                       raised by a call step: the request has certainly not left
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
         ├── RetryTransaction            deadlock or serialisation failure: run the transaction again
@@ -215,6 +217,12 @@ class UnknownToken(RequestError):
     code = "unknown-token"
 
 
+class UnknownRule(RequestError):
+    """This App has no rule of this name, or there is no comparison of it over this period."""
+
+    code = "unknown-rule"
+
+
 class UnknownJob(RequestError):
     """No bulk command has this id."""
 
@@ -299,6 +307,12 @@ class Overloaded(RequestError):
     """A limit is reached: retry later."""
 
     code = "overloaded"
+
+
+class SourceUnreadable(TieoutError):
+    """A side of a comparison cannot be read: a file that is missing or garbled. Nothing was compared."""
+
+    code = "source-unreadable"
 
 
 class NotSent(TieoutError):

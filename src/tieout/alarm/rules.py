@@ -22,6 +22,7 @@ SEVERITY: dict[str, Severity] = {
     "step-failing": "serious",
     "mass-drop": "serious",
     "replication-lapsed": "serious",
+    "recon-breaks": "serious",
     "unfit-answer": "warning",
     "unknown-call": "warning",
 }

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from tieout.config import microseconds
+from tieout.config import microseconds, zone_of
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.errors import ConfigError, DefinitionError, InvalidKey
@@ -14,9 +14,9 @@ from tieout.identity import key_bytes
 from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Checks
 from tieout.mirror.copying import Copy
-from tieout.mirror.define import Group, zone_of
 from tieout.mirror.doubts import EVERY
 from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings
+from tieout.mirror.define import Group
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore, number
 
 T = TypeVar("T")

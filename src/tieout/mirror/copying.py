@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from tieout.config import zone_of
 from tieout.contracts import Transaction
 from tieout.mirror.answers import Words
 from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Checks, Ints, Layout
-from tieout.mirror.define import Terms, zone_of
+from tieout.mirror.define import Terms
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore
 
 

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tieout.config import duration, microseconds
+from tieout.config import duration, microseconds, zone_of
 from tieout.coordination.budget import Rate, rate, shares
 from tieout.errors import DefinitionError
 
@@ -149,14 +149,6 @@ def terms(
         microseconds(skew),
         rest_holds,
     )
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """A time zone by its name; raise `DefinitionError`."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise DefinitionError(f"{name!r} is no time zone") from error
 
 
 def checked_supplier(name: str, supplier: Any) -> Supplier:

@@ -1,0 +1,196 @@
+"""The rules of an App: defined, checked against their sources, tried on given rows, compared over periods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tieout.alarm.store import AlarmRaiser
+from tieout.config import zone_of
+from tieout.contracts import Clock, Database
+from tieout.coordination.lease import Leases
+from tieout.errors import ConfigError, DefinitionError, InvalidParams, UnknownRule
+from tieout.recon import define
+from tieout.recon.define import Agreement, Ignored, Rule, Side
+from tieout.recon.periods import Period
+from tieout.recon.rules import Judged, Record, Verdict, judge
+from tieout.recon.store import Break, ReconStore, Run, run_id
+from tieout.recon.values import canonical
+
+if TYPE_CHECKING:
+    from tieout.recon.reading import Reading
+    from tieout.recon.snapshot import Progress
+
+LEASE = 60.0
+"""Seconds after which a comparison that died may be begun again by somebody else."""
+
+Given = Sequence[Mapping[str, Any]]
+"""Rows as Python or JSON has them, by column."""
+
+
+class Recon:
+    """Made by an App, as `app.recon`. Rules are defined before the App is opened."""
+
+    def __init__(self, database: Database, clock: Clock, alarms: AlarmRaiser) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.store = ReconStore(database.dialect)
+        self._database, self._alarms = database, alarms
+        self._leases = Leases(database, clock, uuid4().hex, LEASE)
+
+    def rule(
+        self,
+        name: str,
+        *,
+        upstream: Side,
+        downstream: Side,
+        agree: Sequence[Agreement],
+        grace: float | str = "30s",
+        edge: float | str | None = None,
+        owner: str = "",
+        zone: str = "UTC",
+        sample: float = 1.0,
+        ignore: Sequence[Ignored] = (),
+    ) -> Rule:
+        """Two sides and what must agree between them. Raise `DefinitionError` for a rule that cannot work.
+
+        grace   how late the other side may be; a pair further apart is late-tied
+        edge    how far around a period both sides are read: the grace, ten minutes at least
+        owner   who looks after breaks
+        zone    whose days are periods
+        sample  the share of keys that is compared, chosen by their hash: the same keys every time
+        ignore  times in which breaks are counted and not told
+        """
+        if name in self.rules:
+            raise DefinitionError(f"two rules are named {name!r}")
+        made = define.rule(
+            name,
+            upstream=upstream,
+            downstream=downstream,
+            agree=agree,
+            grace=grace,
+            edge=edge,
+            owner=owner,
+            zone=zone,
+            sample=sample,
+            ignore=ignore,
+        )
+        self.rules[name] = made
+        return made
+
+    def named(self, name: str) -> Rule:
+        """The rule of this name; raise `UnknownRule`."""
+        found = self.rules.get(name)
+        if found is None:
+            raise UnknownRule(f"this App has no rule {name!r:.100}; it has: {', '.join(sorted(self.rules)) or 'none'}")
+        return found
+
+    async def check(self, name: str, period: Period | None = None) -> Judged:
+        """Hold a rule against its sources; return how its fields are compared. Raise `DefinitionError`."""
+        needs_extra()
+        from tieout.recon.sources import opened
+
+        async with opened(self.named(name), period) as both:
+            return both.judged
+
+    async def test(self, name: str, upstream: Given, downstream: Given, period: Period | None = None) -> list[Tried]:
+        """Judge given rows as comparing would, key by key; rows in which the event has not happened are left out.
+
+        Raise `InvalidParams` for a row that lacks a column of the rule's.
+        """
+        needs_extra()
+        from tieout.recon.sources import opened
+
+        rule = self.named(name)
+        async with opened(rule, period) as both:
+            ours = _records(rule.upstream, both.upstream.reading, upstream)
+            theirs = _records(rule.downstream, both.downstream.reading, downstream)
+        keys = sorted(ours.keys() | theirs.keys())
+        return [(key, judge(both.judged, ours.get(key, []), theirs.get(key, []))) for key in keys]
+
+    async def run(
+        self,
+        name: str,
+        period: Period,
+        *,
+        folder: Path = Path("recon"),
+        progress: Progress | None = None,
+        unfinished: bool = False,
+    ) -> Run:
+        """Compare a rule's sides over a period, and store what came of it; see `tieout recon run`.
+
+        `folder` holds the snapshots meanwhile. Raise `NotAllowed` before the period is over, unless `unfinished`, or
+        while the same comparison is under way.
+        """
+        needs_extra()
+        from tieout.recon.offline import Offline, World
+
+        world = World(self._database, self.store, self._leases, self._alarms)
+        return await Offline(world, self.named(name), period, folder, progress or _silent).run(unfinished=unfinished)
+
+    async def read(self, name: str, period: Period) -> Run:
+        """The latest comparison of a rule over a period; raise `UnknownRule` when there is none."""
+        run = await self._database.read(lambda tx: self.store.read(tx, run_id(name, period)))
+        if run is None:
+            raise UnknownRule(f"{name!r:.100} was not compared over {period}: see `tieout recon runs`")
+        return run
+
+    async def runs(self, name: str = "", *, limit: int = 50) -> list[Run]:
+        """Comparisons, the latest first."""
+        return await self._database.read(lambda tx: self.store.page(tx, rule=name, limit=limit))
+
+    async def breaks(
+        self, run: bytes, *, state: str = "open", outcome: str = "", after: bytes = b"", limit: int = 1_000
+    ) -> list[Break]:
+        """Breaks that a comparison found, from behind the one with the id `after`."""
+        return await self._database.read(
+            lambda tx: self.store.breaks(tx, run, state=state, outcome=outcome, after=after, limit=limit)
+        )
+
+
+Tried = tuple[tuple[str, ...], Verdict]
+"""A key and what becomes of it."""
+
+
+def needs_extra() -> None:
+    """Raise `ConfigError` unless the extra is installed."""
+    try:
+        import duckdb
+        import pyarrow as pa
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"comparing needs {error.name}: pip install 'tieout[recon]'") from error
+    del duckdb, pa
+
+
+def _records(side: Side, reading: Reading, rows: Given) -> dict[tuple[str, ...], list[Record]]:
+    """Rows as the judge takes them, by key."""
+    zone = zone_of(side.zone)
+    records: dict[tuple[str, ...], list[Record]] = {}
+    columns = [*reading.key, *([reading.at] if reading.at else []), *reading.fields]
+    for row in rows:
+        missing = [column.name for column in columns if column.name not in row]
+        if missing:
+            raise InvalidParams(f"a row {reading.name} has no {', '.join(missing)}: {dict(row)!r:.200}")
+        if not _happened(side, row):
+            continue
+        texts = [canonical(column.kind or "text", row[column.name], zone) for column in columns]
+        key, rest = texts[: len(reading.key)], texts[len(reading.key) :]
+        if None in key:
+            raise InvalidParams(f"a row {reading.name} has a key that is null, which nothing can be compared with")
+        at = reading.moment(rest.pop(0)) if reading.at else None
+        records.setdefault(tuple(part or "" for part in key), []).append(Record(at, tuple(rest)))
+    return records
+
+
+def _happened(side: Side, row: Mapping[str, Any]) -> bool:
+    if side.when is None:
+        return True
+    if side.when.column not in row:
+        raise InvalidParams(f"a row has no {side.when.column}, which says whether the event has happened")
+    state = row[side.when.column]
+    return state is not None if side.when.states is None else state in side.when.states
+
+
+async def _silent(what: str, count: int) -> None:
+    """Nobody is told."""

@@ -1,0 +1,207 @@
+"""Two snapshots compared in DuckDB: what surely agrees is counted there, everything else is left to the judge.
+
+The statements never call something tied that the judge would not. They spare it what is plain: texts that are equal,
+and numbers of few enough digits to be subtracted and added up exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from tieout.recon.periods import Period
+from tieout.recon.reading import Found, Key, unpacked
+from tieout.recon.rules import Field, Judged, Record, SideName
+
+PLAIN = "-?[0-9]{1,1000}([.][0-9]{1,900})?"
+"""Texts of numbers that equal themselves."""
+
+SMALL = "-?[0-9]{1,20}([.][0-9]{1,9})?"
+"""Numbers that a DECIMAL(38,9) holds exactly, and a million of them together."""
+
+PARTS = 1_000_000
+"""Most parts of a key that are added up by statement."""
+
+SHOWN = 100
+"""Rows without a business time that a report shows; all are counted."""
+
+
+class Counts(NamedTuple):
+    """Keys by what became of them; `carried` belong to another period by their partner's time."""
+
+    tied: int
+    late_tied: int
+    carried: int
+    candidates: int
+
+
+class Comparison:
+    """Snapshots of both sides in one DuckDB database, whose temporary files lie in `folder`."""
+
+    def __init__(self, files: dict[SideName, Path], judged: Judged, period: Period, keys: int, sample: float) -> None:
+        folder = files["upstream"].parent
+        self._duck = duckdb.connect(config={"temp_directory": str(folder / "spill"), "preserve_insertion_order": False})
+        self._judged, self._period = judged, period
+        self._keys = [f"k{number}" for number in range(keys)]
+        for side, file in files.items():
+            self._duck.execute(f"CREATE VIEW {side} AS {self._sampled(file, sample)}")
+            self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
+
+    def close(self) -> None:
+        """Give memory and temporary files back."""
+        self._duck.close()
+
+    def classify(self) -> Counts:
+        """Count what is plain, and note the keys of what is not."""
+        keys = ", ".join(f"coalesce(u.{key}, d.{key}) AS {key}" for key in self._keys)
+        on = " AND ".join(f"u.{key} = d.{key}" for key in self._keys)
+        self._duck.execute(
+            f"CREATE TABLE classified AS SELECT {keys}, {self._class()} AS class"  # noqa: S608 - names are our own
+            f" FROM upstream_keyed AS u FULL OUTER JOIN downstream_keyed AS d ON {on}"
+        )
+        found = dict(self._duck.execute("SELECT class, count(*) FROM classified GROUP BY class").fetchall())
+        counted = (found.get(name, 0) for name in ("tied", "late-tied", "carried", "candidate"))
+        return Counts(*counted)
+
+    def candidates(self, batch: int) -> Iterator[list[Key]]:
+        """The keys that are left to the judge, in order, batch by batch."""
+        names = ", ".join(self._keys)
+        cursor = self._duck.cursor()
+        cursor.execute(f"SELECT {names} FROM classified WHERE class = 'candidate' ORDER BY {names}")  # noqa: S608 - ours
+        while rows := cursor.fetchmany(batch):
+            yield rows
+
+    def find(self, side: SideName, keys: Sequence[Key]) -> dict[Key, list[Record]]:
+        """A side's rows of these keys, as its snapshot has them."""
+        if not keys:
+            return {}
+        marks = ", ".join(f"({', '.join('?' * len(self._keys))})" for _ in keys)
+        names = ", ".join(self._keys)
+        found: dict[Key, list[Record]] = {}
+        sql = f"SELECT * FROM {side} WHERE ({names}) IN (VALUES {marks})"  # noqa: S608 - names are our own
+        for one in self._rows(sql, [part for key in keys for part in key]):
+            found.setdefault(tuple(str(part) for part in one.key), []).append(Record(one.at, one.values))
+        return found
+
+    def unkeyed(self, side: SideName) -> list[Found]:
+        """Rows of the period whose key is NULL, in part at least: no partner can have it."""
+        null = " OR ".join(f"{key} IS NULL" for key in self._keys)
+        return self._rows(f"SELECT * FROM {side} WHERE ({null}) AND {self._inside('at_us')}", [])  # noqa: S608 - ours
+
+    def undated(self, side: SideName) -> tuple[int, list[Found]]:
+        """Rows without a business time, which no period holds: how many, and the first of them."""
+        where = f"FROM {side} WHERE at_us IS NULL"
+        (count,) = self._duck.execute(f"SELECT count(*) {where}").fetchone() or (0,)
+        return count, self._rows(f"SELECT * {where} LIMIT {SHOWN}", []) if count else []
+
+    def similar(self, side: SideName, keys: Sequence[Key]) -> dict[Key, Key]:
+        """For each of these keys, one of the side's that differs from it in case and spaces only."""
+        if not keys:
+            return {}
+        width = len(self._keys)
+        marks = ", ".join(f"({', '.join('?' * width)})" for _ in keys)
+        written = " OR ".join(f"s.{key} <> w.{key}" for key in self._keys)
+        same = " AND ".join(f"lower(trim(s.{key})) = lower(trim(w.{key}))" for key in self._keys)
+        names = ", ".join(self._keys)
+        rows = self._duck.execute(
+            f"SELECT {', '.join(f'w.{k}, s.{k}' for k in self._keys)} FROM {side}_keyed AS s"  # noqa: S608 - ours
+            f" JOIN (VALUES {marks}) AS w({names}) ON {same} AND ({written})",
+            [part for key in keys for part in key],
+        ).fetchall()
+        return {tuple(row[0::2]): tuple(row[1::2]) for row in rows}
+
+    def _rows(self, sql: str, params: list[Any]) -> list[Found]:
+        keys = len(self._keys)
+        rows = self._duck.execute(sql, params).fetchall()
+        return unpacked(
+            [(*row[:keys], None if row[keys] is None else str(row[keys]), *row[keys + 1 :]) for row in rows], keys
+        )
+
+    def _sampled(self, file: Path, sample: float) -> str:
+        quoted = str(file).replace("'", "''")
+        everything = f"SELECT * FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
+        if sample >= 1:
+            return everything
+        told = " || ".join(f"length({key}) || ':' || {key}" for key in self._keys)
+        # The first 32 bits of the digest; a key that is NULL is always looked at.
+        return f"{everything} WHERE coalesce(substr(md5({told}), 1, 8), '') < '{int(sample * 2**32):08x}'"
+
+    def _keyed(self, side: SideName) -> str:
+        """One row for each key: how many rows it has, its time, and for each field its value, or the sum.
+
+        `mixed`: its parts do not share a value that they should, so that it is the judge's.
+        """
+        names = ", ".join(self._keys)
+        many, fields = side in self._judged.many, list(enumerate(self._judged.fields))
+        values = [f"{_summed(f'v{n}') if field.summed else f'min(v{n})'} AS v{n}" for n, field in fields]
+        mixed = " OR ".join(_mixed(f"v{n}") for n, field in fields if many and not field.summed) or "false"
+        inside = f"bool_or({self._inside('at_us')}) AS inside"
+        listed = ", ".join([names, "count(*) AS n", "max(at_us) AS at_us", inside, f"{mixed} AS mixed", *values])
+        keyed = " AND ".join(f"{key} IS NOT NULL" for key in self._keys)
+        return f"SELECT {listed} FROM {side} WHERE at_us IS NOT NULL AND {keyed} GROUP BY {names}"  # noqa: S608 - ours
+
+    def _inside(self, column: str) -> str:
+        return f"({column} >= {self._period.since} AND {column} < {self._period.until})"
+
+    def _class(self) -> str:
+        """What a pair is. Only the anchor's period counts a pair, so that no period counts it twice."""
+        anchor, other = ("u", "d") if self._judged.anchor == "upstream" else ("d", "u")
+        single = [letter for letter, side in (("u", "upstream"), ("d", "downstream")) if side not in self._judged.many]
+        doubled = " OR ".join(f"{letter}.n > 1" for letter in single) or "false"
+        agree = " AND ".join(f"({_agree(field, n)})" for n, field in enumerate(self._judged.fields)) or "true"
+        grace = self._judged.grace
+        late = "false" if grace is None else f"abs(u.at_us - d.at_us) > {grace}"
+        return f"""CASE
+            WHEN {anchor}.n IS NULL OR {doubled} THEN
+                CASE WHEN {anchor}.inside OR {other}.inside THEN 'candidate' ELSE 'outside' END
+            WHEN NOT {anchor}.inside THEN CASE WHEN {other}.inside THEN 'carried' ELSE 'outside' END
+            WHEN {other}.n IS NULL THEN 'candidate'
+            WHEN u.mixed OR d.mixed THEN 'candidate'
+            WHEN {agree} THEN CASE WHEN {late} THEN 'late-tied' ELSE 'tied' END
+            ELSE 'candidate' END"""
+
+
+def _mixed(column: str) -> str:
+    """Whether the rows of a key do not all have the same value."""
+    return f"(count(DISTINCT {column}) > 1 OR (count({column}) > 0 AND count({column}) < count(*)))"
+
+
+def _summed(column: str) -> str:
+    safe = f"regexp_full_match({column}, '{SMALL}')"
+    total = f"sum(TRY_CAST({column} AS DECIMAL(38, 9)))"
+    return f"CASE WHEN bool_and(coalesce({safe}, false)) AND count(*) <= {PARTS} THEN {total} END"
+
+
+def _agree(field: Field, number: int) -> str:
+    """A condition that holds only for values of which the judge says that they agree."""
+    ours, theirs = f"u.v{number}", f"d.v{number}"
+    if field.summed:
+        tolerance = _small(field.tolerance)
+        return "false" if tolerance is None else f"abs({ours} - {theirs}) <= {tolerance}"
+    if field.mapping is not None:
+        cases = " ".join(f"WHEN {_text(one)} THEN {_text(other)}" for one, other in field.mapping.items())
+        ours = f"CASE {ours} {cases} END"
+    if field.domain == "text":
+        return f"{ours} = {theirs} OR (u.v{number} IS NULL AND {theirs} IS NULL)"
+    equal = f"({ours} = {theirs} AND regexp_full_match({ours}, '{PLAIN}')) OR ({ours} IS NULL AND {theirs} IS NULL)"
+    tolerance = _small(field.tolerance)
+    if not field.tolerance or tolerance is None:
+        return equal
+    both = f"regexp_full_match({ours}, '{SMALL}') AND regexp_full_match({theirs}, '{SMALL}')"
+    apart = f"abs(TRY_CAST({ours} AS DECIMAL(30, 9)) - TRY_CAST({theirs} AS DECIMAL(30, 9)))"
+    return f"{equal} OR ({both} AND {apart} <= {tolerance})"
+
+
+def _small(tolerance: Decimal | None) -> str | None:
+    """The tolerance as a statement has it; None when it has too many digits for that."""
+    text = f"{tolerance or 0:f}"
+    whole, _, fraction = text.partition(".")
+    return f"{text}::DECIMAL(30, 9)" if len(whole) <= 20 and len(fraction.rstrip("0")) <= 9 else None
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

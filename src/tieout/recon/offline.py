@@ -1,0 +1,250 @@
+"""One rule over one period: both sides read from snapshots, compared, and every doubt put to the sources again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tieout.alarm.rules import NewAlarm
+from tieout.alarm.store import AlarmRaiser
+from tieout.contracts import Database, Transaction
+from tieout.coordination.lease import Lease, Leases
+from tieout.errors import DefinitionError, NotAllowed
+from tieout.recon.comparing import Comparison, Counts
+from tieout.recon.define import Rule
+from tieout.recon.evidence import told_break, told_unkeyed
+from tieout.recon.periods import Period
+from tieout.recon.reading import Found, Key
+from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
+from tieout.recon.snapshot import FORMAT, Progress, take
+from tieout.recon.sources import Both, Opened, opened
+from tieout.recon.store import NewBreak, ReconStore, Run, RunState
+
+DOUBTS = 2_000
+"""Keys that are judged at a time."""
+
+AGAIN = "tied when asked again"
+"""What became of keys whose snapshots differed, since one was taken before the other."""
+
+
+class World(NamedTuple):
+    """What comparisons act on."""
+
+    database: Database
+    store: ReconStore
+    leases: Leases
+    alarms: AlarmRaiser
+
+
+class Offline:
+    """Compares a rule's sides over a period; `folder` holds the snapshots until the comparison has ended."""
+
+    def __init__(self, world: World, rule: Rule, period: Period, folder: Path, progress: Progress) -> None:
+        self._world, self._rule, self._period, self._folder = world, rule, period, folder
+        self._told = progress
+        self._lease: Lease | None = None
+        self._asked = asyncio.Lock()
+
+    async def run(self, *, unfinished: bool = False) -> Run:
+        """Compare, and store what came of it; the snapshots are removed.
+
+        Raise `NotAllowed` while the period and the grace behind it have not passed (unless `unfinished`), or while
+        somebody else compares the same; `DefinitionError` for a rule that cannot be compared offline. What fails leaves
+        the snapshots that are whole, for the next run.
+        """
+        if self._rule.needs_time:
+            sides = " and ".join(self._rule.needs_time)
+            raise DefinitionError(f"{self._rule.name}: {sides} has no at=, so that no period can be told")
+        if not unfinished:
+            await self._check_over()
+        self._lease = await self._world.leases.take(f"recon:{self._rule.name}:{self._period}"[:255])
+        if self._lease is None:
+            raise NotAllowed(f"{self._rule.name} over {self._period} is being compared by somebody else")
+        try:
+            return await self._compared()
+        finally:
+            await self._world.leases.release(self._lease)
+
+    async def _compared(self) -> Run:
+        run = await self._world.database.transact(lambda tx: self._world.store.begin(tx, self._rule, self._period))
+        try:
+            async with opened(self._rule, self._period) as both:
+                files = await self._snapshots(both)
+                comparison = await asyncio.to_thread(
+                    Comparison, files, both.judged, self._period, len(self._rule.upstream.key), self._rule.sample
+                )
+                try:
+                    state, totals = await self._judged(run, both, comparison)
+                finally:
+                    comparison.close()
+        except BaseException:
+            await self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None))
+            raise
+        for file in files.values():
+            file.unlink(missing_ok=True)
+        return await self._ended(run, state, totals)
+
+    async def _snapshots(self, both: Both) -> dict[SideName, Path]:
+        """A file for each side; the version in its name keeps a changed rule from taking up an older one's."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{FORMAT}-{self._rule.version}-{self._period.since}-{self._period.until}"
+        files = {side.reading.name: self._folder / f"{stem}-{side.reading.name}.parquet" for side in both.sides}
+        read = self._period.padded(self._rule.edge)
+        async with asyncio.TaskGroup() as group:
+            for side in both.sides:
+                group.create_task(take(side, read, files[side.reading.name], self._progress))
+        return files
+
+    async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[RunState, dict[str, Any]]:
+        await self._progress("comparing", 0)
+        counts = await asyncio.to_thread(comparison.classify)
+        tally: Counter[str] = Counter()
+        doubts = Doubts(self._rule, self._period, both, comparison, tally)
+        for keys in comparison.candidates(DOUBTS):
+            await self._note(run, await doubts.settle(keys))
+            await self._progress("asking again", doubts.asked)
+        unkeyed = [one for side in both.sides for one in _unkeyed(both.judged, side, comparison, tally)]
+        await self._note(run, unkeyed)
+        totals = _totals(counts, tally, comparison)
+        return _state(totals), totals
+
+    async def _note(self, run: Run, breaks: list[NewBreak]) -> None:
+        await self._world.database.transact(lambda tx: self._world.store.note(tx, run, breaks))
+
+    async def _ended(self, run: Run, state: RunState, totals: dict[str, Any]) -> Run:
+        """Close what is not found any more, and raise one alarm for all that is."""
+
+        async def work(tx: Transaction) -> Run | None:
+            totals["closed"] = await self._world.store.close(tx, run)
+            await self._world.store.end(tx, run, state, totals)
+            if state != "agreed":
+                await self._world.alarms.raise_alarm(tx, _alarm(run, self._rule, state, totals))
+            return await self._world.store.read(tx, run.id)
+
+        ended = await self._world.database.transact(work)
+        return run if ended is None else ended
+
+    async def _check_over(self) -> None:
+        async def now(tx: Transaction) -> int:
+            row = await tx.fetch_one("SELECT {now} AS now")
+            return 0 if row is None else int(row[0])
+
+        if await self._world.database.read(now) < self._period.until + self._rule.grace:
+            raise NotAllowed(
+                f"{self._period} and the grace behind it have not passed: what comes late would be missing"
+            )
+
+    async def _progress(self, what: str, count: int) -> None:
+        """Tell how far it is, and hold the lease."""
+        async with self._asked:
+            if self._lease is not None and not self._world.leases.may_begin(self._lease):
+                self._lease = await self._world.leases.renew(self._lease)
+        await self._told(what, count)
+
+
+class Doubts:
+    """Keys that do not plainly agree: both sources are asked for them as they are now, and the judge decides."""
+
+    def __init__(self, rule: Rule, period: Period, both: Both, comparison: Comparison, tally: Counter[str]) -> None:
+        self._rule, self._period, self._both, self._comparison = rule, period, both, comparison
+        self._tally = tally
+        self.asked = 0
+
+    async def settle(self, keys: Sequence[Key]) -> list[NewBreak]:
+        """The breaks among these keys; all are tallied."""
+        upstream, downstream = await asyncio.gather(*(self._find(side, keys) for side in self._both.sides))
+        self.asked += len(keys)
+        verdicts = []
+        for key in keys:
+            ours, theirs = upstream.get(key, []), downstream.get(key, [])
+            verdict = judge(self._both.judged, ours, theirs)
+            name = self._standing(verdict, ours, theirs)
+            self._tally[name] += 1
+            if name == verdict.outcome and verdict.is_break:
+                verdicts.append((key, verdict, ours, theirs))
+        causes = await self._causes([(key, verdict) for key, verdict, _, _ in verdicts])
+        return [told_break(self._both.judged, *one, causes.get(one[0], [])) for one in verdicts]
+
+    def _standing(self, verdict: Verdict, ours: Sequence[Record], theirs: Sequence[Record]) -> str:
+        """What this period makes of a verdict: another period's pair is carried, and some times are ignored."""
+        if verdict.outcome == "withdrawn":
+            return verdict.outcome
+        anchor, other = (ours, theirs) if self._both.judged.anchor == "upstream" else (theirs, ours)
+        times = [one.at for one in anchor or other if one.at is not None]
+        if verdict.outcome != "duplicate" and times and not any(at in self._period for at in times):
+            return "carried"
+        if verdict.outcome == "tied":
+            return AGAIN
+        if verdict.is_break and any(at in one.period for at in times for one in self._rule.ignores):
+            return "ignored"
+        return verdict.outcome
+
+    async def _find(self, side: Opened, keys: Sequence[Key]) -> dict[Key, list[Record]]:
+        if side.probes:
+            return await side.reading.find(side.rows, keys)
+        return await asyncio.to_thread(self._comparison.find, side.reading.name, keys)
+
+    async def _causes(self, verdicts: Sequence[tuple[Key, Verdict]]) -> dict[Key, list[str]]:
+        """What may have caused that a key is not there, as far as its side can tell."""
+        causes: dict[Key, list[str]] = {}
+        for side in self._both.sides:
+            name = side.reading.name
+            keys = [
+                key for key, verdict in verdicts if verdict.outcome in {"missing", "orphan"} and name in verdict.sides
+            ]
+            if side.probes:
+                for key, states in (await side.reading.states(side.rows, keys)).items():
+                    causes.setdefault(key, []).append(f"{name} has it, with {states}")
+            for key, other in (await asyncio.to_thread(self._comparison.similar, name, keys)).items():
+                causes.setdefault(key, []).append(f"{name} has {'/'.join(other)}, which is written differently")
+        return causes
+
+
+def _unkeyed(judged: Judged, side: Opened, comparison: Comparison, tally: Counter[str]) -> list[NewBreak]:
+    rows: dict[tuple[str | None, ...], list[Found]] = {}
+    for row in comparison.unkeyed(side.reading.name):
+        rows.setdefault(row.key, []).append(row)
+    breaks = [told_unkeyed(judged, side.reading.name, key, found) for key, found in rows.items()]
+    for one, found in zip(breaks, rows.values(), strict=True):
+        tally[one.outcome] += len(found)
+    return breaks
+
+
+def _totals(counts: Counts, tally: Counter[str], comparison: Comparison) -> dict[str, Any]:
+    sides: tuple[SideName, SideName] = ("upstream", "downstream")
+    undated = {side: comparison.undated(side) for side in sides}
+    again = tally.pop(AGAIN, 0)
+    totals: dict[str, Any] = {
+        "tied": counts.tied + again,
+        "late-tied": counts.late_tied + tally.pop("late-tied", 0),
+        **{name: tally.pop(name, 0) for name in ("missing", "orphan", "differs", "duplicate")},
+        "carried": counts.carried + tally.pop("carried", 0),
+        "ignored": tally.pop("ignored", 0),
+        "withdrawn": tally.pop("withdrawn", 0),
+        "asked-again": counts.candidates,
+        "tied-when-asked-again": again,
+        "undated": {side: count for side, (count, _) in undated.items()},
+    }
+    totals["undated-keys"] = {side: [one.key for one in rows] for side, (_, rows) in undated.items()}
+    return totals
+
+
+def _state(totals: dict[str, Any]) -> RunState:
+    """Nothing compared is never agreement, and neither is a row that no period can hold."""
+    breaks = sum(totals[name] for name in ("missing", "orphan", "differs", "duplicate"))
+    if breaks or any(totals["undated"].values()):
+        return "broken"
+    return "agreed" if totals["tied"] + totals["late-tied"] else "empty"
+
+
+def _alarm(run: Run, rule: Rule, state: RunState, totals: dict[str, Any]) -> NewAlarm:
+    counts = {name: totals[name] for name in ("missing", "orphan", "differs", "duplicate") if totals[name]}
+    undated = sum(totals["undated"].values())
+    what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    what = what or (f"{undated:,} rows without a time" if undated else "nothing was compared")
+    summary = f"{rule.name} over {run.period}: {what}" + (f" (for {rule.owner})" if rule.owner else "")
+    evidence = {"run": run.id.hex(), "state": state, "version": rule.version, "totals": counts, "undated": undated}
+    return NewAlarm("recon-breaks", f"{rule.name} {run.period}", summary, evidence=(evidence,))

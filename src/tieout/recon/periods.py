@@ -1,0 +1,69 @@
+"""Periods: half-open intervals of UTC, from the rules of a time zone. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from tieout.errors import ConfigError
+from tieout.recon.values import instant
+
+UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000}
+"""Microseconds in the units in which a column may count since 1970."""
+
+
+class Period(NamedTuple):
+    """From `since` to before `until`, in microseconds since 1970 UTC."""
+
+    since: int
+    until: int
+
+    def __contains__(self, at: object) -> bool:
+        return isinstance(at, int) and self.since <= at < self.until
+
+    def padded(self, edge: int) -> Period:
+        """The same with `edge` microseconds more on both sides."""
+        return Period(self.since - edge, self.until + edge)
+
+    def __str__(self) -> str:
+        return f"{iso(self.since)}/{iso(self.until)}"
+
+
+def iso(at: int) -> str:
+    """A moment as ISO 8601 in UTC, without a fraction that is zero."""
+    moment = datetime.fromtimestamp(at // 1_000_000, UTC) + timedelta(microseconds=at % 1_000_000)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def day(text: str, zone: ZoneInfo) -> Period:
+    """One day of a zone, which may have 23 or 25 hours; raise `ConfigError`."""
+    try:
+        first = date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no day: write for instance 2030-01-31") from error
+    return Period(_begin(first, zone), _begin(first + timedelta(days=1), zone))
+
+
+def between(since: str, until: str, zone: ZoneInfo) -> Period:
+    """From one day or time to before another, in `zone` where they name none; raise `ConfigError`."""
+    period = Period(moment(since, zone), moment(until, zone))
+    if period.since >= period.until:
+        raise ConfigError(f"{until} does not come after {since}")
+    return period
+
+
+def moment(text: str, zone: ZoneInfo) -> int:
+    """A day's begin or a time, in microseconds since 1970 UTC; raise `ConfigError`."""
+    try:
+        if len(text) == len("2030-01-31"):
+            return _begin(date.fromisoformat(text), zone)
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is neither a day nor a time: write 2030-01-31 or 2030-01-31T12:00") from error
+    return instant(at, zone) if at.tzinfo else instant(at.replace(tzinfo=zone), zone)
+
+
+def _begin(day: date, zone: ZoneInfo) -> int:
+    """The first moment of a day: midnight, the first of two, or what comes after one that is left out."""
+    return instant(datetime(day.year, day.month, day.day, tzinfo=zone), zone)

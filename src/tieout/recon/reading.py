@@ -1,0 +1,244 @@
+"""Reading a side: its columns checked against the rule, its rows from one snapshot, its rows of single keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from tieout.config import zone_of
+from tieout.contracts import Param, Row
+from tieout.errors import DefinitionError
+from tieout.recon.define import Side
+from tieout.recon.dialects import Column, Dialect, can_hold
+from tieout.recon.periods import UNITS, Period
+from tieout.recon.rules import Record, SideName
+from tieout.recon.values import Kind, finite, local_converter, moment_text, number_text
+
+Key: TypeAlias = tuple[str, ...]
+"""The canonical texts of the columns of a key."""
+
+Converter: TypeAlias = Callable[[str], str]
+
+BATCH = 5_000
+"""Rows that are fetched at a time: a few megabytes."""
+
+ASKED = 500
+"""Keys that are asked for at a time: far fewer than a statement may have parameters."""
+
+
+class Rows(Protocol):
+    """Where statements of a side are run."""
+
+    def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncIterator[Sequence[Row]]:
+        """The rows of one statement, from one consistent snapshot."""
+        ...
+
+
+class Found(NamedTuple):
+    """A row as it was read: its key (None where it is NULL), its time, its fields."""
+
+    key: tuple[str | None, ...]
+    at: int | None
+    values: tuple[str | None, ...]
+
+
+class Reading:
+    """A side whose columns are known to fit: `key`, `at` and `fields` are columns as the source has them."""
+
+    def __init__(
+        self,
+        name: SideName,
+        side: Side,
+        dialect: Dialect,
+        table: str,
+        columns: Mapping[str, Column],
+        fields: Sequence[str],
+    ) -> None:
+        self.name, self.side = name, side
+        self._dialect, self._table = dialect, table
+        self._columns: Mapping[str, Column] = columns
+        self._columns = {**columns, **{column: self._told(column, kind) for column, kind in side.types.items()}}
+        self._zone = zone_of(side.zone)
+        self.key = [self._key_column(column) for column in side.key]
+        self.fields = [self._comparable(column) for column in fields]
+        self.at = None if side.at is None else self._time_column(side.at.column, side.at.unit)
+        if side.when is not None:
+            self._column(side.when.column)
+
+    @property
+    def width(self) -> int:
+        """How many columns a row has: the key's, the time, the fields."""
+        return len(self.key) + 1 + len(self.fields)
+
+    async def snapshot(self, rows: Rows, period: Period) -> AsyncIterator[list[Sequence[str | None]]]:
+        """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time."""
+        where, params = self._within(period)
+        async for batch in rows.stream(self._select(where), batch=BATCH, **params, **self._states()):
+            yield self.converted(list(zip(*batch, strict=True)))
+
+    async def find(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, list[Record]]:
+        """What the source has now for these keys, whenever it happened."""
+        found: dict[Key, list[Record]] = {}
+        possible = [key for key in keys if all(map(can_hold, self.key, key))]
+        for first in range(0, len(possible), ASKED):
+            asked = set(possible[first : first + ASKED])
+            where, params = self._dialect.asked(self.key, list(asked))
+            sql = self._select([where])
+            async for batch in rows.stream(sql, batch=BATCH, **params, **self._states()):
+                for key, at, values in self.records(batch):
+                    if key in asked:
+                        found.setdefault(tuple(map(str, key)), []).append(Record(at, values))
+        return found
+
+    async def states(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, str]:
+        """What keys that are there, but in which the event has not happened, have instead."""
+        when = self.side.when
+        if when is None:
+            return {}
+        found: dict[Key, str] = {}
+        possible = [key for key in keys if all(map(can_hold, self.key, key))]
+        texts = ", ".join(f"{self._text(column)} AS c{n}" for n, column in enumerate(self.key))
+        state = self._dialect.text(self._column(when.column)._replace(kind="text"))
+        for first in range(0, len(possible), ASKED):
+            asked = set(possible[first : first + ASKED])
+            where, params = self._dialect.asked(self.key, list(asked))
+            sql = f"SELECT {texts}, {state} AS state FROM {self._table} WHERE {where}"  # noqa: S608 - names are quoted
+            async for batch in rows.stream(sql, batch=BATCH, **params):
+                keyed = zip(*self.converted(list(zip(*batch, strict=True))[:-1]), strict=True)
+                for key, (*_, told) in zip(keyed, batch, strict=True):
+                    if key in asked:
+                        found[key] = f"{when.column} = {'NULL' if told is None else told}"
+        return found
+
+    def moment(self, text: str | None) -> int | None:
+        """The business time that a canonical text of `at` says."""
+        if text is None or self.at is None:
+            return None
+        convert = self._converter(len(self.key), self.at)
+        is_done = self.at.kind == "moment"
+        return micros(text if convert is None or is_done else convert(text))
+
+    def records(self, batch: Sequence[Row]) -> list[Found]:
+        """Rows of one batch, converted."""
+        return unpacked(list(zip(*self.converted(list(zip(*batch, strict=True))), strict=True)), len(self.key))
+
+    def converted(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[str | None]]:
+        """Columns whose texts are canonical, from those that the source sent."""
+        plan = [*self.key, self.at, *self.fields]
+        return [
+            texts if column is None or (convert := self._converter(place, column)) is None else _each(convert, texts)
+            for place, (column, texts) in enumerate(zip(plan, columns, strict=False))
+        ]
+
+    def _converter(self, place: int, column: Column) -> Converter | None:
+        """What the source cannot do itself, or not in one way on all databases."""
+        if place == len(self.key) and self.side.at is not None and self.side.at.unit is not None:
+            return _scaled(UNITS[self.side.at.unit])
+        if column.kind in {"number", "float"} or (column.kind == "integer" and column.told):
+            return number_text
+        is_time = column.kind == "moment" or place == len(self.key)
+        if not is_time or not column.local:
+            return None
+        if self._dialect.is_written_out(column):
+            return lambda value: moment_text(value, self._zone)
+        return local_converter(self._zone) if self.side.zone != "UTC" else None
+
+    def _select(self, where: Sequence[str]) -> str:
+        texts = [self._text(column) for column in self.key]
+        texts.append("NULL" if self.at is None else self._text(self.at))
+        texts += [self._text(column) for column in self.fields]
+        listed = ", ".join(f"{text} AS c{number}" for number, text in enumerate(texts))
+        conditions = " AND ".join([*self._happened(), *where]) or "1 = 1"
+        return f"SELECT {listed} FROM {self._table} WHERE {conditions}"  # noqa: S608 - names are quoted, values bound
+
+    def _happened(self) -> list[str]:
+        when = self.side.when
+        if when is None:
+            return []
+        column = self._dialect.name(when.column)
+        if when.states is None:
+            return [f"{column} IS NOT NULL"]
+        return [f"{column} IN ({', '.join(f':{name}' for name in self._states())})"]
+
+    def _states(self) -> dict[str, Param]:
+        states = () if self.side.when is None else self.side.when.states or ()
+        return {f"state{number}": state for number, state in enumerate(states)}
+
+    def _within(self, period: Period) -> tuple[list[str], dict[str, Param]]:
+        """Conditions for a period and for rows without a time, as far as the source can tell."""
+        if self.at is None or self.side.at is None:
+            return [], {}
+        if self.side.at.unit is not None:
+            name, unit = self._dialect.name(self.at.name), UNITS[self.side.at.unit]
+            inside = f"({name} >= :since AND {name} < :until) OR {name} IS NULL"
+            return [f"({inside})"], {"since": period.since // unit, "until": -(-period.until // unit)}
+        bounds = None if self.at.told else self._dialect.bounds(self.at)
+        if bounds is None:
+            return [], {}
+        # A zone is never further than this from UTC; the exact bounds are drawn once the moments are known.
+        read = period.padded(DAY if self.at.local and self.side.zone != "UTC" else 0)
+        return [f"({' OR '.join(bounds)})"], {"since": read.since, "until": read.until}
+
+    def _text(self, column: Column) -> str:
+        return self._dialect.text(column._replace(kind="text") if column.told else column)
+
+    def _told(self, name: str, kind: Kind) -> Column:
+        column = self._column(name)
+        if column.kind != "text":
+            raise DefinitionError(f"{self.name}: types= is for columns of text; {name} is of the type {column.type}")
+        return column._replace(kind=kind, local=True, told=True)
+
+    def _column(self, name: str) -> Column:
+        found = self._columns.get(name)
+        if found is None:
+            raise DefinitionError(
+                f"{self.name}: {self.side.table or 'the file'} has no column {name!r}, only {', '.join(self._columns)}"
+            )
+        return found
+
+    def _comparable(self, name: str) -> Column:
+        column = self._column(name)
+        if column.kind is None:
+            raise DefinitionError(f"{self.name}: {name} is of the type {column.type}, which cannot be compared")
+        return column
+
+    def _key_column(self, name: str) -> Column:
+        column = self._comparable(name)
+        if column.kind in {"float", "moment"}:
+            raise DefinitionError(f"{self.name}: {name} cannot be a key, since a {column.type} is not exact")
+        return column
+
+    def _time_column(self, name: str, unit: str | None) -> Column:
+        column = self._column(name)
+        fits = {"integer", "number"} if unit else {"moment"}
+        if column.kind not in fits:
+            wanted = "a number, for epoch(…)" if unit else "a time; see epoch(…) and types="
+            raise DefinitionError(f"{self.name}: at={name!r} is of the type {column.type}, and has to be {wanted}")
+        return column
+
+
+DAY = 26 * 3_600_000_000
+"""Microseconds by which local time may be off: the widest zones, and a change of summer time."""
+
+
+def unpacked(rows: Sequence[Sequence[str | None]], keys: int) -> list[Found]:
+    """Rows of canonical texts, of which the first `keys` are the key's, as what they say."""
+    return [Found(tuple(row[:keys]), micros(row[keys]), tuple(row[keys + 1 :])) for row in rows]
+
+
+def micros(text: str | None) -> int | None:
+    """A moment's microseconds; None for what is no finite moment."""
+    return int(text) if text is not None and text.lstrip("-").isdigit() else None
+
+
+def _each(convert: Converter, texts: Sequence[str | None]) -> list[str | None]:
+    return [None if text is None else convert(text) for text in texts]
+
+
+def _scaled(unit: int) -> Converter:
+    def convert(value: str) -> str:
+        number = finite(value)
+        return value if number is None else str(int(number * Decimal(unit)))
+
+    return convert

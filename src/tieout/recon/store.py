@@ -1,0 +1,139 @@
+"""Runs and breaks in the user's database: one typed function for each statement. Times are in microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from tieout.contracts import Transaction
+from tieout.database.query import load
+from tieout.identity import encode_json, fingerprint, parse_json
+from tieout.recon.define import Rule
+from tieout.recon.periods import Period
+from tieout.recon.rules import Outcome
+
+RunState: TypeAlias = Literal["running", "agreed", "broken", "empty", "failed"]
+"""How a comparison stands: *agreed* without a break, *broken* with some, *empty* when there was nothing to compare."""
+
+LAST = 1 << 62
+"""Later than every time: where a newest-first listing begins."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """The latest comparison of one rule over one period; `attempt` counts them."""
+
+    id: bytes
+    rule: str
+    version: str
+    since: int
+    until: int
+    state: RunState
+    attempt: int
+    totals: dict[str, Any] | None
+    started: int
+    ended: int | None
+
+    @property
+    def period(self) -> Period:
+        """What was compared."""
+        return Period(self.since, self.until)
+
+
+class NewBreak(msgspec.Struct, frozen=True):
+    """A key that does not agree. `detail` is JSON: both sides' records, what differs, possible causes.
+
+    Keys with a NULL are no keys: `apart` keeps those of one side from those of the other.
+    """
+
+    key: tuple[str | None, ...]
+    outcome: Outcome
+    detail: dict[str, Any]
+    apart: str = ""
+
+
+class Break(msgspec.Struct, frozen=True):
+    """A stored one: when it was found first and last, and since when it is closed."""
+
+    id: bytes
+    key: list[str | None]
+    outcome: Outcome
+    detail: dict[str, Any]
+    state: Literal["open", "closed"]
+    first_at: int
+    last_at: int
+    closed_at: int | None
+
+
+def run_id(rule: str, period: Period) -> bytes:
+    """What identifies the comparison of a rule over a period."""
+    return fingerprint("recon", rule, str(period.since), str(period.until))
+
+
+class ReconStore:
+    """Runs and breaks over named SQL."""
+
+    def __init__(self, dialect: str) -> None:
+        self.sql = load("tieout.recon", dialect)
+
+    async def begin(self, tx: Transaction, rule: Rule, period: Period) -> Run:
+        """Note that a comparison begins, the first or once more."""
+        key = run_id(rule.name, period)
+        await tx.execute(
+            self.sql.begin_run, id=key, rule=rule.name, version=rule.version, since=period.since, until=period.until
+        )
+        begun = await self.read(tx, key)
+        assert begun is not None  # noqa: S101 - it was written in this transaction
+        return begun
+
+    async def read(self, tx: Transaction, run: bytes) -> Run | None:
+        """One run, or None."""
+        row = await tx.fetch_one(self.sql.read_run, id=run)
+        return None if row is None else _run(*row)
+
+    async def page(self, tx: Transaction, *, rule: str = "", before: int = LAST, limit: int = 50) -> list[Run]:
+        """Runs, the latest first."""
+        return [_run(*row) for row in await tx.fetch(self.sql.list_runs, rule=rule, before=before, limit=limit)]
+
+    async def end(self, tx: Transaction, run: Run, state: RunState, totals: dict[str, Any] | None) -> bool:
+        """Note how it ended; False when it is not at work any more, or somebody has begun it again."""
+        text = None if totals is None else encode_json(totals)
+        return await tx.execute(self.sql.end_run, id=run.id, attempt=run.attempt, state=state, totals=text) == 1
+
+    async def note(self, tx: Transaction, run: Run, breaks: Iterable[NewBreak]) -> None:
+        """Store breaks as open; one that is there keeps when it was found first."""
+        rows = [
+            {
+                "id": fingerprint(run.rule, encode_json(one.key), one.apart),
+                "run": run.id,
+                "attempt": run.attempt,
+                "rule": run.rule,
+                "version": run.version,
+                "record_key": encode_json(one.key),
+                "outcome": one.outcome,
+                "detail": encode_json(one.detail),
+            }
+            for one in breaks
+        ]
+        await tx.execute_many(self.sql.note_break, rows)
+
+    async def close(self, tx: Transaction, run: Run) -> int:
+        """Close the breaks that earlier attempts found and this one did not; return how many."""
+        return await tx.execute(self.sql.close_breaks, run=run.id, attempt=run.attempt)
+
+    async def breaks(
+        self, tx: Transaction, run: bytes, *, state: str = "", outcome: str = "", after: bytes = b"", limit: int = 100
+    ) -> list[Break]:
+        """Breaks of a run, from behind the one with the id `after`."""
+        rows = await tx.fetch(self.sql.breaks_of, run=run, after=after, state=state, outcome=outcome, limit=limit)
+        return [
+            Break(bytes(number), parse_json(key), outcome, parse_json(detail), *rest)
+            for number, key, outcome, detail, *rest in rows
+        ]
+
+
+def _run(id: bytes, rule: str, version: str, since: int, until: int, state: RunState, *rest: Any) -> Run:
+    attempt, totals, started, ended = rest
+    told = None if totals is None else parse_json(totals)
+    return Run(bytes(id), rule, version, since, until, state, attempt, told, started, ended)
