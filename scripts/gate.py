@@ -50,6 +50,7 @@ SLOW = (
     "messages",
     "channels",
     "mirror",
+    "recon",
     "disk",
     "conflicts",
     "clock",

@@ -23,7 +23,6 @@
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── UnknownToken                no token has this id
-    │   ├── UnknownRule                 this App has no rule of this name, or no comparison of it over this period
     │   ├── UnknownJob                  no bulk command has this id
     │   ├── UnknownPage                 there is nothing at this address, or not for this method
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
@@ -215,12 +214,6 @@ class UnknownToken(RequestError):
     """No token has this id."""
 
     code = "unknown-token"
-
-
-class UnknownRule(RequestError):
-    """This App has no rule of this name, or there is no comparison of it over this period."""
-
-    code = "unknown-rule"
 
 
 class UnknownJob(RequestError):

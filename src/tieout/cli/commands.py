@@ -22,6 +22,7 @@ from tieout.cli import (
     missing,
     process,
     prove,
+    recon,
     serve,
     settling,
     token,
@@ -48,6 +49,7 @@ root.command(migrate.migrate)
 root.command(process.commands)
 root.command(alarm.commands)
 root.command(audit.commands)
+root.command(recon.commands)
 root.command(token.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)

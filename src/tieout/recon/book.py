@@ -11,7 +11,7 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.config import zone_of
 from tieout.contracts import Clock, Database
 from tieout.coordination.lease import Leases
-from tieout.errors import ConfigError, DefinitionError, InvalidParams, UnknownRule
+from tieout.errors import ConfigError, DefinitionError, InvalidParams
 from tieout.recon import define
 from tieout.recon.define import Agreement, Ignored, Rule, Side
 from tieout.recon.periods import Period
@@ -80,10 +80,10 @@ class Recon:
         return made
 
     def named(self, name: str) -> Rule:
-        """The rule of this name; raise `UnknownRule`."""
+        """The rule of this name; raise `ConfigError`."""
         found = self.rules.get(name)
         if found is None:
-            raise UnknownRule(f"this App has no rule {name!r:.100}; it has: {', '.join(sorted(self.rules)) or 'none'}")
+            raise ConfigError(f"this App has no rule {name!r:.100}; it has: {', '.join(sorted(self.rules)) or 'none'}")
         return found
 
     async def check(self, name: str, period: Period | None = None) -> Judged:
@@ -130,10 +130,10 @@ class Recon:
         return await Offline(world, self.named(name), period, folder, progress or _silent).run(unfinished=unfinished)
 
     async def read(self, name: str, period: Period) -> Run:
-        """The latest comparison of a rule over a period; raise `UnknownRule` when there is none."""
+        """The latest comparison of a rule over a period; raise `ConfigError` when there is none."""
         run = await self._database.read(lambda tx: self.store.read(tx, run_id(name, period)))
         if run is None:
-            raise UnknownRule(f"{name!r:.100} was not compared over {period}: see `tieout recon runs`")
+            raise ConfigError(f"{name!r:.100} was not compared over {period}: see `tieout recon runs`")
         return run
 
     async def runs(self, name: str = "", *, limit: int = 50) -> list[Run]:

@@ -71,7 +71,7 @@ class Comparison:
         """The keys that are left to the judge, in order, batch by batch."""
         names = ", ".join(self._keys)
         cursor = self._duck.cursor()
-        cursor.execute(f"SELECT {names} FROM classified WHERE class = 'candidate' ORDER BY {names}")  # noqa: S608 - ours
+        cursor.execute(f"SELECT {names} FROM classified WHERE class = 'candidate' ORDER BY {names}")  # noqa: S608 - names are our own
         while rows := cursor.fetchmany(batch):
             yield rows
 
@@ -90,7 +90,7 @@ class Comparison:
     def unkeyed(self, side: SideName) -> list[Found]:
         """Rows of the period whose key is NULL, in part at least: no partner can have it."""
         null = " OR ".join(f"{key} IS NULL" for key in self._keys)
-        return self._rows(f"SELECT * FROM {side} WHERE ({null}) AND {self._inside('at_us')}", [])  # noqa: S608 - ours
+        return self._rows(f"SELECT * FROM {side} WHERE ({null}) AND {self._inside('at_us')}", [])  # noqa: S608 - names are our own
 
     def undated(self, side: SideName) -> tuple[int, list[Found]]:
         """Rows without a business time, which no period holds: how many, and the first of them."""
@@ -108,7 +108,7 @@ class Comparison:
         same = " AND ".join(f"lower(trim(s.{key})) = lower(trim(w.{key}))" for key in self._keys)
         names = ", ".join(self._keys)
         rows = self._duck.execute(
-            f"SELECT {', '.join(f'w.{k}, s.{k}' for k in self._keys)} FROM {side}_keyed AS s"  # noqa: S608 - ours
+            f"SELECT {', '.join(f'w.{k}, s.{k}' for k in self._keys)} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
             f" JOIN (VALUES {marks}) AS w({names}) ON {same} AND ({written})",
             [part for key in keys for part in key],
         ).fetchall()
@@ -142,7 +142,7 @@ class Comparison:
         inside = f"bool_or({self._inside('at_us')}) AS inside"
         listed = ", ".join([names, "count(*) AS n", "max(at_us) AS at_us", inside, f"{mixed} AS mixed", *values])
         keyed = " AND ".join(f"{key} IS NOT NULL" for key in self._keys)
-        return f"SELECT {listed} FROM {side} WHERE at_us IS NOT NULL AND {keyed} GROUP BY {names}"  # noqa: S608 - ours
+        return f"SELECT {listed} FROM {side} WHERE at_us IS NOT NULL AND {keyed} GROUP BY {names}"  # noqa: S608 - names are our own
 
     def _inside(self, column: str) -> str:
         return f"({column} >= {self._period.since} AND {column} < {self._period.until})"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tieout.errors import ConfigError
-from tieout.recon.values import instant
+from tieout.recon.values import EPOCH, MICROSECOND, instant
 
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 """Microseconds in the units in which a column may count since 1970."""
@@ -31,8 +31,11 @@ class Period(NamedTuple):
 
 
 def iso(at: int) -> str:
-    """A moment as ISO 8601 in UTC, without a fraction that is zero."""
-    moment = datetime.fromtimestamp(at // 1_000_000, UTC) + timedelta(microseconds=at % 1_000_000)
+    """A moment as ISO 8601 in UTC, without a fraction that is zero; in microseconds where no calendar reaches."""
+    try:
+        moment = EPOCH + at * MICROSECOND
+    except OverflowError:
+        return f"{at} us since 1970"
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 

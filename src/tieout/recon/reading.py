@@ -103,7 +103,7 @@ class Reading:
         for first in range(0, len(possible), ASKED):
             asked = set(possible[first : first + ASKED])
             where, params = self._dialect.asked(self.key, list(asked))
-            sql = f"SELECT {texts}, {state} AS state FROM {self._table} WHERE {where}"  # noqa: S608 - names are quoted
+            sql = f"SELECT {texts}, {state} AS state FROM {self._table} WHERE {where}"  # noqa: S608 - names are quoted, values bound
             async for batch in rows.stream(sql, batch=BATCH, **params):
                 keyed = zip(*self.converted(list(zip(*batch, strict=True))[:-1]), strict=True)
                 for key, (*_, told) in zip(keyed, batch, strict=True):

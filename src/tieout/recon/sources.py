@@ -178,8 +178,8 @@ class FileRows:
         return SourceUnreadable(f"{self._name}: {str(error).partition(chr(10) * 2)[0]}"[:1_000])
 
 
-def _dollars(sql: str, names: dict[str, Param]) -> str:
+def _dollars(statement: str, names: dict[str, Param]) -> str:
     """The statement with its parameters as DuckDB spells them."""
     for name in names:
-        sql = sql.replace(f":{name}", f"${name}")
-    return sql
+        statement = statement.replace(f":{name}", f"${name}")
+    return statement

@@ -103,20 +103,22 @@ class ReconStore:
 
     async def note(self, tx: Transaction, run: Run, breaks: Iterable[NewBreak]) -> None:
         """Store breaks as open; one that is there keeps when it was found first."""
-        rows = [
-            {
-                "id": fingerprint(run.rule, encode_json(one.key), one.apart),
-                "run": run.id,
-                "attempt": run.attempt,
-                "rule": run.rule,
-                "version": run.version,
-                "record_key": encode_json(one.key),
-                "outcome": one.outcome,
-                "detail": encode_json(one.detail),
-            }
-            for one in breaks
-        ]
-        await tx.execute_many(self.sql.note_break, rows)
+        await tx.execute_many(
+            self.sql.note_break,
+            [
+                {
+                    "id": fingerprint(run.rule, encode_json(one.key), one.apart),
+                    "run": run.id,
+                    "attempt": run.attempt,
+                    "rule": run.rule,
+                    "version": run.version,
+                    "record_key": encode_json(one.key),
+                    "outcome": one.outcome,
+                    "detail": encode_json(one.detail),
+                }
+                for one in breaks
+            ],
+        )
 
     async def close(self, tx: Transaction, run: Run) -> int:
         """Close the breaks that earlier attempts found and this one did not; return how many."""

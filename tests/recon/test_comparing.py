@@ -1,0 +1,164 @@
+"""The statements that compare snapshots say nothing that the judge would not."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tieout.recon import Field, Judged, Period, Record, judge
+from tieout.recon.comparing import Comparison
+
+PERIOD = Period(100, 200)
+QUICK = (Phase.explicit, Phase.generate)
+"""A failure is not made smaller: each try starts a database."""
+
+FIELDS = (
+    Field("state", "status", mapping={"done": "S", "gone": "F"}),
+    Field("note", "note"),
+    Field("cost", "value", "number"),
+    Field("paid", "paid", "number", Decimal("0.01")),
+    Field("at", "seen", "moment", Decimal(5)),
+)
+NUMBERS = st.sampled_from(
+    ["0", "-0", "1", "1.005", "1.01", "1.02", "1.010000000000", "NaN", "Infinity", "x", "1e2", "100", "9" * 40, None]
+)
+VALUES = (
+    st.sampled_from(["done", "gone", "odd", "S", "F", None]),
+    st.sampled_from(["x", "X", "", None]),
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from(["5", "7", "10", "11", "infinity", None]),
+)
+AGREED = [("done", "S"), ("x", "x"), ("1.010", "1.01"), ("1.01", "1.02"), ("5", "10")]
+"""Values of each field with which a pair is tied."""
+TIMES = st.sampled_from([150, 150, 150, 99, 100, 199, 200, 205, None])
+
+
+@st.composite
+def case_rows(draw) -> tuple[list, list]:
+    """Rows of one key or two: those that agree, with one field changed on one side or on both."""
+    ours, theirs = ([pair[n] for pair in AGREED] for n in (0, 1))
+    changed = draw(st.integers(0, len(AGREED)))
+    if changed < len(AGREED):
+        ours[changed] = draw(VALUES[changed])
+        theirs[changed] = draw(st.one_of(st.just(ours[changed]), VALUES[changed]))
+    sides = []
+    for values in (ours, theirs):
+        rows = [("a", draw(TIMES), tuple(values)) for _ in range(draw(st.sampled_from([1, 1, 1, 0, 2])))]
+        if len(rows) == 2 and draw(st.booleans()):
+            place = draw(st.integers(0, len(AGREED) - 1))
+            rows[1] = (
+                draw(st.sampled_from(["a", "A", "a ", "", None])),
+                rows[1][1],
+                tuple(draw(VALUES[n]) if n == place else value for n, value in enumerate(values)),
+            )
+        sides.append(rows)
+    return sides[0], sides[1]
+
+
+def written(folder: Path, side: str, rows) -> Path:
+    """A snapshot of these rows."""
+    width = len(rows[0][2]) if rows else 0
+    columns = {"k0": [row[0] for row in rows], "at_us": pa.array([row[1] for row in rows], pa.int64())}
+    columns |= {f"v{n}": pa.array([row[2][n] for row in rows], pa.string()) for n in range(width)}
+    columns["k0"] = pa.array(columns["k0"], pa.string())
+    file = folder / f"{side}.parquet"
+    pq.write_table(pa.table(columns), file)
+    return file
+
+
+def expected(rule: Judged, upstream, downstream) -> tuple[int, int, int]:
+    """Keys that are tied, late-tied and carried, by the judge alone."""
+    sides = []
+    for rows in (upstream, downstream):
+        keyed = defaultdict(list)
+        for key, at, values in rows:
+            if key is not None and at is not None:
+                keyed[key].append(Record(at, values))
+        sides.append(keyed)
+    counts = {"tied": 0, "late-tied": 0, "carried": 0}
+    for key in sides[0].keys() | sides[1].keys():
+        ours, theirs = sides[0][key], sides[1][key]
+        anchor, other = (ours, theirs) if rule.anchor == "upstream" else (theirs, ours)
+        verdict = judge(rule, ours, theirs)
+        inside = [any(one.at in PERIOD for one in records) for records in (anchor, other)]
+        if verdict.outcome == "duplicate" or not anchor or not other:
+            continue
+        if not inside[0]:
+            counts["carried"] += inside[1]
+        elif verdict.outcome in counts:
+            counts[verdict.outcome] += 1
+    return counts["tied"], counts["late-tied"], counts["carried"]
+
+
+def checked(rule: Judged, upstream, downstream) -> None:
+    """What statements call tied is no more than what the judge does, and candidates make up for the rest."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        blank = ("k", 1, tuple(None for _ in rule.fields))
+        files = {"upstream": written(folder, "upstream", [*upstream, blank])}
+        files["downstream"] = written(folder, "downstream", [*downstream, blank])
+        comparison = Comparison(files, rule, PERIOD, 1, 1.0)
+        counts = comparison.classify()
+        keys = [key for page in comparison.candidates(2) for key in page]
+        rest = [[row for row in rows if (row[0],) in keys] for rows in (upstream, downstream)]
+        comparison.close()
+    tied, late, carried = expected(rule, upstream, downstream)
+    again = expected(rule, *rest)
+    assert len(keys) == len(set(keys)) == counts.candidates
+    assert (counts.tied + again[0], counts.late_tied + again[1], counts.carried) == (tied, late, carried)
+
+
+@st.composite
+def many_cases(draw) -> tuple[list, list]:
+    """Rows of both sides: many small cases at once, each with keys of its own."""
+    upstream, downstream = [], []
+    for number in range(80):
+        for rows, case in zip((upstream, downstream), draw(case_rows()), strict=True):
+            rows += [(None if key is None else f"{number}{key}", at, values) for key, at, values in case]
+    return upstream, downstream
+
+
+@settings(max_examples=8, phases=QUICK)
+@given(many_cases())
+def test_statements_and_judge_agree(cases) -> None:
+    """Whatever both sides hold, a key is tied by statement only if the judge says so, and no key is lost."""
+    checked(Judged(FIELDS, grace=50), *cases)
+
+
+MANY = [frozenset({"upstream"}), frozenset({"downstream"}), frozenset({"upstream", "downstream"})]
+
+
+@settings(max_examples=8, phases=QUICK)
+@given(many_cases(), st.sampled_from(MANY))
+def test_parts_are_added_up_as_the_judge_does(cases, many) -> None:
+    """The same holds where the rows of a key are parts: sums, and values that all parts have to share."""
+    fields = (*FIELDS[:2], Field("cost", "value", "number", Decimal(0), summed=True), *FIELDS[3:])
+    checked(Judged(fields, many, grace=50), *cases)
+
+
+def test_parts_that_do_not_share_a_value_are_left_to_the_judge() -> None:
+    """One part that has no note, or another one, keeps a key from being tied, though the least of them agrees."""
+    rule = Judged((Field("note", "note"),), frozenset({"downstream"}))
+    upstream = [(key, 150, ("x",)) for key in ("other", "none", "fine")]
+    downstream = [(key, 150, (note,)) for key, note in zip(["other", "none", "fine"], ["y", None, "x"], strict=True)]
+    checked(rule, upstream, [*downstream, *[(key, 150, ("x",)) for key in ("other", "none", "fine")]])
+
+
+def test_a_sample_takes_the_same_keys_on_both_sides() -> None:
+    """A sample is a share of the keys, whole: what is compared has its partner in the sample too."""
+    rows = [(f"key-{n}", 150, ("x",)) for n in range(2_000)]
+    with tempfile.TemporaryDirectory() as name:
+        files = {side: written(Path(name), side, rows) for side in ("upstream", "downstream")}
+        comparison = Comparison(files, Judged((Field("a", "a"),)), PERIOD, 1, 0.25)
+        counts = comparison.classify()
+        comparison.close()
+    assert 400 < counts.tied < 600
+    assert counts.candidates == 0
