@@ -14,9 +14,9 @@ from tieout.identity import key_bytes
 from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Checks
 from tieout.mirror.copying import Copy
+from tieout.mirror.define import Group
 from tieout.mirror.doubts import EVERY
 from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings
-from tieout.mirror.define import Group
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore, number
 
 T = TypeVar("T")
