@@ -48,9 +48,14 @@ class Changes(NamedTuple):
 
 
 class Catalogue:
-    """The groups of a catalogue as they come in, page by page; raise `Garbled` for what cannot be stored."""
+    """The groups of a catalogue as they come in, page by page; raise `Garbled` for what cannot be stored.
 
-    def __init__(self) -> None:
+    What the copy has already keeps its number, which is the same as that of its name and costs less.
+    """
+
+    def __init__(self, copy: Copy | None = None) -> None:
+        self._known_groups = {} if copy is None else {group.name: group.n for group in copy.groups}
+        self._known_items = {} if copy is None else copy.items
         self.groups: dict[str, GroupRow] = {}
         self.items: dict[str, ItemName] = {}
 
@@ -62,14 +67,16 @@ class Catalogue:
             self._add_group(group)
 
     def _add_group(self, group: Group) -> None:
-        n = _number(group.key, "group")
+        n = self._known_groups.get(group.key) or _number(group.key, "group")
         if group.key in self.groups:
             raise Garbled(f"the catalogue has the group {group.key!r} twice")
         self.groups[group.key] = GroupRow(n, group.key, *_day_end(group), b"", None)
         for name in group.items:
             if name in self.items:
                 raise Garbled(f"the catalogue has the item {name!r} twice")
-            self.items[name] = ItemName(n, _number(name, "item"), name, None)
+            known = self._known_items.get(name)
+            number = _number(name, "item") if known is None else known.n
+            self.items[name] = ItemName(n, number, name, None)
         if len(self.items) > MOST_ITEMS:
             raise Garbled(f"the catalogue has more than {MOST_ITEMS} items")
 

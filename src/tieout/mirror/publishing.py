@@ -96,16 +96,12 @@ class Publisher:
 
     async def _rows(self, tx: Transaction, copy: Copy, groups: Sequence[int]) -> tuple[Rows, Cells]:
         """The rows of all items of some groups, as they are now."""
-        numbers: list[int] = []
-        packed: list[bytes] = []
-        owner: list[int] = []
-        for place, group in enumerate(groups):
-            for n, cells in await self._store.cells_of(tx, copy.number, copy.groups[group].n):
-                numbers.append(n)
-                packed.append(cells)
-                owner.append(place)
+        owners = {copy.groups[group].n: place for place, group in enumerate(groups)}
+        found = await self._store.cells_of(tx, copy.number, list(owners))
+        numbers = [n for _, n, _ in found]
+        owner = np.array([owners[group] for group, _, _ in found], dtype=np.int64)
         places = {copy.names[n]: place for place, n in enumerate(numbers) if n in copy.names}
-        return Rows(numbers, np.array(owner, dtype=np.int64), places), copy.layout.unpack(packed)
+        return Rows(numbers, owner, places), copy.layout.unpack([cells for _, _, cells in found])
 
     async def _write(
         self, tx: Transaction, copy: Copy, groups: Sequence[int], rows: Rows, kept: Cells, written: Bools

@@ -154,9 +154,10 @@ class MirrorStore:
         """Note that the catalogue has these items no more."""
         await tx.execute_many(self.sql.remove_item, [{"copy": copy, "n": n} for n in items])
 
-    async def cells_of(self, tx: Transaction, copy: int, group: int) -> list[tuple[int, bytes]]:
-        """The rows of a group's items, by their numbers."""
-        return [(n, bytes(cells)) for n, cells in await tx.fetch(self.sql.cells_of_group, copy=copy, grp=group)]
+    async def cells_of(self, tx: Transaction, copy: int, groups: Sequence[int]) -> list[tuple[int, int, bytes]]:
+        """The rows of the items of some groups: of each its group, its number and its cells."""
+        rows = await tx.fetch(self.sql.cells_of_groups, copy=copy, groups=groups)
+        return [(group, n, bytes(cells)) for group, n, cells in rows]
 
     async def write_cells(self, tx: Transaction, copy: int, rows: Iterable[tuple[int, int, bytes]]) -> None:
         """Store rows of items, each given as (group, item, row)."""

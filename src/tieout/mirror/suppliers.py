@@ -143,7 +143,7 @@ class Following:
 
     async def read_catalogue(self, lease: Lease, copy: Copy) -> Lease:
         """Read the supplier's catalogue and store what it changes; nothing, when it fails or drops too much."""
-        catalogue = Catalogue()
+        catalogue = Catalogue(copy)
         try:
             async for page in self.supplier.catalogue():
                 catalogue.add(page)

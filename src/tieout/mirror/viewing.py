@@ -119,9 +119,7 @@ class Viewing:
     async def _changed(self, tx: Transaction, following: Following, part: Part) -> Changed:
         store, copy = self._world.store, following.number
         sighted = await self._sightings.after(tx, copy, part.cursor, SIGHTINGS)
-        rows: list[tuple[int, bytes]] = []
-        for group in groups_of(sighted):
-            rows += await store.cells_of(tx, copy, group)
+        rows = [(n, cells) for _, n, cells in await store.cells_of(tx, copy, list(groups_of(sighted)))]
         has_words = any(field.kind == "dictionary" for field in following.layout.fields.values())
         return Changed(sighted, rows, await store.words(tx, copy) if rows and has_words else {})
 

@@ -55,17 +55,21 @@ SHOWN = (
 
 
 class Size(NamedTuple):
-    """How many suppliers, hotels of each, and rooms of each hotel; visits and bursts of changes in a second."""
+    """How many suppliers, hotels of each, and rooms of each hotel; visits and bursts of changes in a second.
+
+    `catalogue_every` is how many seconds later a catalogue is read again.
+    """
 
     suppliers: int
     hotels: int
     rooms: int
     visits: float
     bursts: float
+    catalogue_every: float
 
 
-SMALL = Size(5, 60, 10, 60.0, 15.0)
-FULL = Size(200, 150, 10, 150.0, 100.0)
+SMALL = Size(5, 60, 10, 60.0, 15.0, 5.0)
+FULL = Size(200, 150, 10, 150.0, 100.0, 100.0)
 
 
 class Options(NamedTuple):
@@ -98,7 +102,8 @@ class Run:
         self._began = asyncio.get_running_loop().time()
         self._picture = Picture()
         self._url = f"http://127.0.0.1:{suppliers_port}"
-        self._terms = Terms(self._url, options.size.suppliers, options.limit, options.speed)
+        size = options.size
+        self._terms = Terms(self._url, size.suppliers, options.limit, options.speed, size.catalogue_every)
         self._leads = lead_times(options.bookings, HORIZON)
         secret = secrets.token_bytes(24)
         self.suppliers = _suppliers(options, ground, suppliers_port, f"http://127.0.0.1:{door_port}", secret)

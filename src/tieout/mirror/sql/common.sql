@@ -66,12 +66,6 @@ UPDATE tieout_mirror_item
 SET gone = {now}
 WHERE copy = :copy AND n = :n
 
--- name: cells_of_group
-SELECT n, cells
-FROM tieout_mirror_item
-WHERE copy = :copy AND grp = :grp AND gone IS NULL
-ORDER BY n
-
 -- name: write_cells
 UPDATE tieout_mirror_item
 SET cells = :cells

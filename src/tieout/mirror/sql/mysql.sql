@@ -29,3 +29,9 @@ SELECT last
 FROM tieout_mirror_stream
 WHERE copy = :copy AND name = :name
 FOR UPDATE
+
+-- name: cells_of_groups
+SELECT grp, n, cells
+FROM tieout_mirror_item
+WHERE copy = :copy AND grp IN (SELECT wanted.n FROM JSON_TABLE(:groups, '$[*]' COLUMNS (n BIGINT PATH '$')) AS wanted) AND gone IS NULL
+ORDER BY grp, n
