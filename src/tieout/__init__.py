@@ -1,7 +1,7 @@
 """tieout makes business results agree across systems that share no transaction, and shows that they do."""
 
 from tieout.app import App
-from tieout.contracts import Database, Transaction
+from tieout.contracts import Database, Delivery, Transaction
 from tieout.errors import (
     AlreadyStarted,
     AppClosed,
@@ -47,6 +47,7 @@ from tieout.errors import (
     UnknownCall,
     UnknownItem,
     UnknownJob,
+    UnknownMessage,
     UnknownPage,
     UnknownProcess,
     UnknownToken,
@@ -86,6 +87,7 @@ __all__ = [
     "DatabaseReadOnly",
     "DatabaseUnavailable",
     "DefinitionError",
+    "Delivery",
     "Failed",
     "Filter",
     "Final",
@@ -137,6 +139,7 @@ __all__ = [
     "UnknownCall",
     "UnknownItem",
     "UnknownJob",
+    "UnknownMessage",
     "UnknownPage",
     "UnknownProcess",
     "UnknownToken",

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tieout.alarm.engine import Alarms
+from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmStore
 from tieout.config import duration, microseconds
-from tieout.contracts import Caller, Channel, Clock, Database
+from tieout.contracts import Caller, Channel, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
@@ -20,7 +21,10 @@ from tieout.declaring import Declaring
 from tieout.errors import AppClosed, AppForked, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.identity import raw_id
+from tieout.letters import Consuming, Letters
+from tieout.letters.rules import Fate
 from tieout.messages import Inbox, Outbox, Relaying
+from tieout.messages.store import First
 from tieout.once.engine import Engine as OnceEngine
 from tieout.once.store import OnceStore
 from tieout.process.acknowledged import Acknowledged
@@ -123,7 +127,10 @@ class App(Declaring):
         self.watch = Watch(self.engine.world, self._native, self.acknowledged)
         self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
         world = self.engine.world
-        self._relaying = Relaying.over(channels or {}, self._native, world.clock, self._caller, world.chance)
+        self._channels = channels or {}
+        self._relaying = Relaying.over(self._channels, self._native, world.clock, self._caller, world.chance)
+        self.consuming = Consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
+        self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
@@ -138,6 +145,8 @@ class App(Declaring):
         self.watchers: list[Callable[[Record], None]] = []
 
     async def __aenter__(self) -> Self:
+        if self.sweeps:
+            self.consuming.check(self._channels)
         await self.database.open()
         try:
             await (migrate(self._native) if self.migrates else check(self._native))
@@ -155,6 +164,7 @@ class App(Declaring):
         self._worker.watch()
         if self.sweeps:
             self._worker.start()
+            self.consuming.start(self._channels)
             for mirror in self.mirrors.values():
                 mirror.follow()
         return self
@@ -166,6 +176,7 @@ class App(Declaring):
 
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
+        await self.consuming.close()
         worker, self._worker = self._worker, None
         if self.mirrors:  # a blocking App has none, and no event loop to gather on
             await asyncio.gather(*(mirror.close() for mirror in self.mirrors.values()))
@@ -230,6 +241,18 @@ class App(Declaring):
         worker, receipt = self.worker, await self.engine.report(call_key, outcome, source)
         self._moved(receipt, worker)
         return receipt.effect
+
+    async def _hear(self, call_key: str, outcome: Reported, first: First) -> None:
+        worker, receipt = self.worker, await self.engine.report(call_key, outcome, "push", first=first)
+        self._moved(receipt, worker)
+
+    async def _begin(self, request: Process[Any]) -> None:
+        await self.begin(request, 0.0)
+
+    async def _message_died(self, tx: Transaction, source: str, fate: Fate) -> None:
+        summary = f"a message from {source} could not be taken in: [{fate.code}] {fate.note}"
+        evidence = ({"code": fate.code, "note": fate.note},)
+        await self.engine.world.alarms.raise_alarm(tx, NewAlarm("dead-message", source, summary, None, evidence))
 
     async def get(self, process_id: str) -> ProcessView:
         """The process with this id; raise `UnknownProcess`."""

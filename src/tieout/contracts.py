@@ -153,3 +153,42 @@ class Channel(Protocol):
         that cannot be told of all of them, as when the connection is lost: all are sent again, with their ids.
         """
         ...
+
+
+class Delivery(NamedTuple):
+    """A message from another service, as a subscription hands it out.
+
+    `id` is the same whenever it is delivered, "" when neither its sender nor the broker gave it one. `key` names what
+    has to stay in order, "" when nothing has to. `receipt` is the subscription's own.
+    """
+
+    id: str
+    topic: str
+    key: str
+    headers: Mapping[str, str]
+    body: bytes
+    receipt: Any = None
+
+
+class Subscription(Protocol):
+    """What comes in of one topic, until it is closed or fails; then a new one goes on where this one was."""
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """Wait until something has come, at most `limit` messages; raise when the connection is lost."""
+        ...
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that these, which are what `receive` returned last, are done: until then they may be delivered again."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back; what was not acknowledged is delivered to others."""
+        ...
+
+
+class Inlet(Protocol):
+    """A channel that messages come in from as well."""
+
+    async def subscribe(self, topic: str) -> Subscription:
+        """Take part in consuming a topic; raise what keeps it from being consumed now: it is tried again."""
+        ...

@@ -1,22 +1,28 @@
-"""What an App is told before it is opened: its process types, handlers and mirrors."""
+"""What an App is told before it is opened: its process types, handlers, consumers and mirrors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tieout.config import duration
-from tieout.contracts import Caller, Database, Transaction
+from tieout.contracts import Caller, Database, Delivery, Transaction
 from tieout.database.sqlite import SqliteDatabase
-from tieout.errors import DefinitionError, UsageError
+from tieout.errors import DefinitionError, InvalidRequest, UsageError
+from tieout.letters import Consuming
+from tieout.messages.store import First
 from tieout.once.define import Handler, Once, check_scope
 from tieout.once.define import options as once_options
 from tieout.once.engine import Engine as OnceEngine
 from tieout.once.held import HeldDatabase, LoopWaiting, ThreadWaiting
 from tieout.once.http import HttpOnce, HttpRules, Owner
 from tieout.process.engine import Engine
+from tieout.process.outcomes import Reported
 from tieout.process.process import Process, type_of
 from tieout.process.process_type import ProcessType
+from tieout.process.reading import Told, read_report, read_request
 
 if TYPE_CHECKING:
     from tieout.mirror.axis import Axis
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
+P = TypeVar("P", bound=Process[Any])
+H = TypeVar("H", bound=Callable[[Any, Delivery], Awaitable[Any]])
 
 
 class Declaring:
@@ -38,6 +46,7 @@ class Declaring:
     engine: Engine
     answers: OnceEngine
     types: dict[str, ProcessType]
+    consuming: Consuming
     _native: Database
     _given: Any
     _caller: Caller
@@ -91,8 +100,7 @@ class Declaring:
         """
         from tieout.mirror.mirror import Mirror, mirror_world
 
-        if self.is_blocking:
-            raise UsageError("a mirror follows its suppliers on an event loop: use tieout.App")
+        self._check_has_loop("a mirror follows its suppliers")
         if name in self.mirrors:
             raise DefinitionError(f"two mirrors are named {name!r}")
         world = self.engine.world
@@ -101,6 +109,75 @@ class Declaring:
             theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps
         )
         return mirror
+
+    def consume(self, source: str) -> Callable[[H], H]:
+        """Let each message of `channel/topic` run a handler once, by its id; use it as a decorator.
+
+        `async def handler(tx, message)` writes in `tx`, in which it is also noted that the message has come; then it is
+        acknowledged. Messages of one key are handled in order; one whose handler raises is kept and tried again later,
+        and does not hold up those behind it. Raise `DefinitionError` for a handler that is not `async def`.
+        """
+        self._check_has_loop("messages are consumed")
+
+        def define(handler: H) -> H:
+            is_async = iscoroutinefunction(handler)
+            if not is_async:
+                raise DefinitionError(f"the handler of {source} must be `async def handler(tx, message)`")
+            world = self.engine.world
+
+            async def effect(message: Delivery, first: First) -> None:
+                if not message.id:
+                    raise InvalidRequest("this message has no id, so that nobody could tell it from its repetition")
+
+                async def work(tx: Transaction) -> None:
+                    if await first(tx):
+                        await world.run_step(tx, lambda given: handler(given, message))
+
+                await world.transact(work)
+
+            self.consuming.declare(source, effect)
+            return handler
+
+        return define
+
+    def consume_reports(self, source: str, *, read: Callable[[Delivery], Told] = read_report) -> None:
+        """Take each message of `channel/topic` for a report of what became of a call, as `App.report` does.
+
+        It holds the JSON of a callback, by itself or as the data of a CloudEvent. For another format give `read`, which
+        returns the call's key and its outcome, and raises `InvalidParams` for what it cannot read.
+        """
+        self._check_has_loop("reports are consumed")
+
+        async def effect(message: Delivery, first: First) -> None:
+            await self._hear(*read(message), first)
+
+        self.consuming.declare(source, effect)
+
+    def consume_starts(
+        self, source: str, cls: type[P], *, read: Callable[[Delivery], Process[Any]] | None = None
+    ) -> None:
+        """Start a process for each message of `channel/topic`, which holds its params as a JSON object.
+
+        The request key is among them: the same request again, in whichever message, gets the process that there is. For
+        another format give `read`, which returns the request. What the type refuses is a dead letter at once.
+        """
+        self._check_has_loop("requests are consumed")
+        read_it = read or partial(read_request, type_of(cls))
+
+        async def effect(message: Delivery, _: First) -> None:
+            await self._begin(read_it(message))
+
+        self.consuming.declare(source, effect)
+
+    async def _hear(self, call_key: str, outcome: Reported, first: First) -> None:
+        raise NotImplementedError
+
+    async def _begin(self, request: Process[Any]) -> None:
+        raise NotImplementedError
+
+    def _check_has_loop(self, what: str) -> None:
+        if self.is_blocking:
+            raise UsageError(f"{what} on an event loop: use tieout.App")
 
     def _new_scope(self, scope: str) -> str:
         if check_scope(scope) in self._scopes:

@@ -22,6 +22,7 @@
     │   ├── UnknownItem                 no supplier of this mirror has this item
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
+    │   ├── UnknownMessage              no letter has this number
     │   ├── UnknownToken                no token has this id
     │   ├── UnknownJob                  no bulk command has this id
     │   ├── UnknownPage                 there is nothing at this address, or not for this method
@@ -154,12 +155,8 @@ class ParamsChanged(RequestError):
     code = "params-changed"
 
     def __init__(self, process_id: str, fields: tuple[str, ...]) -> None:
-        names = ", ".join(fields)
-        super().__init__(
-            f"process {process_id} was started with other values of: {names}"
-            if fields
-            else f"the key of request {process_id} was used before with another request"
-        )
+        changed = f"process {process_id} was started with other values of: {', '.join(fields)}"
+        super().__init__(changed if fields else f"the key of request {process_id} was used before with another request")
         self.process_id = process_id
         self.fields = fields
 
@@ -208,6 +205,12 @@ class UnknownCall(RequestError):
     """No call has this key, or not yet: retry later."""
 
     code = "unknown-call"
+
+
+class UnknownMessage(RequestError):
+    """No letter has this number: no message that is kept because its effect failed."""
+
+    code = "unknown-message"
 
 
 class UnknownToken(RequestError):

@@ -43,7 +43,7 @@ class NatsCase:
         self.server = Nats()
 
     def channel(self, *servers: str) -> NatsChannel:
-        return NatsChannel(*(servers or (self.server.url,)))
+        return NatsChannel(*(servers or (self.server.url,)), ack_wait=2.0)
 
     def topic(self, place: str) -> str:
         return f"{place}.given"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import nats as nats_client
 import pytest
+from nats.js.errors import NotFoundError
 
 from tests.channels.messages import message
+from tieout.channels.nats import NatsChannel
 
 
 @pytest.fixture
@@ -31,3 +36,45 @@ async def test_a_body_that_is_too_long_for_the_server_is_refused(broker, channel
     """The server's limit is a refusal of that message, and the connection goes on."""
     verdicts = await channel.publish([message(1, topic, b"x" * (1 << 21)), message(2, topic)])
     assert "MaxPayload" in verdicts[0] and verdicts[1] is None
+
+
+async def test_a_subject_with_a_wildcard_is_consumed(channel, place):
+    """Everything that it covers comes in, each with its own subject."""
+    await channel.publish([message(1, f"{place}.a"), message(2, f"{place}.b.c")])
+    subscription = await channel.subscribe(f"{place}.>")
+    async with asyncio.timeout(60):
+        came = await subscription.receive(10)
+    await subscription.close()
+    assert [one.topic for one in came] == [f"{place}.a", f"{place}.b.c"]
+
+
+async def test_a_message_without_an_id_has_the_streams(broker, channel, place, topic):
+    """What others publish without an id is told apart by its place in the stream."""
+    client = await nats_client.connect(broker.server.url)
+    await client.jetstream().publish(topic, b"x")
+    await client.close()
+    subscription = await channel.subscribe(topic)
+    async with asyncio.timeout(60):
+        (came,) = await subscription.receive(10)
+    await subscription.close()
+    assert (came.id, came.key) == (f"{place}:1", "")
+
+
+async def test_services_consume_apart(broker, place, topic):
+    """Of two groups each is given every message."""
+    for group in ("a", "b"):
+        channel = NatsChannel(broker.server.url, group=group)
+        await channel.publish([message(1, topic)])
+        subscription = await channel.subscribe(topic)
+        async with asyncio.timeout(60):
+            (came,) = await subscription.receive(10)
+        await subscription.acknowledge([came])
+        await subscription.close()
+        await channel.close()
+        assert came.id == f"{1:032x}"
+
+
+async def test_a_subject_of_no_stream_cannot_be_consumed(channel):
+    """It is said, and asked again by whoever consumes."""
+    with pytest.raises(NotFoundError):
+        await channel.subscribe("nobody.hears")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aio_pika
 import pytest
 
 from tests.channels.messages import SECOND, message
@@ -60,3 +63,26 @@ async def test_a_queue_that_is_full_refuses(topology, queue, channel):
     assert await channel.publish([message(1, full)]) == [None]
     refused, taken = await channel.publish([message(2, full), message(3, queue.name)])
     assert "refused" in refused and taken is None
+
+
+async def test_a_queue_that_is_not_there_is_made_to_last(broker, topology, channel, place):
+    """Whoever consumes it first makes it, durable and replicated, and what is published then is kept."""
+    name = f"{place}.new"
+    subscription = await channel.subscribe(name)
+    await subscription.close()
+    assert await channel.publish([message(1, name)]) == [None]
+    same = await topology.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+    assert same.declaration_result.message_count == 1
+    await topology.queue_delete(name)
+
+
+async def test_messages_of_others_are_taken_as_they_are(broker, topology, channel, queue):
+    """Properties and headers that others have set come in, values of other types as text."""
+    raw = aio_pika.Message(b"x", headers={"n": 7, "Tieout-Key": "a%20b"}, content_type="text/plain")
+    await topology.default_exchange.publish(raw, queue.name)
+    subscription = await channel.subscribe(queue.name)
+    async with asyncio.timeout(60):
+        (came,) = await subscription.receive(10)
+    await subscription.close()
+    assert (came.key, came.body) == ("a b", b"x")
+    assert came.headers["n"] == "7" and came.headers["content-type"] == "text/plain"

@@ -8,7 +8,17 @@ from tests.servers import mariadb, postgres
 from tieout.database import connect
 from tieout.database.migrate import migrate
 
-EMPTIED = ("tieout_outbox", "tieout_lease", "tieout_process")
+EMPTIED = (
+    "tieout_outbox",
+    "tieout_lease",
+    "tieout_process",
+    "tieout_inbox",
+    "tieout_letter",
+    "tieout_evidence",
+    "tieout_alarm",
+    "tieout_audit",
+    "tieout_stray",
+)
 
 
 @pytest.fixture(scope="session")

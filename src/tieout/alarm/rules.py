@@ -20,6 +20,7 @@ SEVERITY: dict[str, Severity] = {
     "unknown-state": "serious",
     "deadline": "serious",
     "step-failing": "serious",
+    "dead-message": "serious",
     "mass-drop": "serious",
     "replication-lapsed": "serious",
     "recon-breaks": "serious",

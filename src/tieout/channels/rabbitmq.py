@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, unquote
 
 import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange
-from aio_pika.exceptions import DeliveryError, PublishError
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 
-from tieout.contracts import Message
+from tieout.contracts import Delivery, Message
 
 CONNECT_SECONDS = 3.0
 """Longest that a server may take to let us in."""
@@ -22,6 +23,9 @@ CLOSE_SECONDS = 1.0
 
 CONFIRM_SECONDS = 5.0
 """Longest that the queues may take to confirm a message; then it is sent again."""
+
+UNACKNOWLEDGED = 400
+"""Messages that a server hands out before the first of them is acknowledged: two batches."""
 
 ROUTING_KEY_BYTES = 255
 """Longest routing key of the protocol."""
@@ -57,8 +61,7 @@ class RabbitMQChannel:
         """Close the connection."""
         connection, self._connection, self._exchange = self._connection, None, None
         if connection is not None:
-            with suppress(*FAILURES):
-                await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+            await _closed(connection)
 
     async def publish(self, messages: Sequence[Message]) -> Sequence[str | None]:
         """Send messages at a time, and wait until each is confirmed; as `Channel.publish`."""
@@ -70,6 +73,17 @@ class RabbitMQChannel:
                 raise verdict
         return [verdict for verdict in verdicts if not isinstance(verdict, BaseException)]
 
+    async def subscribe(self, topic: str) -> RabbitMQSubscription:
+        """Consume the queue `topic`, together with whoever else does; one that is not there is made, a quorum queue."""
+        connection = await connect(self.urls)
+        try:
+            subscription = RabbitMQSubscription(connection)
+            await subscription.begin(topic)
+        except BaseException:
+            await _closed(connection)
+            raise
+        return subscription
+
     async def _connected(self) -> AbstractExchange:
         """The exchange, over a new connection when the last one was lost."""
         async with self._connecting:
@@ -79,6 +93,69 @@ class RabbitMQChannel:
                 channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 self._exchange = await channel.get_exchange(self.exchange, ensure=False)
             return self._exchange
+
+
+class RabbitMQSubscription:
+    """What a queue hands out, over a connection of its own."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+        self._came: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+
+    async def begin(self, name: str) -> None:
+        """Have the queue's messages sent here."""
+        queue = await _queue(self._connection, name)
+        queue.channel.close_callbacks.add(self._lost)
+        await queue.consume(self._came.put)
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """Wait until something has come; as `Subscription.receive`."""
+        came = [await self._came.get()]
+        while len(came) < limit and not self._came.empty():
+            came.append(self._came.get_nowait())
+        if any(one is None for one in came):
+            raise ConnectionError("the connection to RabbitMQ is lost")
+        return [_delivery(one) for one in came if one is not None]
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that these are done: their tags are the lowest that are open, so that the highest stands for all."""
+        last: AbstractIncomingMessage = deliveries[-1].receipt
+        await last.ack(multiple=True)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await _closed(self._connection)
+
+    def _lost(self, *_: Any) -> None:
+        self._came.put_nowait(None)
+
+
+async def _queue(connection: AbstractConnection, name: str) -> AbstractQueue:
+    channel = await _channel(connection)
+    try:
+        return await channel.declare_queue(name, passive=True)
+    except ChannelNotFoundEntity:  # which has closed the channel
+        channel = await _channel(connection)
+        return await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+
+
+async def _channel(connection: AbstractConnection) -> AbstractChannel:
+    channel = await connection.channel(publisher_confirms=False)
+    await channel.set_qos(prefetch_count=UNACKNOWLEDGED)
+    return channel
+
+
+def _delivery(came: AbstractIncomingMessage) -> Delivery:
+    headers = {name: str(value) for name, value in came.headers.items()}
+    if came.content_type:
+        headers.setdefault("content-type", came.content_type)
+    key = unquote(headers.pop("Tieout-Key", ""), errors="replace")
+    return Delivery(came.message_id or "", came.routing_key or "", key, headers, came.body, came)
+
+
+async def _closed(connection: AbstractConnection) -> None:
+    with suppress(*FAILURES):
+        await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
 
 
 async def connect(urls: Sequence[str]) -> AbstractConnection:

@@ -18,6 +18,7 @@ from tieout.cli import (
     doctor,
     exits,
     machine,
+    message,
     migrate,
     missing,
     process,
@@ -50,6 +51,7 @@ root.command(process.commands)
 root.command(alarm.commands)
 root.command(audit.commands)
 root.command(recon.commands)
+root.command(message.commands)
 root.command(token.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from tieout.config import microseconds
 from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.identity import key_bytes
+
+First: TypeAlias = Callable[[Transaction], Awaitable[bool]]
+"""`Inbox.once` of one message: notes in a transaction that it was taken in; False when it was before."""
 
 PURGE_BATCH = 500
 """Messages forgotten in one transaction: short enough that nobody waits for it."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from tieout.errors import DatabaseError, InvalidParams, UnknownProcess
 from tieout.identity import parse_call_key
+from tieout.messages.store import First
 from tieout.process.calls import Calls, normalised
 from tieout.process.claiming import Claiming
 from tieout.process.driving import CameTo, Driving, FollowUp, Fork
@@ -39,7 +40,15 @@ class Engine:
         """Start a process, or find the one that the same request started before."""
         return await self.starting.start(request)
 
-    async def report(self, key: str, outcome: Reported, source: Source, by: By = "message", actor: str = "") -> Receipt:
+    async def report(
+        self,
+        key: str,
+        outcome: Reported,
+        source: Source,
+        by: By = "message",
+        actor: str = "",
+        first: First | None = None,
+    ) -> Receipt:
         """Judge what somebody says became of a call; raise `UnknownCall` when there is none with this key yet."""
         if source not in SOURCES:
             raise InvalidParams(f"{source!r} is not a source: give one of {', '.join(SOURCES)}")
@@ -49,7 +58,7 @@ class Engine:
         if record is not None and entry is not None:
             call = call_of(self.world.type_of(record), entry)
             outcome = normalised(call, outcome) if call is not None else outcome
-        return await self.gate.report(Report(process, n, outcome, source, by, actor), record)
+        return await self.gate.report(Report(process, n, outcome, source, by, actor, first), record)
 
     async def read(self, process: bytes) -> Record:
         """The process with this id; raise `UnknownProcess`."""

@@ -12,6 +12,7 @@ from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, Overloaded, UnknownCall
 from tieout.identity import call_key, canonical_json, digest, encode_json
+from tieout.messages.store import First
 from tieout.process.landing import call_of
 from tieout.process.moving import Cause, LostError, Moving, Receipt, StepError
 from tieout.process.outcomes import Reported
@@ -30,7 +31,10 @@ STRAY_LIMIT = 10_000
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Somebody's claim about the outcome of call `n` of a process."""
+    """Somebody's claim about the outcome of call `n` of a process.
+
+    `first` notes in the transaction that judges it that it has come, and says whether it has not before.
+    """
 
     process: bytes
     n: int
@@ -38,6 +42,7 @@ class Report(msgspec.Struct, frozen=True):
     source: Source
     by: By
     actor: str = ""
+    first: First | None = None
 
 
 class Gate:
@@ -87,6 +92,8 @@ class Gate:
 
     async def _judge(self, tx: Transaction, report: Report, hint: Record | None) -> Receipt:
         record = hint if hint is not None else await self._read(tx, report)
+        if report.first is not None and not await report.first(tx):
+            return Receipt("duplicate", record)
         process_type = self.world.type_of(record)
         entry = record.entry(report.n)
         call = call_of(process_type, entry) if entry is not None else None

@@ -9,10 +9,10 @@ from litestar import Request, post
 from litestar.params import PathParameter
 
 from tieout.contracts import Transaction
-from tieout.errors import Forbidden, InvalidParams, InvalidRequest
-from tieout.identity import fingerprint, parse_call_key, parse_json
+from tieout.errors import Forbidden, InvalidRequest
+from tieout.identity import fingerprint, parse_call_key
 from tieout.process.landing import call_of
-from tieout.process.outcomes import Failed, Pending, Reported, Succeeded, Unknown
+from tieout.process.reading import Callback, read_callback
 from tieout.server.bodies import check_json
 from tieout.server.describing import WITH_BODY, refusals
 from tieout.server.signatures import not_signed, signed_by
@@ -22,22 +22,6 @@ from tieout.wire.standard_webhooks import Signed
 CallKey = Annotated[
     str, PathParameter(description="The call's key, as it was sent: `id:n`.", pattern="^[0-9a-f]{32}:[0-9]{1,9}$")
 ]
-
-
-class Callback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the sender says: the call's key once more, since only the body is signed, and its outcome.
-
-    `succeeded` has a `value`, `failed` a `code` and perhaps a `detail`, `pending` perhaps the seconds `after` which
-    to ask again, `unknown` a `reason`.
-    """
-
-    call_key: Annotated[str, msgspec.Meta(max_length=64)]
-    outcome: Literal["succeeded", "failed", "pending", "unknown"]
-    value: Any = None
-    code: Annotated[str, msgspec.Meta(max_length=255)] = ""
-    detail: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
-    after: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
-    reason: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -68,7 +52,7 @@ async def report(request: Asked, call_key: CallKey) -> Judged:
     if await site.app.database.read(lambda tx: site.app.inbox.knows(tx, source, message)):
         site.metrics.reports.labels(signed.sender, "replayed").inc()
         return Judged("duplicate", replayed=True)
-    outcome = _outcome(_callback(request, body, call_key))
+    outcome = _callback(request, body, call_key).told
     await _check_lane(site, signed, call_key)
     effect: Any = await site.app.report(call_key, outcome, source="push")
 
@@ -90,25 +74,10 @@ def _signed(request: Asked, site: Site, body: bytes) -> Signed:
 
 def _callback(request: Request[Any, Any, Any], body: bytes, call_key: str) -> Callback:
     check_json(body, {"content-type": (request.headers.get("content-type", ""),)})
-    try:
-        callback = msgspec.convert(parse_json(body), Callback)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(f"report: {error}") from error
+    callback = read_callback(body)
     if callback.call_key != call_key:
         raise InvalidRequest("the body reports on another call than the address does")
     return callback
-
-
-def _outcome(callback: Callback) -> Reported:
-    match callback.outcome:
-        case "succeeded":
-            return Succeeded(callback.value)
-        case "failed":
-            return Failed(callback.code or "failed", callback.detail)
-        case "pending":
-            return Pending(callback.after)
-        case "unknown":
-            return Unknown(callback.reason)
 
 
 async def _check_lane(site: Site, signed: Signed, call_key: str) -> None:
