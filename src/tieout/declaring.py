@@ -26,6 +26,8 @@ from tieout.process.reading import Told, read_report, read_request
 
 if TYPE_CHECKING:
     from tieout.mirror.axis import Axis
+    from tieout.mirror.demand import Demand
+    from tieout.mirror.measuring import Slo
     from tieout.mirror.mirror import Mirror
     from tieout.mirror.schedule import Policy
 
@@ -91,11 +93,20 @@ class Declaring:
         return HttpOnce(engine, self._new_scope(scope), owner, rules or HttpRules(), self._present)
 
     def mirror(
-        self, name: str, *, axis: Axis, fields: dict[str, Any], policy: Policy, half_life: float | str = "1d"
+        self,
+        name: str,
+        *,
+        axis: Axis,
+        fields: dict[str, Any],
+        policy: Policy,
+        half_life: float | str = "1d",
+        demand: Demand | None = None,
+        slo: Slo | None = None,
     ) -> Mirror:
         """A local copy of suppliers' data: add suppliers to it, then read it. Needs the extra `mirror`.
 
         `half_life` is after how long half of the values are expected to have changed: it only sets `p_true`.
+        `demand` predicts what is wanted, for tiers of the `hottest` units; `slo` says what is told by an alarm.
         Raise `DefinitionError` for fields or a policy that cannot work.
         """
         from tieout.mirror.mirror import Mirror, mirror_world
@@ -106,7 +117,7 @@ class Declaring:
         world = self.engine.world
         theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
         mirror = self.mirrors[name] = Mirror(
-            theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps
+            theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps, demand=demand, slo=slo
         )
         return mirror
 

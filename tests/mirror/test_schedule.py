@@ -91,9 +91,9 @@ def checks(groups, ring=64):
     return Checks.empty(groups, ring, 100)
 
 
-def due(wanted, checked, *, now, resting=0, limit=100, most=10):
+def due(wanted, checked, *, now, resting=0, limit=100, most=10, effort=None):
     first = np.full(len(checked.base), 100)
-    return due_units(wanted, checked, first, most, now, resting, limit)
+    return due_units(wanted, checked, first, most, now, resting, limit, effort=effort)
 
 
 def note(checked, group, first, count, at):

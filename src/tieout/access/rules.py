@@ -24,12 +24,13 @@ Permission: TypeAlias = Literal[
     "audit:read",
     "metrics:read",
     "unmasked:read",
+    "mirror:read",
 ]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_CLIENT: frozenset[Permission] = frozenset({"process:start", "process:read-own"})
-_VIEWER: frozenset[Permission] = frozenset({"process:read", "alarm:read"})
+_CLIENT: frozenset[Permission] = frozenset({"process:start", "process:read-own", "mirror:read"})
+_VIEWER: frozenset[Permission] = frozenset({"process:read", "alarm:read", "mirror:read"})
 _OPERATOR: frozenset[Permission] = _VIEWER | {"process:command", "alarm:handle", "audit:read", "unmasked:read"}
 _APPROVER: frozenset[Permission] = _OPERATOR | {"process:settle"}
 

@@ -20,6 +20,7 @@ from tieout.cli import (
     machine,
     message,
     migrate,
+    mirror,
     missing,
     process,
     prove,
@@ -52,6 +53,7 @@ root.command(alarm.commands)
 root.command(audit.commands)
 root.command(recon.commands)
 root.command(message.commands)
+root.command(mirror.commands)
 root.command(token.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)

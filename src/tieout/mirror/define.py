@@ -106,6 +106,7 @@ class Terms(msgspec.Struct, frozen=True):
     catalogue_every: float
     skew: int = 0
     rest_holds: bool = False
+    audits: float = 0.0
 
 
 def terms(
@@ -124,10 +125,13 @@ def terms(
     catalogue_every: float | str = "24h",
     skew: float | str = "5s",
     rest_holds: bool = False,
+    audits: float = 0.01,
 ) -> Terms:
     """Checked terms; raise `DefinitionError` or `ConfigError`."""
     if not 1 <= concurrency <= 256:
         raise DefinitionError(f"{name}: concurrency is from 1 to 256")
+    if not 0 <= audits <= 0.5:
+        raise DefinitionError(f"{name}: audits is a share of the plan's queries, from 0 to 0.5")
     whole = rate(limit)
     kept = dict(RESERVE if reserve is None else reserve)
     unknown = kept.keys() - set(CLASSES[:-1])
@@ -148,6 +152,7 @@ def terms(
         duration(catalogue_every),
         microseconds(skew),
         rest_holds,
+        audits,
     )
 
 

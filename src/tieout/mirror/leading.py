@@ -13,7 +13,9 @@ from tieout.errors import DatabaseError
 from tieout.mirror.answers import Garbled
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import SlowDown
-from tieout.mirror.observed import Observed
+from tieout.mirror.measuring import Measuring
+from tieout.mirror.observed import Cause, Observed
+from tieout.mirror.planning import Planning
 from tieout.mirror.schedule import Unit
 from tieout.mirror.suppliers import PATIENCE, Following
 
@@ -53,8 +55,10 @@ CATALOGUE_TIMEOUT = 3_600.0
 class Leading:
     """Follows one supplier while this node holds its lease."""
 
-    def __init__(self, following: Following) -> None:
+    def __init__(self, following: Following, planning: Planning, measuring: Measuring) -> None:
         self.following = following
+        self.planning = planning
+        self.measuring = measuring
         self.stopping = asyncio.Event()
         self._world = following.world
         self._tasks: dict[asyncio.Task[Observed | None], Unit] = {}
@@ -62,7 +66,7 @@ class Leading:
         self._staged: list[Observed] = []
         self._staged_at = 0.0
         self._publish_every = PUBLISH_EVERY
-        self._plan: deque[Unit] = deque()
+        self._plan: deque[tuple[Unit, Cause]] = deque()
         self._planned_at = -math.inf
         self._tokens: deque[Token] = deque()
         self._looked_at = 0.0
@@ -110,7 +114,8 @@ class Leading:
             lease = await self._world.leases.keep(lease)
             if self.following.has_mail:
                 lease = await self.following.drain(lease, copy)
-            await self.following.look_for_doubts(copy)
+            await self.planning.look(copy)
+            await self.measuring.look(copy)
             await self.following.purge()
         if not self._is_catalogue_due():
             await self._begin(lease, copy)
@@ -132,11 +137,14 @@ class Leading:
         if free <= 0 or self.following.paused or not self.following.may_ask():
             return
         self._look_ahead(copy)
+        if (audit := self.planning.audit(copy)) and audit not in self._tasks.values():
+            self._plan.appendleft((audit, "audit"))
         if not self._plan:
             return
         for token in await self._take_tokens(min(free, len(self._plan))):
-            unit = self._plan.popleft()
-            self._tasks[asyncio.create_task(self._query(lease, copy.groups[unit.group].name, unit, token))] = unit
+            unit, cause = self._plan.popleft()
+            query = self._query(lease, copy.groups[unit.group].name, unit, cause, token)
+            self._tasks[asyncio.create_task(query)] = unit
 
     def _look_ahead(self, copy: Copy) -> None:
         """Plan what to ask for next, unless there is a plan that is young enough."""
@@ -145,9 +153,9 @@ class Leading:
             return
         busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
         staged = {(one.group, one.first, one.count) for one in self._staged}
-        due = self.following.plan(copy, len(busy) + len(staged) + PLANNED)
+        due = self.planning.units(copy, len(busy) + len(staged) + PLANNED)
         self._plan = deque(
-            unit
+            (unit, "sync")
             for unit in due
             if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in staged
         )
@@ -163,13 +171,13 @@ class Leading:
             self._tokens.extend(await budget.reserve("sync", PATIENCE, min(ahead, len(self._plan))))
         return [self._tokens.popleft() for _ in range(min(count, len(self._tokens)))]
 
-    async def _query(self, lease: Lease, group: str, unit: Unit, token: Token) -> Observed | None:
+    async def _query(self, lease: Lease, group: str, unit: Unit, cause: Cause, token: Token) -> Observed | None:
         """What the supplier says; None when it was not asked, or gave no answer: then it is left alone for a while."""
         if not await self.following.budget.use(token):
             return None
         if not self._world.leases.may_begin(lease, self.following.terms.timeout):
             return None
-        observed = await self.following.ask(group, unit.first, unit.cells, "sync", self._came_late)
+        observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late)
         if observed is None:
             self._note_failure(unit)
         else:

@@ -13,20 +13,24 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Caller, Clock, Database
 from tieout.coordination.breaker import Breakers
 from tieout.coordination.lease import Leases
-from tieout.errors import DefinitionError, UnknownItem
+from tieout.errors import DatabaseError, DefinitionError, UnknownItem
 from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Layout
 from tieout.mirror.define import Start, checked_supplier, terms
+from tieout.mirror.demand import Counting, Demand, DemandStore
 from tieout.mirror.feeding import Feeding
 from tieout.mirror.fields import Field, check_fields
 from tieout.mirror.leading import Leading
-from tieout.mirror.offers import Offer, Truth
+from tieout.mirror.measuring import Measured, Measuring, Slo
+from tieout.mirror.offers import ItemCells, Offer, Truth
+from tieout.mirror.planning import Planning
 from tieout.mirror.pushed import Received
 from tieout.mirror.pushing import Pushing
 from tieout.mirror.reading import Reading, Stay
 from tieout.mirror.schedule import Policy
 from tieout.mirror.sightings import Feed
-from tieout.mirror.store import MirrorStore
+from tieout.mirror.steering import By, Status, Steering
+from tieout.mirror.store import MirrorStore, number
 from tieout.mirror.suppliers import Following, World
 from tieout.mirror.view import View
 from tieout.mirror.viewing import Viewing
@@ -39,6 +43,9 @@ T = TypeVar("T")
 REFRESHES = 1_000
 """Refreshes behind readers that this node has under way at a time; beyond that readers get the copy alone."""
 
+
+COUNT_EVERY = 5.0
+"""Seconds between two times that a node stores what was looked at and ordered."""
 
 LEASE = 15.0
 """Seconds after which another node takes over from one that has died."""
@@ -66,18 +73,26 @@ class Mirror:
         *,
         half_life: float,
         deps: Any,
+        demand: Demand | None = None,
+        slo: Slo | None = None,
     ) -> None:
         checked: dict[str, Field] = check_fields(fields)
         self.name = name
         self.layout = Layout(axis, checked)
         self.policy = policy
+        self.demand = demand or Demand()
+        self.slo = slo or Slo()
         self._world = world
         self._deps = deps
         self._half_life = half_life
         self._readings: dict[str, Reading] = {}
         self._pushings: dict[str, Pushing] = {}
+        self._measuring: dict[str, Measuring] = {}
+        self._steering: dict[str, Steering] = {}
         self._feeding: dict[str, Feeding] = {}
         self._viewing: Viewing | None = None
+        self._demand_store = DemandStore(world.database.dialect)
+        self._counted_at = world.clock.monotonic()
         self._viewing_lock = asyncio.Lock()
         self._leading: list[Leading] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,7 +113,9 @@ class Mirror:
             supplier = checked_supplier(name, given() if isinstance(given, type) else given)
             supplier.deps = self._deps  # type: ignore[attr-defined]  # a user's class, which may use it
             following = Following(self._world, self.name, self.layout, self.policy, agreed, supplier)
-            self._readings[name] = Reading(following, self._half_life)
+            self._readings[name] = Reading(following, self._half_life, Counting(self.demand))
+            self._measuring[name] = Measuring(following, self.slo)
+            self._steering[name] = Steering(following, self._measuring[name])
             self._pushings[name] = Pushing(following)
             self._feeding[name] = Feeding(following)
             return given
@@ -115,7 +132,8 @@ class Mirror:
         reading = self._reading(supplier)
         offer, stay = await reading.read(item, self.layout.axis.position(first), nights)
         if refresh:
-            self._behind(reading, stay)
+            reading.counting.note(number(item), "browse")
+            self._behind(self._refresh(reading, stay))
         return offer
 
     async def verify(self, supplier: str, item: str, first: Start = None, nights: int = 1) -> Truth:
@@ -123,7 +141,10 @@ class Mirror:
 
         Raise `UnknownItem` or `InvalidParams`. That the supplier cannot be asked is an outcome: see `Truth`.
         """
-        return await self._reading(supplier).verify(item, self.layout.axis.position(first), nights)
+        reading = self._reading(supplier)
+        truth = await reading.verify(item, self.layout.axis.position(first), nights)
+        self._behind(self._count_behind(reading))
+        return truth
 
     async def view(self) -> View:
         """All items of all suppliers in memory, to search; it is loaded the first time, and kept current from then on.
@@ -134,6 +155,11 @@ class Mirror:
             if self._viewing is None:
                 self._viewing = await self._start_view()
         return self._viewing.view
+
+    @property
+    def lag(self) -> float | None:
+        """How many seconds ago this node's view was current; None when it has none."""
+        return None if self._viewing is None else self._viewing.view.lag
 
     async def changes(self, supplier: str, after: int = 0, limit: int = 1_000) -> Feed:
         """What has changed behind a cursor, in order, at least once: go on with the cursor that is returned.
@@ -156,10 +182,53 @@ class Mirror:
         """The names of its suppliers."""
         return tuple(self._readings)
 
-    async def pause(self, supplier: str, *, paused: bool = True) -> None:
-        """Stop asking a supplier for what is due, or go on; all nodes obey within seconds. Orders are still checked."""
-        following = self._reading(supplier).following
-        await self._world.database.transact(lambda tx: self._world.store.pause(tx, following.number, paused=paused))
+    async def pause(self, supplier: str, *, paused: bool = True, by: By | None = None) -> None:
+        """Stop asking a supplier for what is due, or go on; all nodes obey within seconds. Orders are still checked.
+
+        Here and below, with `by` the audit keeps who did it.
+        """
+        await self._of(self._steering, supplier).pause(by, paused=paused)
+
+    async def refresh(self, supplier: str, group: str | None = None, *, by: By | None = None) -> None:
+        """Have a group, or everything, asked for before its time; until then its cells are suspect.
+
+        Raise `UnknownItem` for what the catalogue does not have.
+        """
+        await self._of(self._steering, supplier).refresh(group, by)
+
+    async def boost(self, supplier: str, group: str, lasts: float | str | None = None, *, by: By | None = None) -> None:
+        """Ask for a group several times as often as planned, for so long or until it is restored."""
+        await self._of(self._steering, supplier).choose(group, "boost", lasts, by)
+
+    async def exclude(
+        self, supplier: str, group: str, lasts: float | str | None = None, *, by: By | None = None
+    ) -> None:
+        """Ask for nothing of a group but for readers and orders, for so long or until it is restored."""
+        await self._of(self._steering, supplier).choose(group, "exclude", lasts, by)
+
+    async def restore(self, supplier: str, group: str, *, by: By | None = None) -> None:
+        """Ask for a group as planned."""
+        await self._of(self._steering, supplier).restore(group, by)
+
+    async def status(self, supplier: str) -> Status:
+        """How a supplier's copy stands; reads the check times of all its groups."""
+        return await self._of(self._steering, supplier).status()
+
+    async def item(self, supplier: str, item: str) -> ItemCells:
+        """All cells of an item, as the copy has them; raise `UnknownItem`."""
+        return await self._reading(supplier).item(item)
+
+    def following(self, supplier: str) -> Following:
+        """What follows a supplier on this node; raise `UnknownItem`."""
+        return self._reading(supplier).following
+
+    def outcomes(self, supplier: str) -> Mapping[str, int]:
+        """How order checks on this node have ended: same, the differences, or why they could not be made."""
+        return self._reading(supplier).outcomes
+
+    def measured(self, supplier: str) -> Measured | None:
+        """What was measured last of a copy that this node leads."""
+        return self._of(self._measuring, supplier).latest
 
     async def open(self) -> None:
         """Make the copies known; raise `ConfigError` when one was made for other fields."""
@@ -168,7 +237,10 @@ class Mirror:
 
     def follow(self) -> None:
         """Ask the suppliers that no other node asks, from now on."""
-        self._leading = [Leading(reading.following) for reading in self._readings.values()]
+        self._leading = [
+            Leading(reading.following, Planning(reading.following, self.demand), self._measuring[name])
+            for name, reading in self._readings.items()
+        ]
         for leading in self._leading:
             self._spawn(leading.run())
 
@@ -182,6 +254,8 @@ class Mirror:
             for task in late:
                 task.cancel()
         self._leading.clear()
+        for reading in self._readings.values():
+            await self._count_behind(reading, at_once=True)
 
     async def _start_view(self) -> Viewing:
         followings = {name: reading.following for name, reading in self._readings.items()}
@@ -204,15 +278,33 @@ class Mirror:
             raise UnknownItem(f"the mirror {self.name} has no supplier {supplier!r:.100}")
         return part
 
-    def _behind(self, reading: Reading, stay: Stay) -> None:
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
         if len(self._tasks) < REFRESHES:
-            self._spawn(self._refresh(reading, stay))
+            self._spawn(work)
+        else:
+            work.close()
 
     async def _refresh(self, reading: Reading, stay: Stay) -> None:
         try:
             await reading.refresh(stay)
         except Exception:
             log.exception("%s: a refresh behind a reader failed", reading.following.name)
+        await self._count_behind(reading)
+
+    async def _count_behind(self, reading: Reading, *, at_once: bool = False) -> None:
+        try:
+            await self._count(reading, at_once=at_once)
+        except DatabaseError as error:
+            log.warning("%s: what was looked at is not counted: %s", reading.following.name, error)
+
+    async def _count(self, reading: Reading, *, at_once: bool) -> None:
+        """Store what was looked at and ordered, now and then."""
+        now = self._world.clock.monotonic()
+        if not len(reading.counting) or not (at_once or now - self._counted_at >= COUNT_EVERY):
+            return
+        self._counted_at = now
+        weights, copy = reading.counting.take(reading.following.moments.earliest()), reading.following.number
+        await self._world.database.transact(lambda tx: self._demand_store.add(tx, copy, weights))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

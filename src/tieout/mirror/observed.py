@@ -9,7 +9,7 @@ import msgspec
 
 from tieout.errors import InvalidJson
 
-Cause: TypeAlias = Literal["sync", "browse", "order", "push"]
+Cause: TypeAlias = Literal["sync", "browse", "order", "push", "audit"]
 """Why somebody asked, or was told."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -37,6 +37,24 @@ def likely(age: float | None, half_life: float, *, suspect: bool) -> float:
         return 0.0
     still: float = 0.5 ** (age / half_life)
     return min(still, 0.5) if suspect else still
+
+
+class ItemCell(msgspec.Struct, frozen=True):
+    """One cell: where it stands, its fields or None when it is not known, its age in seconds, whether it is suspect."""
+
+    at: Any
+    values: Mapping[str, Any] | None
+    age: float | None
+    suspect: bool
+
+
+class ItemCells(msgspec.Struct, frozen=True):
+    """All open cells of an item, in order."""
+
+    supplier: str
+    group: str
+    item: str
+    cells: Sequence[ItemCell]
 
 
 class Truth(msgspec.Struct, frozen=True):

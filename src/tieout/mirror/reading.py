@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,11 +19,12 @@ from tieout.mirror.answers import Words, read_answer
 from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
 from tieout.mirror.copying import day_end, first_open
 from tieout.mirror.define import SlowDown
+from tieout.mirror.demand import Counting
 from tieout.mirror.doubts import Doubt, Doubts
 from tieout.mirror.fields import Field, Kind
 from tieout.mirror.folding import cells_of_stay, fold_stay, is_known, words_of
 from tieout.mirror.observed import Observed, encode
-from tieout.mirror.offers import Difference, Offer, Truth, Unavailable, likely
+from tieout.mirror.offers import Difference, ItemCell, ItemCells, Offer, Truth, Unavailable, likely
 from tieout.mirror.rules import times
 from tieout.mirror.store import ItemRow, number
 from tieout.mirror.suppliers import Following
@@ -48,8 +51,10 @@ class Stay(NamedTuple):
 class Reading:
     """Reads one copy, on any node."""
 
-    def __init__(self, following: Following, half_life: float) -> None:
+    def __init__(self, following: Following, half_life: float, counting: Counting) -> None:
         self.following = following
+        self.counting = counting
+        self.outcomes: Counter[str] = Counter()
         self._world = following.world
         self._doubts = Doubts(self._world.database.dialect)
         self._half_life = half_life
@@ -72,6 +77,34 @@ class Reading:
         still = likely(age, self._half_life, suspect=is_suspect)
         return Offer(values, age, still, is_suspect, source), stay
 
+    async def item(self, item: str) -> ItemCells:
+        """All cells of an item; raise `UnknownItem`."""
+        row, doubts = await self._row(item, 0, 1 << 40)
+        axis, terms = self.following.layout.axis, self.following.terms
+        first = first_open(axis, row.now, day_end(terms, row.zone, row.rollover))
+        stay = self._stay(row, first, axis.count)
+        await self._learn_words({int(value) for column in self._dictionaries(stay) for value in column} - {0})
+        suspects = doubtful(stay, doubts)
+        cells = [self._cell(stay, at, suspect=first + at in suspects) for at in range(axis.count)]
+        return ItemCells(terms.name, row.group, item, cells)
+
+    def _cell(self, stay: Stay, at: int, *, suspect: bool) -> ItemCell:
+        where = self.following.layout.axis.start_of(stay.first + at)
+        if not stay.known[at]:
+            return ItemCell(where, None, None, suspect)
+        values: dict[str, Any] = {}
+        for name, field in self.following.layout.fields.items():
+            value = stay.cells[name][at].item()
+            if field.kind == "dictionary":
+                value = msgspec.json.decode(self._words[value]) if value else None
+            values[name] = value
+        observed = int(stay.start[at])
+        return ItemCell(where, values, None if observed == NEVER else (stay.row.now - observed) / 1_000_000, suspect)
+
+    def _dictionaries(self, stay: Stay) -> list[NDArray[Any]]:
+        fields = self.following.layout.fields
+        return [column for name, column in stay.cells.items() if fields[name].kind == "dictionary"]
+
     async def refresh(self, stay: Stay) -> None:
         """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
         following, most = self.following, max(shape.max_cells for shape in self.following.supplier.shapes)
@@ -90,6 +123,12 @@ class Reading:
 
     async def verify(self, item: str, first: int, nights: int) -> Truth:
         """The supplier's word for a stay. Where the copy differs its cells become suspect, and it is told."""
+        truth = await self._verify(item, first, nights)
+        self.counting.note(number(item), "order")
+        self.outcomes.update([truth.unavailable] if truth.unavailable else truth.differs or ["same"])
+        return truth
+
+    async def _verify(self, item: str, first: int, nights: int) -> Truth:
         following = self.following
         offer, stay = await self.read(item, first, nights)
         if not await following.budget.take("order", following.terms.order_patience):
@@ -122,24 +161,32 @@ class Reading:
         await self._world.database.transact(lambda tx: store.post(tx, copy, uuid4().bytes, encode(observed)))
 
     async def _look(self, item: str, first: int, nights: int) -> tuple[Stay, list[Doubt]]:
+        layout = self.following.layout
+        if nights < 1 or nights > layout.axis.count:
+            raise InvalidParams(f"a stay has from 1 to {layout.axis.count} cells, not {nights}")
+        row, doubts = await self._row(item, first, first + nights)
+        stay = self._stay(row, first, nights)
+        await self._learn_words(words_of(layout, stay.cells))
+        return stay, doubts
+
+    async def _row(self, item: str, first: int, last: int) -> tuple[ItemRow, list[Doubt]]:
         following, store, n = self.following, self._world.store, number(item)
-        axis = following.layout.axis
-        if nights < 1 or nights > axis.count:
-            raise InvalidParams(f"a stay has from 1 to {axis.count} cells, not {nights}")
 
         async def work(tx: Transaction) -> tuple[ItemRow | None, list[Doubt]]:
             row = await store.read_item(tx, following.number, n)
-            return row, await self._doubts.of_item(tx, following.number, n, first, first + nights)
+            return row, await self._doubts.of_item(tx, following.number, n, first, last)
 
         begun = following.moments.begin()
         row, doubts = await self._world.database.read(work)
         if row is None:
             raise UnknownItem(f"{following.name} has no item {item!r:.100}")
         following.moments.learn(row.now, begun)
-        stay = self._stay(row, first, nights)
-        if words_of(following.layout, stay.cells) - self._words.keys():
-            self._words = await self._world.database.read(lambda tx: store.words(tx, following.number))
-        return stay, doubts
+        return row, doubts
+
+    async def _learn_words(self, needed: set[int]) -> None:
+        if needed - self._words.keys():
+            store, copy = self._world.store, self.following.number
+            self._words = await self._world.database.read(lambda tx: store.words(tx, copy))
 
     def _stay(self, row: ItemRow, first: int, nights: int) -> Stay:
         layout = self.following.layout

@@ -35,12 +35,14 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 class Tier(msgspec.Struct, frozen=True):
     """`count` cells from the first open one on, asked for at every tick.
 
-    It ticks each `every` microseconds, or at the clock times `at` (minutes of the day) of the supplier's zone.
+    With `hottest` only the units of which most is expected: so many, or below one that share of them. It ticks each
+    `every` microseconds, or at the clock times `at` (minutes of the day) of the supplier's zone.
     """
 
     count: int
     every: int
     at: tuple[int, ...] = ()
+    hottest: float = 0.0
 
 
 class Tiers(msgspec.Struct, frozen=True):
@@ -52,17 +54,22 @@ class Tiers(msgspec.Struct, frozen=True):
 Policy: TypeAlias = Tiers
 
 
-def tier(part: Axis, *, every: float | str | None = None, at: str | None = None) -> Tier:
-    """The first cells of an axis, such as `days(10)`, `every="15m"` or `at="01:00 13:00"` in the supplier's zone."""
+def tier(part: Axis, *, every: float | str | None = None, at: str | None = None, hottest: float = 0.0) -> Tier:
+    """The first cells of an axis, such as `days(10)`, `every="15m"` or `at="01:00 13:00"` in the supplier's zone.
+
+    `hottest=200` asks only for the 200 units that are predicted to be wanted most, `hottest=0.05` for that share.
+    """
+    if not 0 <= hottest < 1 << 31:
+        raise DefinitionError(f"hottest={hottest!r} is neither a number of units nor a share of them")
     if (every is None) == (at is None):
         raise DefinitionError("a tier has either every= or at=")
     if at is not None:
         times = _clock_times(at)
-        return Tier(part.count, DAY // len(times), times)
+        return Tier(part.count, DAY // len(times), times, hottest)
     period = microseconds(every or 0)
     if period < SHORTEST_EVERY:
         raise DefinitionError(f"every={every!r} is too often: a second at least")
-    return Tier(part.count, period)
+    return Tier(part.count, period, hottest=hottest)
 
 
 def tiers(**named: Tier) -> Tiers:
@@ -96,10 +103,11 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Wanted(NamedTuple):
-    """A tier as it stands now, with its latest tick."""
+    """A tier as it stands now, with its latest tick; `hot` are its units, by group and window, where not all are."""
 
     tier: Tier
     tick: int
+    hot: NDArray[np.bool_] | None = None
 
 
 class Doubted(NamedTuple):
@@ -156,23 +164,39 @@ def by_turns(one: Sequence[Unit], other: Sequence[Unit]) -> list[Unit]:
 
 
 def due_units(
-    wanted: Sequence[Wanted], checks: Checks, first: NDArray[np.int64], most: int, now: int, resting: int, limit: int
+    wanted: Sequence[Wanted],
+    checks: Checks,
+    first: NDArray[np.int64],
+    most: int,
+    now: int,
+    resting: int,
+    limit: int,
+    *,
+    effort: NDArray[np.int64] | None = None,
 ) -> list[Unit]:
     """Units that are due, the most overdue first, at most `limit`.
 
     `first` is each group's first open position; a query takes `most` cells; a unit that was asked for in the last
     `resting` microseconds is left alone. How overdue a unit is counts in periods of its tier, so that tiers which do
     not fit the budget fall behind in proportion. What was never asked for comes before all, the nearest cells first.
+    `effort` is how many times as often each group is asked for, 0 being not at all.
     """
     found = []
     everyone = np.arange(len(first))
-    for plan, tick in wanted:
-        for offset in range(0, plan.count, most):
+    times = np.ones(len(first), dtype=np.int64) if effort is None else effort
+    for plan, tick, hot in wanted:
+        # What is asked for more often ticks more often too.
+        ticks = np.where(times > 1, np.maximum(tick, now - plan.every // np.maximum(times, 1)), tick)
+        for number, offset in enumerate(range(0, plan.count, most)):
             count = min(most, plan.count - offset)
             oldest, latest = _checked(checks, first + offset, count, everyone)
-            groups = np.flatnonzero((oldest < tick) & (latest <= now - resting))
-            overdue = np.where(oldest[groups] == NEVER, np.inf, (now - oldest[groups]) / plan.every)
+            is_due = (times > 0) & (oldest < ticks) & (latest <= now - resting)
+            groups = np.flatnonzero(is_due if hot is None else is_due & hot[:, number])
+            late = times[groups] * (now - oldest[groups]) / plan.every
+            overdue = np.where(oldest[groups] == NEVER, np.inf, late)
             found.append((overdue, np.full(len(groups), offset), groups, np.full(len(groups), count)))
+    if not found:
+        return []
     overdue, offsets, groups, counts = (np.concatenate(column) for column in zip(*found, strict=True))
     units: dict[Unit, None] = {}
     for at in np.lexsort((groups, offsets, -overdue)):

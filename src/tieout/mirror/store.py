@@ -17,7 +17,8 @@ from tieout.identity import fingerprint
 class CopyRow(NamedTuple):
     """What is known of a copy: how its rows are packed, and when its catalogue was read last (0: never).
 
-    `has_mail` tells that observations of other nodes wait for its writer, `has_doubts` that cells are doubtful.
+    `has_mail` tells that observations of other nodes wait for its writer, `has_doubts` that cells are doubtful,
+    `has_choices` that groups are boosted or excluded.
     """
 
     layout: str
@@ -26,6 +27,7 @@ class CopyRow(NamedTuple):
     now: int
     has_mail: bool
     has_doubts: bool
+    has_choices: bool
 
 
 class GroupRow(NamedTuple):
@@ -85,7 +87,7 @@ class MirrorStore:
     async def read_copy(self, tx: Transaction, copy: int) -> CopyRow | None:
         """What is known of a copy, and the server's time."""
         row = await tx.fetch_one(self.sql.read_copy, copy=copy)
-        return None if row is None else CopyRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]), bool(row[5]))
+        return None if row is None else CopyRow(row[0], bool(row[1]), row[2], row[3], *map(bool, row[4:]))
 
     async def pause(self, tx: Transaction, copy: int, *, paused: bool) -> bool:
         """Stop asking its supplier, or go on; False when there is no such copy."""

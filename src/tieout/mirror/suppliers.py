@@ -23,29 +23,15 @@ from tieout.mirror.calendar import Layout
 from tieout.mirror.catalogues import Catalogue, Cataloguer
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms
-from tieout.mirror.doubts import EVERY, Doubt, Doubts
 from tieout.mirror.moments import Moments
 from tieout.mirror.observed import Cause, Observed, decode
 from tieout.mirror.publishing import Published, Publisher
 from tieout.mirror.rules import is_mass_drop
-from tieout.mirror.schedule import (
-    Doubted,
-    Policy,
-    Unit,
-    Wanted,
-    by_turns,
-    doubted_units,
-    due_units,
-    latest_tick,
-    settled,
-)
+from tieout.mirror.schedule import Policy
 from tieout.mirror.sightings import Sightings
-from tieout.mirror.store import MirrorStore, Suspect, number
+from tieout.mirror.store import MirrorStore, number
 
 log = logging.getLogger("tieout.mirror")
-
-DOUBTS = 1_000
-"""Doubts, and suspect cells, that are looked at at a time; the others wait until these are settled."""
 
 PURGE_EVERY = 60.0
 """Seconds between two rounds of forgetting old sightings."""
@@ -99,13 +85,11 @@ class Following:
         self.publisher = Publisher(world.database, world.store, world.leases)
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
         self.jitter = number(mirror, terms.name, "jitter") / (1 << 63)
-        self.doubts = Doubts(world.database.dialect)
         self.sightings = Sightings(world.database.dialect)
         self.paused = False
         self.catalogued = 0
-        self._doubted: list[Doubted] = []
         self._purged_at = world.clock.monotonic()
-        self.has_mail = self._has_doubts = False
+        self.has_mail = self.has_doubts = self.has_choices = False
 
     async def open(self) -> None:
         """Make the copy and its budget known; raise `ConfigError` when its rows were packed for other fields."""
@@ -128,7 +112,7 @@ class Following:
             raise ConfigError(f"there is no copy {self.name}")
         self.moments.learn(row.now, begun)
         self.paused, self.catalogued = row.paused, row.catalogued
-        self.has_mail, self._has_doubts = row.has_mail, row.has_doubts
+        self.has_mail, self.has_doubts, self.has_choices = row.has_mail, row.has_doubts, row.has_choices
         return row.layout
 
     async def load(self) -> Copy:
@@ -156,57 +140,11 @@ class Following:
         changes = catalogue.compare(copy)
         lost = len(changes.lost_groups)
         if is_mass_drop(len(copy.groups), lost):
-            await self._alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
+            await self.alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
             raise Garbled(f"{lost} of {len(copy.groups)} groups have vanished")
         lease = await self.cataloguer.store(lease, copy, changes)
         await self.look()
         return lease
-
-    def plan(self, copy: Copy, limit: int) -> list[Unit]:
-        """Which units to ask for next."""
-        now = self.moments.earliest()
-        wanted = [
-            Wanted(tier, latest_tick(tier, now, self.terms.zone, self.jitter)) for tier in self.policy.tiers.values()
-        ]
-        most, first = max(shape.max_cells for shape in self.supplier.shapes), copy.first(now)
-        due = due_units(wanted, copy.checks, first, most, now, self.terms.resting, limit)
-        if not self._doubted:
-            return due
-        count = self.layout.axis.count
-        doubted = doubted_units(
-            self._doubted, copy.checks, first, count, most, now=now, resting=self.terms.resting, limit=limit
-        )
-        return by_turns(doubted, due)[:limit]
-
-    async def look_for_doubts(self, copy: Copy) -> None:
-        """Read what is doubtful and has to be asked for; take back what was asked for since."""
-        if not (self._has_doubts or self.has_mail):
-            self._doubted = []
-            return
-
-        async def read(tx: Transaction) -> tuple[list[Doubt], list[Suspect]]:
-            doubts = await self.doubts.all(tx, self.number, DOUBTS)
-            return doubts, await self.doubts.suspects(tx, self.number, DOUBTS)
-
-        doubts, suspects = await self.world.database.read(read)
-        places = {group.n: at for at, group in enumerate(copy.groups)}
-        first, over = copy.first(self.moments.earliest()), list[Doubt]()
-        found: list[Doubted] = []
-        for doubt in doubts:
-            group = None if doubt.group == EVERY else places.get(doubt.group)
-            doubted = Doubted(group, doubt.first, doubt.cells, doubt.since)
-            is_gone = group is None and doubt.group != EVERY
-            if is_gone or settled(doubted, copy.checks, first, self.layout.axis.count):
-                over.append(doubt)
-            else:
-                found.append(doubted)
-        for mark in suspects:
-            name = copy.names.get(mark.item)
-            if name is not None and (group := places.get(copy.items[name].group)) is not None:
-                found.append(Doubted(group, mark.position, 1, mark.since))
-        self._doubted = found
-        if over:
-            await self.world.database.transact(lambda tx: self.doubts.clear(tx, self.number, over))
 
     async def purge(self) -> None:
         """Forget, from time to time, what is older than anybody who reads by a cursor may be."""
@@ -283,6 +221,7 @@ class Following:
             log.warning("%s: a message cannot be read: %s", self.name, error)
             return None
 
-    async def _alarm(self, kind: str, summary: str) -> None:
+    async def alarm(self, kind: str, summary: str) -> None:
+        """Tell a person of this copy."""
         alarm = NewAlarm(kind, self.name, f"{self.name}: {summary}")
         await self.world.database.transact(lambda tx: self.world.alarms.raise_alarm(tx, alarm))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -13,10 +14,15 @@ from tieout.contracts import Transaction
 from tieout.process.record import Record
 from tieout.server.hints import Hub
 
+if TYPE_CHECKING:
+    from tieout.mirror.mirror import Mirror
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 OVERDUE = 60_000_000
 """Microseconds after which a process that is due counts as overdue."""
+
+QUANTILES = ("0.5", "0.95", "0.99")
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 
@@ -42,6 +48,13 @@ class Metrics:
         self.working = gauge("tieout_worker_in_flight", "Processes that this node is at work on.")
         self.alarms = gauge("tieout_alarms", "Alarms that are not resolved.", ("kind", "state"))
         self.overdue = gauge("tieout_overdue", "Processes overdue for more than a minute.", ("lane",))
+        of_copy = ("mirror", "supplier")
+        self.accuracy = gauge("tieout_mirror_accuracy", "Share of audited cells that were true, in a day.", of_copy)
+        self.ages = gauge("tieout_mirror_age_seconds", "Age of a mirror's cells.", (*of_copy, "quantile"))
+        self.unknown = gauge("tieout_mirror_unknown", "Share of a mirror's cells that are not known.", of_copy)
+        self.suspects = gauge("tieout_mirror_suspects", "Cells of a mirror that are suspect.", of_copy)
+        self.orders = gauge("tieout_mirror_order_checks", "Order checks of this node.", (*of_copy, "outcome"))
+        self.lag = gauge("tieout_mirror_view_lag_seconds", "How far behind this node's view is.", ("mirror",))
         self.build = gauge("tieout_build_info", "The version that runs.", ("version",))
         # Looking a metric up by its labels costs more than counting: what was looked up is kept.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -82,7 +95,26 @@ class Metrics:
                 self.overdue.labels(lane.lane).set(lane.processes)
 
         await app.database.read(work)
+        for mirror in app.mirrors.values():
+            self._measure(mirror)
         self.listeners.set(len(hub))
         self.dropped.set(hub.dropped)
         self.working.set(app.worker.in_flight)
         return generate_latest(self.registry)
+
+    def _measure(self, mirror: Mirror) -> None:
+        """What is known of a mirror on this node: of its copies only where it leads them."""
+        if mirror.lag is not None:
+            self.lag.labels(mirror.name).set(mirror.lag)
+        for supplier in mirror.suppliers:
+            for outcome, count in mirror.outcomes(supplier).items():
+                self.orders.labels(mirror.name, supplier, outcome).set(count)
+            measured = mirror.measured(supplier)
+            if measured is None:
+                continue
+            if measured.accuracy is not None:
+                self.accuracy.labels(mirror.name, supplier).set(measured.accuracy)
+            for quantile, age in zip(QUANTILES, measured.ages or (), strict=False):
+                self.ages.labels(mirror.name, supplier, quantile).set(age)
+            self.unknown.labels(mirror.name, supplier).set(measured.unknown)
+            self.suspects.labels(mirror.name, supplier).set(measured.suspects)

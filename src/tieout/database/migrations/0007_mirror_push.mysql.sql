@@ -48,3 +48,5 @@ CREATE TABLE tieout_mirror_choice (
     until BIGINT NOT NULL,
     PRIMARY KEY (copy, grp)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX tieout_mirror_sighting_at ON tieout_mirror_sighting (copy, at);

@@ -48,3 +48,5 @@ CREATE TABLE tieout_mirror_choice (
     until bigint NOT NULL,
     PRIMARY KEY (copy, grp)
 );
+
+CREATE INDEX tieout_mirror_sighting_at ON tieout_mirror_sighting (copy, at);

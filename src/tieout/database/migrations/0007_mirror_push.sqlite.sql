@@ -48,3 +48,5 @@ CREATE TABLE tieout_mirror_choice (
     until INTEGER NOT NULL,
     PRIMARY KEY (copy, grp)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tieout_mirror_sighting_at ON tieout_mirror_sighting (copy, at);

@@ -7,7 +7,8 @@ ON CONFLICT DO NOTHING
 SELECT layout, paused, catalogued, {now} AS now,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
-        WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts
+        WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id) THEN 1 ELSE 0 END AS has_choices
 FROM tieout_mirror AS m
 WHERE id = :copy
 
@@ -229,3 +230,39 @@ LIMIT :limit
 SELECT copy, grp, first, cells
 FROM tieout_mirror_doubt
 LIMIT :limit
+
+-- name: add_demand
+INSERT INTO tieout_mirror_demand (copy, item, kind, weight)
+VALUES (:copy, :item, :kind, :weight)
+ON CONFLICT (copy, item, kind) DO UPDATE SET weight = tieout_mirror_demand.weight + excluded.weight
+
+-- name: demand_of_groups
+SELECT i.grp, d.kind, sum(d.weight) AS weight
+FROM tieout_mirror_demand AS d
+JOIN tieout_mirror_item AS i ON i.copy = d.copy AND i.n = d.item
+WHERE d.copy = :copy
+GROUP BY i.grp, d.kind
+
+-- name: add_choice
+INSERT INTO tieout_mirror_choice (copy, grp, kind, until)
+VALUES (:copy, :grp, :kind, CASE WHEN :lasts >= :forever THEN :lasts ELSE {now} + :lasts END)
+
+-- name: drop_choice
+DELETE FROM tieout_mirror_choice
+WHERE copy = :copy AND grp = :grp
+
+-- name: choices
+SELECT grp, kind, until
+FROM tieout_mirror_choice
+WHERE copy = :copy AND until > {now}
+
+-- name: sighted_by_cause
+SELECT cause, count(*) AS queries, sum(known) AS known, sum(changed) AS changed
+FROM tieout_mirror_sighting
+WHERE copy = :copy AND at > {now} - :window
+GROUP BY cause
+
+-- name: count_doubtful
+SELECT count(*) AS doubtful
+FROM tieout_mirror_suspect
+WHERE copy = :copy

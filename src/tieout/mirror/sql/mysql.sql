@@ -35,3 +35,8 @@ SELECT grp, n, cells
 FROM tieout_mirror_item
 WHERE copy = :copy AND grp IN (SELECT wanted.n FROM JSON_TABLE(:groups, '$[*]' COLUMNS (n BIGINT PATH '$')) AS wanted) AND gone IS NULL
 ORDER BY grp, n
+
+-- name: add_demand
+INSERT INTO tieout_mirror_demand (copy, item, kind, weight)
+VALUES (:copy, :item, :kind, :weight)
+ON DUPLICATE KEY UPDATE weight = weight + VALUES(weight)
