@@ -132,8 +132,8 @@ ONCE = (
     mutant(
         "once: the unique id",
         "once/engine.py",
-        "            if not await self.store.keep(tx, request, kept, keep):\n                raise AlreadyThereError",
-        "            await self.store.keep(tx, request, kept, keep)",
+        "                await self.store.add(tx, request, kept, keep)",
+        "                await self.store.keep(tx, request, kept, keep)",
         "once/test_interleavings.py",
         on="postgres",
     ),

@@ -74,7 +74,7 @@ async def test_a_crash_at_any_point_leaves_one_effect(tmp_path: Path) -> None:
         assert (await effects(place.apps[0]), await answers(place.apps[0])) == (1, 1)
         await place.close()
         reached.append(passed[-1].removeprefix("statement:").partition(" ")[0])
-    assert reached[:-1] == ["claim_key", "INSERT", "keep_answer", "commit", "committed"]
+    assert reached[:-1] == ["claim_key", "INSERT", "add_answer", "commit", "committed"]
 
 
 async def test_a_killed_process_leaves_the_key_free(place: Place) -> None:

@@ -13,6 +13,7 @@ import tieout
 from tests.once.faults import Doomed, Hurried
 from tests.once.wsgi_web import Parts, Till, call, environ_of, give, reply
 from tieout import blocking, current_tx
+from tieout.once.engine import TRIES
 
 
 @pytest.fixture
@@ -278,7 +279,7 @@ def test_an_answer_is_sent_only_once_it_is_committed(till: Till) -> None:
     working, engine.database, engine.clock = engine.database, Doomed(engine.database), Hurried()
     failed = client.send("k1")
     assert (failed.status, failed.code) == (503, "database-unavailable")
-    assert (service.runs, service.closed, till.effects) == (8, [*range(1, 9)], 0)
+    assert (service.runs, service.closed, till.effects) == (TRIES, [*range(1, TRIES + 1)], 0)
     engine.database = working
     assert (client.send("k1").json, till.effects) == ("done", 1)
 

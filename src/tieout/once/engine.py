@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tieout.contracts import Clock, Transaction
-from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged
+from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged, UniqueViolation
 from tieout.once.answers import Absent, InFlight
 from tieout.once.rules import Begin, Busy, Changed, Kept, Replay, Request, Stored, Taken, Verdict, verdict
 from tieout.once.store import OnceStore
@@ -219,8 +219,10 @@ class Engine:
             if not isinstance(found, Begin):
                 return found
             kept: Kept = await self.run_step(tx, work)
-            if not await self.store.keep(tx, request, kept, keep):
-                raise AlreadyThereError
+            try:
+                await self.store.add(tx, request, kept, keep)
+            except UniqueViolation as error:
+                raise AlreadyThereError from error
             return Given(kept, replayed=False)
 
         return await self.database.transact(attempt)

@@ -40,6 +40,10 @@ class OnceStore:
         """
         return await tx.execute(self.sql.keep_answer, **_row(request, kept, keep)) == 1
 
+    async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
+        """Store the answer likewise; raise `UniqueViolation` when there is one. Cheaper than to be told so."""
+        await tx.execute(self.sql.add_answer, **_row(request, kept, keep))
+
     async def read(self, tx: Transaction, request: bytes) -> Stored | None:
         """What is stored under an id, as committed before this statement."""
         row = await tx.fetch_one(self.sql.read_answer, id=request)

@@ -6,6 +6,13 @@ INSERT INTO tieout_once (
 )
 ON CONFLICT DO NOTHING
 
+-- name: add_answer
+INSERT INTO tieout_once (
+    id, scope, owner, request_key, fingerprint, answer, status, headers, body, created, expires
+) VALUES (
+    :id, :scope, :owner, :request_key, :fingerprint, :answer, :status, :headers, :body, {now}, {now} + :keep
+)
+
 -- name: read_answer
 SELECT scope, owner, request_key, fingerprint, answer, status, headers, body
 FROM tieout_once
