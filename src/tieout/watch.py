@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Database, Transaction
-from tieout.database.replication import Replaceable, Replication, lapse, replication
+from tieout.database.replication import Primary, Replaceable, Replication, ask, lapse
+from tieout.errors import DatabaseError
 from tieout.process.acknowledged import Acknowledged
 from tieout.process.world import World
+
+log = logging.getLogger("tieout.worker")
 
 
 class Watch:
@@ -18,18 +23,28 @@ class Watch:
         self._acknowledged = acknowledged
         self._waited: Replication | None = None
         self._lapsed = ""
+        self._is_mute = False
 
     async def look(self) -> None:
         """Raise an alarm when commits no longer wait for another server, and one about what a takeover has lost."""
         if not isinstance(self._database, Replaceable):
             return
-        await self._acknowledged.compare()
-        await self._look_at_replication(self._database.primary)
+        primary = None if self._is_mute else await self._ask()
+        await self._acknowledged.compare(None if primary is None else primary.started)
+        if primary is not None:
+            await self._look_at_replication(self._database.primary, primary.replication)
 
-    async def _look_at_replication(self, primary: str) -> None:
-        now = await replication(self._database)
-        if now is None:
-            return
+    async def _ask(self) -> Primary | None:
+        try:
+            return await ask(self._database)
+        except DatabaseError as error:
+            if error.retryable:
+                raise
+            log.warning("this server does not say how it copies commits, and is not asked again: %s", error)
+            self._is_mute = True
+            return None
+
+    async def _look_at_replication(self, primary: str, now: Replication) -> None:
         wrong = lapse(self._waited, now)
         if wrong is None:
             self._lapsed = ""

@@ -6,13 +6,14 @@ Both are made once, with the tables of the business, and copied for each failove
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from tests.servers.mariadb import MariaDB
 from tests.servers.mariadb import binary as mariadb_binary
@@ -173,6 +174,10 @@ class PostgresPairs:
         _copy(self._new.data, pair.new.folder)
         return _started(pair)
 
+    def restore(self, server: Postgres) -> None:
+        """Put a primary back to what it was made with, as from a backup."""
+        _replace(self._old.data, server)
+
     def remove(self) -> None:
         self._new.remove()
         self._old.remove()
@@ -196,6 +201,10 @@ class MariaPairs:
         _copy(self._both.data, pair.new.folder)
         return _started(pair)
 
+    def restore(self, server: MariaDB) -> None:
+        """Put a primary back to what it was made with, as from a backup."""
+        _replace(self._both.data, server)
+
     def remove(self) -> None:
         self._both.remove()
 
@@ -204,6 +213,8 @@ class Pairs(Protocol):
     """What makes pairs of one database, all alike."""
 
     def make(self) -> Pair: ...
+
+    def restore(self, server: Any) -> None: ...
 
     def remove(self) -> None: ...
 
@@ -238,3 +249,10 @@ def _start_both(old: Postgres | MariaDB, new: Postgres | MariaDB) -> None:
 def _copy(data: Path, folder: Path) -> None:
     """Copy a data folder with its owners, which Python's own copying would not keep."""
     subprocess.run(["cp", "-a", "--reflink=auto", str(data), str(folder)], check=True)
+
+
+def _replace(data: Path, server: Postgres | MariaDB) -> None:
+    server.stop()
+    shutil.rmtree(server.data)
+    _copy(data, server.folder)
+    server.start()

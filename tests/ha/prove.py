@@ -27,7 +27,7 @@ class Size(NamedTuple):
     lags: int
 
 
-WHOLE = {"postgres": Size(50, 20, 6), "mariadb": Size(20, 10, 6)}
+WHOLE = {"postgres": Size(50, 12, 4), "mariadb": Size(20, 10, 4)}
 SMALL = {"postgres": Size(5, 2, 2), "mariadb": Size(5, 2, 2)}
 
 HESITATION = 3.0

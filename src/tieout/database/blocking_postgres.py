@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
+import select
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Timer
 from typing import Any, cast
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import ConnStatus, PGconn, PollingStatus, abc
 from psycopg.rows import tuple_row
 
 from tieout.contracts import Row
@@ -20,9 +23,6 @@ from tieout.database.postgres_hosts import Check, Link, Settings, server_setting
 from tieout.database.rows import row_kind
 from tieout.database.thread_pool import ThreadPool
 from tieout.errors import DatabaseUnavailable
-
-LEAST_CONNECT_SECONDS = 2
-"""libpq waits no shorter."""
 
 
 class PsycopgConnection:
@@ -120,18 +120,32 @@ def _is_stale(error: psycopg.Error) -> bool:
     return state_of(error) == "26000" or error.diag.source_function == "RevalidateCachedQuery"
 
 
+def _connected(conninfo: str, seconds: float) -> abc.PGconn:
+    """A connection of libpq's within so many seconds; psycopg's own way takes two at least from a frozen server.
+
+    Raise `TimeoutError`, or psycopg's `OperationalError`.
+    """
+    wire = PGconn.connect_start(conninfo.encode())
+    ends = time.monotonic() + seconds
+    while (status := wire.connect_poll()) != PollingStatus.OK:
+        if status == PollingStatus.FAILED or wire.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(f"connection failed: {wire.error_message.decode(errors='replace').strip()}")
+        poll = select.poll()
+        poll.register(wire.socket, select.POLLIN if status == PollingStatus.READING else select.POLLOUT)
+        if not poll.poll(max(0.0, ends - time.monotonic()) * 1_000):
+            wire.finish()
+            raise TimeoutError
+    wire.nonblocking = 1
+    return wire
+
+
 async def dial(settings: Settings, dsn: str, check: Check) -> Link:
     """Connect and check, each within the connect time-out."""
     options = " ".join(f"-c {name}={_escaped(value)}" for name, value in server_settings(settings).items())
-    wire = PsycopgConnection(
-        psycopg.connect(
-            dsn,
-            autocommit=True,  # we begin and end transactions ourselves
-            connect_timeout=max(LEAST_CONNECT_SECONDS, math.ceil(settings.connect_timeout)),
-            options=options,
-            prepare_threshold=5 if settings.statement_cache else None,
-        )
-    )
+    connection = psycopg.Connection(_connected(make_conninfo(dsn, options=options), settings.connect_timeout))
+    connection.autocommit = True  # we begin and end transactions ourselves
+    connection.prepare_threshold = 5 if settings.statement_cache else None
+    wire = PsycopgConnection(connection)
     wire.connection.prepared_max = settings.statement_cache
     watch = Timer(settings.connect_timeout, wire.interrupt)
     watch.daemon = True

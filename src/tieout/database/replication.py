@@ -1,4 +1,4 @@
-"""Whether commits wait for another server to have them: what the primary itself says of it."""
+"""Whether commits wait for another server to have them, and since when it runs: what the primary says of itself."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from msgspec import Struct
 from tieout.contracts import Database, Row, Transaction
 
 _POSTGRES = """
-SELECT current_setting('synchronous_standby_names') AS names, current_setting('synchronous_commit') AS commits
+SELECT current_setting('synchronous_standby_names') AS names, current_setting('synchronous_commit') AS commits,
+    extract(epoch FROM pg_postmaster_start_time())::bigint AS started
 """
 
 # MySQL says source where MariaDB, and MySQL of old, say master.
 _MYSQL_STATUS = """
 SHOW GLOBAL STATUS WHERE variable_name IN ('rpl_semi_sync_master_status', 'rpl_semi_sync_source_status')
 """
+_MYSQL_UPTIME = "SHOW GLOBAL STATUS WHERE variable_name = 'Uptime'"
 _MYSQL_VARIABLES = "SHOW GLOBAL VARIABLES WHERE variable_name LIKE 'rpl_semi_sync_%'"
 
 
@@ -38,14 +40,27 @@ class Replication(Struct, frozen=True):
     found: str
 
 
-async def replication(database: Database) -> Replication | None:
-    """What the primary says of its commits; None for a database that has no other servers."""
-    match database.dialect:
-        case "postgres":
-            return of_postgres(await database.read(lambda tx: tx.fetch_one(_POSTGRES)))
-        case "mysql":
-            return of_semi_sync(await database.read(semi_sync))
-    return None
+class Primary(Struct, frozen=True):
+    """What the primary says of itself. `started` is when its program was, in its own time, in seconds since 1970."""
+
+    replication: Replication
+    started: int
+
+
+async def ask(database: Database) -> Primary:
+    """Ask the primary; raise a `DatabaseError` where there is none, or it does not say."""
+    return await database.read(_of_postgres if database.dialect == "postgres" else _of_mysql)
+
+
+async def _of_postgres(tx: Transaction) -> Primary:
+    row = await tx.fetch_one(_POSTGRES)
+    return Primary(of_postgres(row), 0 if row is None else int(row["started"]))
+
+
+async def _of_mysql(tx: Transaction) -> Primary:
+    uptime, now = await tx.fetch_one(_MYSQL_UPTIME), await tx.fetch_one("SELECT unix_timestamp() AS now")
+    started = 0 if uptime is None or now is None else int(now["now"]) - int(uptime[1])
+    return Primary(of_semi_sync(await semi_sync(tx)), started)
 
 
 async def semi_sync(tx: Transaction) -> dict[str, str]:

@@ -28,14 +28,14 @@ RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Aw
 
 log = logging.getLogger("tieout.once")
 
-TRIES = 20
+TRIES = 40
 """How often one request is tried while the database says that another try may succeed: about eight seconds."""
 
 FIRST_PAUSE = 0.02
 """Seconds before the second try; doubled for each further one, with jitter."""
 
-LONGEST_PAUSE = 0.5
-"""Longest pause between tries, in seconds: half of what a failover may cost beyond its detection."""
+LONGEST_PAUSE = 0.25
+"""Longest pause between tries, in seconds: a quarter of what a failover may cost beyond its detection."""
 
 FIRST_LOOK = 0.002
 """Seconds until a request that waits for another one looks again; doubled each time."""

@@ -1,4 +1,4 @@
-"""What this node has told its clients to be accepted, looked for again once another server has taken over."""
+"""What this node has told its clients to be accepted, looked for again where the server may have lost it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tieout.process.record import Record
 from tieout.process.store import ProcessStore
 from tieout.process.world import World
 
+RESTART = 2
+"""Seconds by which the start of a server has to differ to be another one: some count it in whole seconds."""
+
 T = TypeVar("T")
 
 log = logging.getLogger("tieout.process")
-
-WINDOW = 60.0
-"""Seconds before the last acknowledgement within which they are looked for: more than replicas should lag behind."""
 
 KEPT = 20_000
 """Acknowledgements that are remembered, the latest ones: a few megabytes."""
@@ -39,6 +39,20 @@ class Acknowledgement(NamedTuple):
     type: str
     key: bytes
     created: int
+
+
+class Server(NamedTuple):
+    """A server, and when its program was started; None while that is not known."""
+
+    primary: str
+    started: int | None
+
+    def is_another_than(self, before: Server) -> bool:
+        """Whether it is not the one before, or has been started anew since."""
+        if self.primary != before.primary:
+            return True
+        both = self.started is not None and before.started is not None
+        return both and abs((self.started or 0) - (before.started or 0)) > RESTART
 
 
 class Lost(NamedTuple):
@@ -62,35 +76,38 @@ class Acknowledged:
         self._store = store
         self._database = database
         self._latest: deque[Acknowledgement] = deque(maxlen=KEPT)
-        self._primary = ""
+        self._server: Server | None = None
         self._compared = 0.0
 
     def note(self, record: Record) -> None:
         """Remember that a process was acknowledged. Any thread may call it."""
         if not isinstance(self._database, Replaceable):
             return
-        self._primary = self._primary or self._database.primary
+        self._server = self._server or Server(self._database.primary, None)
         at = self._world.clock.monotonic()
         self._latest.append(Acknowledgement(at, record.id, record.type, record.request_key, record.created))
 
-    async def compare(self) -> list[Lost]:
-        """After another server has taken over: raise one alarm about what it lacks, and return that."""
-        if not isinstance(self._database, Replaceable) or self._database.primary in ("", self._primary):
+    async def compare(self, started: int | None) -> list[Lost]:
+        """Where another server has taken over, or this one was started anew: tell what it lacks, in one alarm.
+
+        `started` is when the server's program was, in seconds, where it says so. One that was killed and comes back
+        lacks nothing, unless its disk was not asked to keep it; one that was restored from a backup does.
+        """
+        if not isinstance(self._database, Replaceable):
             return []
-        before, primary = self._primary, self._database.primary
-        if not before:
-            self._primary = primary
+        before, now = self._server, Server(self._database.primary, started)
+        if before is None or not now.is_another_than(before):
+            self._server = now
             return []
         noted = [one for one in self._latest.copy() if one.at > self._compared]
-        since = noted[-1].at - WINDOW if noted else 0.0
-        window = [one for one in noted if one.at >= since]
-        lost = [one for page in _pages(window, READ) for one in await self._absent(page)]
+        lost = [one for page in _pages(noted, READ) for one in await self._absent(page)]
         if lost:
-            await self._world.transact(lambda tx: self._world.alarms.raise_alarm(tx, alarm_of(primary, before, lost)))
+            alarm = alarm_of(now.primary, before.primary, lost)
+            await self._world.transact(lambda tx: self._world.alarms.raise_alarm(tx, alarm))
         log.warning(
-            "%s has taken over from %s: %d of %d acknowledged are lost", primary, before, len(lost), len(window)
+            "%s: %d of %d acknowledged requests are lost", _how(now.primary, before.primary), len(lost), len(noted)
         )
-        self._primary = primary
+        self._server = now
         self._compared = noted[-1].at if noted else self._compared
         return lost
 
@@ -110,10 +127,14 @@ def alarm_of(primary: str, before: str, lost: Sequence[Lost]) -> NewAlarm:
     """The alarm of a takeover that lost acknowledged requests, which are its evidence, so many in each piece."""
     again = sum(one.is_again for one in lost)
     summary = (
-        f"{len(lost)} accepted requests are not on {primary}, which took over from {before}"
-        f" ({again} of them were started anew since): have clients repeat them, and ask the downstreams"
+        f"{len(lost)} accepted requests are not there ({_how(primary, before)}; {again} were started anew since):"
+        " have clients repeat them, and ask the downstreams"
     )
     return NewAlarm("possible-loss", primary, summary, None, tuple(_evidence(lost)))
+
+
+def _how(primary: str, before: str) -> str:
+    return f"{primary} was started again" if primary == before else f"{primary} took over from {before}"
 
 
 def _evidence(lost: Sequence[Lost]) -> Iterator[dict[str, Any]]:

@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 log = logging.getLogger("tieout.process")
 
-TRANSACTION_TRIES = 20
+TRANSACTION_TRIES = 40
 """How often one transaction is run while the database says that another try may succeed: about eight seconds."""
 
 FIRST_PAUSE = 0.02
 """Seconds before the second try; doubled for each further one, with jitter."""
 
-LONGEST_PAUSE = 0.5
-"""Longest pause between tries, in seconds: half of what a failover may cost beyond its detection."""
+LONGEST_PAUSE = 0.25
+"""Longest pause between tries, in seconds: a quarter of what a failover may cost beyond its detection."""
 
 
 RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
