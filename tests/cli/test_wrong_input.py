@@ -61,6 +61,9 @@ ID = "ab" * 16
         (["migrate", NOWHERE], 4, "database-unavailable"),
         (["demo", "points", "--rate", "0"], 2, "config"),
         (["demo", "points", "--seconds", "nan"], 2, "config"),
+        (["demo", "hotels", "--seconds", "nan"], 2, "config"),
+        (["demo", "hotels", "--full"], 2, "config"),
+        (["demo", "hotels", "--small", "--full"], 2, "config"),
         (["process", "lst"], 2, "usage"),
         (["nothing"], 2, "usage"),
         (["version", "now"], 2, "usage"),
@@ -129,6 +132,8 @@ def test_what_is_no_database_is_told(bare):
         ("rich", ["version"], "pip install 'tieout[cli]'"),
         ("asyncpg", ["doctor", "postgresql://u@h/x"], "pip install tieout[postgres]"),
         ("aiohttp", ["demo", "points"], "pip install 'tieout[demo]'"),
+        ("numpy", ["demo", "hotels"], "pip install 'tieout[demo,mirror,server]'"),
+        ("litestar", ["demo", "hotels"], "pip install 'tieout[demo,mirror,server]'"),
     ],
 )
 def test_a_missing_extra_is_named(missing, arguments, said):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieout.coordination.budget import Budget, Rate, rate, shares
+from tieout.database import connect
 from tieout.errors import ConfigError
 
 
@@ -25,8 +26,26 @@ class RecordingClock:
         self.slept.append(seconds)
 
 
-def budget(database, clock=None, **classes):
-    return Budget(database, clock or RecordingClock(), "supplier", classes or {"sync": Rate(60, 60_000_000)})
+class LateClock(RecordingClock):
+    """Goes on by so many seconds more than it was asked to sleep, once."""
+
+    def __init__(self, late):
+        super().__init__()
+        self.late = late
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        await super().sleep(seconds)
+        self.now += seconds + self.late
+        self.late = 0.0
+
+
+def budget(database, clock=None, jitter=0.0, **classes):
+    classes = classes or {"sync": Rate(60, 60_000_000)}
+    return Budget(database, clock or RecordingClock(), "supplier", classes, jitter=jitter)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +89,51 @@ def test_no_window_holds_more_than_the_limit(first, second, window):
     for at, start in enumerate(starts):
         inside = sum(start <= other < start + window for other in starts[at:])
         assert inside <= first + second
+
+
+@given(st.integers(1, 60), st.integers(1_000, 1_000_000), st.floats(0.01, 0.5), st.randoms(use_true_random=False))
+def test_no_window_holds_more_where_queries_come_late(count, window, share, chance):
+    """Nor when each of them arrives later than its token was meant for, by anything up to the jitter."""
+    jitter = window * share / 1_000_000
+    ours = Budget(connect("sqlite://"), RecordingClock(), "supplier", {"sync": Rate(count, window)}, jitter=jitter)
+    moved = sorted(at * ours.interval("sync") + chance.random() * jitter * 1_000_000 for at in range(3 * count))
+    for at, start in enumerate(moved):
+        assert sum(other < start + window for other in moved[at:]) <= count
+
+
+async def test_several_tokens_are_taken_at_once(database):
+    """They are an interval apart, as if they had been taken one by one, and whoever comes next gets the one behind."""
+    clock = RecordingClock()
+    ours = budget(database, clock)
+    await ours.open()
+    tokens = await ours.reserve("sync", 5.0, 3)
+    assert [round(token.at) for token in tokens] == [0, 1, 2]
+    assert await ours.take("sync", 5.0)
+    assert 2 < clock.slept[-1] <= 3
+    assert await ours.reserve("sync", 1.0, 3) == []
+
+
+async def test_a_token_that_is_too_late_is_lost(database):
+    """What would be sent too long after its token's time is not; within the patience another one is taken."""
+    ours = budget(database, LateClock(3.0), jitter=2.0)
+    await ours.open()
+    first, second, third = await ours.reserve("sync", 5.0, 3)
+    assert await ours.use(first)
+    assert not await ours.use(second)
+    assert not await ours.use(third)
+    other = budget(database, LateClock(3.0), jitter=2.0)
+    assert await other.take("sync", 20.0)
+    late = budget(database, LateClock(60.0), jitter=2.0)
+    assert not await late.take("sync", 20.0)
+
+
+async def test_a_pause_makes_tokens_void_that_were_taken_ahead(database):
+    """Those of the time of the pause are not used; those behind it are."""
+    ours = budget(database, LateClock(0.0))
+    await ours.open()
+    tokens = await ours.reserve("sync", 5.0, 4)
+    await ours.pause(2.5)
+    assert [await ours.use(token) for token in tokens] == [False, False, False, True]
 
 
 async def test_tokens_come_one_by_one(database):

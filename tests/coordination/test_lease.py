@@ -94,3 +94,16 @@ async def test_nothing_begins_that_might_outlast_the_lease(database):
     clock.now += 9.0
     assert not leases.may_begin(lease)
     assert leases.may_begin(await leases.renew(lease))
+
+
+async def test_a_young_lease_is_kept_without_a_word(database):
+    """In the first half of its time it is not renewed; after that it is, and one that was lost is found to be so."""
+    old, new = holder(database, "old"), holder(database, "new")
+    lease = await old.take("s")
+    assert await old.keep(lease) == lease
+    aged = lease._replace(ends=lease.ends - 40)
+    assert (await old.keep(aged)).ends > aged.ends
+    await expire(database)
+    await new.take("s")
+    with pytest.raises(LostLease):
+        await old.keep(aged)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.postgres import FAST, Postgres
+from tests.servers.process import children
 
 PROGRAM = "import json, sys; from tieout.demo.hotels import run; sys.exit(run(**json.loads(sys.argv[1])))"
 
@@ -13,13 +20,26 @@ PROGRAM = "import json, sys; from tieout.demo.hotels import run; sys.exit(run(**
 def demo(folder, **options):
     """Run it in a process of its own, whose temporary files all lie in one folder."""
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps({"json": True, **options})],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TMPDIR": str(folder)},
-        timeout=150,
-        check=False,
+        command(**options), capture_output=True, text=True, env=here(folder), timeout=150, check=False
     )
+
+
+def command(**options):
+    return [sys.executable, "-c", PROGRAM, json.dumps({"json": True, **options})]
+
+
+def here(folder):
+    return os.environ | {"TMPDIR": str(folder)}
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres(**FAST)
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
 
 
 def test_every_promise_is_kept_on_sqlite(tmp_path):
@@ -35,4 +55,30 @@ def test_every_promise_is_kept_on_sqlite(tmp_path):
     assert figures["orders"]["checked"] > 0 and figures["visits"] > 100
     assert {"outage", "garbage", "partial", "drop", "cut"} <= set(figures["faults"])
     assert figures["alarms"]["mass-drop"] >= 1
+    assert figures["pushes"]["accepted"] > 0 and figures["pushes"]["forged refused"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_promise_is_kept_on_postgresql(tmp_path, postgres):
+    """The same on a server, whose database is dropped at the end."""
+    before = postgres.psql("SELECT datname FROM pg_database")
+    done = demo(tmp_path, seconds=4, seed=4, db=postgres.url())
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["kept"] is True and figures["cells"]["unknown"] == 0
+    assert postgres.psql("SELECT datname FROM pg_database") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_in_the_middle(tmp_path):
+    """An interrupted run ends with 130, prints no figures, and leaves neither processes nor files."""
+    process = subprocess.Popen(command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=here(tmp_path))
+    for line in process.stderr:
+        if "first load:" in line:
+            break
+    started = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "") and "Traceback" not in err
+    assert len(started) >= 2 and not any(Path(f"/proc/{pid}/cmdline").exists() for pid in started)
     assert list(tmp_path.iterdir()) == []

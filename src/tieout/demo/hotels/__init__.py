@@ -54,9 +54,12 @@ def run(
         raise ConfigError("--full needs a server: --db postgresql://user@host/database")
     given = bookings or os.environ.get(BOOKINGS_VARIABLE)
     try:
+        import granian  # noqa: F401 - the door is served by it
+        import litestar  # noqa: F401 - and is written with this
+
         from tieout.demo.hotels.director import FULL, SMALL, Options, direct
     except ImportError as error:
-        raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo,mirror]'") from error
+        raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo,mirror,server]'") from error
     options = Options(
         db, FULL if full else SMALL, lasting, speed, per_minute, seed, Path(given) if given else None, json, keep
     )

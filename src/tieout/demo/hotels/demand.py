@@ -91,7 +91,8 @@ def lead_times(bookings: Path | None, horizon: int) -> list[float]:
 def _leads(bookings: Path) -> list[int]:
     try:
         if not zipfile.is_zipfile(bookings):
-            return [int(row["lead_time"]) for row in csv.DictReader(bookings.open(newline=""))]
+            with bookings.open(newline="") as file:
+                return [int(row["lead_time"]) for row in csv.DictReader(file)]
         with zipfile.ZipFile(bookings) as archive:
             name = next(name for name in archive.namelist() if name.endswith(".csv") and not name.startswith("__"))
             return [int(row["lead_time"]) for row in csv.DictReader(io.TextIOWrapper(archive.open(name)))]

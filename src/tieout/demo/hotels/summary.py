@@ -31,7 +31,7 @@ def summary(ended: Ended) -> dict[str, Any]:
     promises = {
         "the first load ended": ended.load["cells"] == ended.load["of"] > 0,
         "no supplier saw more than it allows": all(seen["highest"] <= seen["limit"] for seen in suppliers.values()),
-        "no query of the plan overlapped itself": not any(seen["overlaps"] for seen in suppliers.values()),
+        "no query overlapped the same one": not any(seen["overlaps"] for seen in suppliers.values()),
         "failed and partial answers changed nothing": not audit.wrong,
         "no forged push was accepted": not ended.figures["pushes"].get("forged accepted", 0),
         "no room was lost to a catalogue that lost most hotels": ended.gone == 0 and audit.missing == 0,
