@@ -1,5 +1,6 @@
 """tieout makes business results agree across systems that share no transaction, and shows that they do."""
 
+from tieout.alarm.notify.routing import AlarmSettings, Route
 from tieout.app import App
 from tieout.contracts import Database, Delivery, Transaction
 from tieout.errors import (
@@ -67,6 +68,7 @@ from tieout.worker import Limits
 
 __all__ = [
     "Absent",
+    "AlarmSettings",
     "AlreadyStarted",
     "Answer",
     "Answered",
@@ -123,6 +125,7 @@ __all__ = [
     "RequestError",
     "RetryTransaction",
     "ReturnedWrongStep",
+    "Route",
     "SchemaMismatch",
     "Sending",
     "SourceUnreadable",

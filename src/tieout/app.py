@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tieout.alarm.engine import Alarms
+from tieout.alarm.notify.notifying import Notifying
+from tieout.alarm.notify.routing import AlarmSettings
 from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmStore
 from tieout.config import duration, microseconds
@@ -18,7 +20,7 @@ from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
 from tieout.declaring import Declaring
-from tieout.errors import AppClosed, AppForked, UsageError
+from tieout.errors import AppClosed, AppForked, ConfigError, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.identity import raw_id
 from tieout.letters import Consuming, Letters
@@ -70,9 +72,14 @@ class App(Declaring):
     limits      how much is done at a time
     channels    ways to other services, by name: what waits for them in the outbox is sent here, if this App sweeps
 
-    Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates` and `limits` may be
-    changed before it is opened. What it is to do is declared before that as well: see `Declaring`.
+    alarm_settings   whom alarms are told to, if this App sweeps; when they escalate, and what takes two persons
+
+    Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates`, `limits` and
+    `alarm_settings` may be changed before it is opened. What it is to do is declared then as well: see `Declaring`.
     """
+
+    _notifying: Notifying | None = None
+    _pid = 0
 
     def __init__(
         self,
@@ -86,6 +93,7 @@ class App(Declaring):
         tombstones: float | str = "400d",
         limits: Limits | None = None,
         channels: Mapping[str, Channel] | None = None,
+        alarm_settings: AlarmSettings | None = None,
         database: Database | None = None,
         clock: Clock | None = None,
         caller: Caller | None = None,
@@ -136,10 +144,10 @@ class App(Declaring):
         )
         self.recon = Recon(self._native, world.clock, alarms)
         self.rule = self.recon.rule
+        self.alarm_settings = alarm_settings or AlarmSettings()
         self._scopes: set[str] = set()
         self.mirrors: dict[str, Mirror] = {}
         self._worker: Worker | None = None
-        self._pid = 0
         self._waiters: dict[bytes, set[asyncio.Future[Record | None]]] = {}
         self._deadlines = Deadlines()
         self.watchers: list[Callable[[Record], None]] = []
@@ -154,8 +162,10 @@ class App(Declaring):
                 await self.database.check_same()
             for mirror in self.mirrors.values():
                 await mirror.open()
+            self.alarms.second_person = frozenset(self.alarm_settings.second_person)
             if self.sweeps:
                 await self._relaying.start()
+                await self._notify()
         except BaseException:
             await self.database.close()
             raise
@@ -183,9 +193,21 @@ class App(Declaring):
         if worker is not None:
             await worker.drain()
         await self._relaying.close()
+        if self._notifying is not None:
+            await self._notifying.close()
         if isinstance(self._caller, LoopCaller):
             await self._caller.close()
         await self.database.close()
+
+    async def _notify(self) -> None:
+        """Tell of alarms, if there are routes; raise `ConfigError` for one that cannot work."""
+        if not self.alarm_settings.routes:
+            return
+        if self.is_blocking:
+            raise ConfigError("alarms are told on an event loop: name their routes to a tieout.App, or `tieout serve`")
+        world = self.engine.world
+        self._notifying = Notifying(self.alarm_settings, self._native, world.clock, self._caller, world.chance)
+        await self._notifying.start()
 
     @property
     def worker(self) -> Worker:

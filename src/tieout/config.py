@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tieout.errors import ConfigError, DefinitionError
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", re.ASCII)
 
@@ -38,3 +40,9 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise DefinitionError(f"{name!r} is no time zone") from error
+
+
+def iso(moment: int) -> str:
+    """A moment in microseconds as ISO 8601 in UTC, with microseconds."""
+    at = _EPOCH + timedelta(microseconds=moment)
+    return f"{at.isoformat(timespec='microseconds')[:26]}Z"

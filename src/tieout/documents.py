@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,12 +11,11 @@ from tieout.alarm.rules import Happening
 from tieout.alarm.store import Alarm, Event, Evidence
 from tieout.audit.engine import Verified
 from tieout.audit.rules import AuditRow, Wrong
+from tieout.config import iso
 from tieout.identity import call_key, split_owner
 from tieout.process.inspecting import Inspection
 from tieout.process.record import Entry, FinalClaim, Record, Transition
 from tieout.process.store import Stray
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ClaimDocument(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -189,12 +187,6 @@ class InspectionDocument(ProcessDocument, frozen=True, kw_only=True):
     alarms: list[AlarmDocument]
     audit: list[ActDocument]
     early_reports: list[StrayDocument]
-
-
-def iso(moment: int) -> str:
-    """A moment in microseconds as ISO 8601 in UTC, with microseconds."""
-    at = _EPOCH + timedelta(microseconds=moment)
-    return f"{at.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def iso_or_none(moment: int | None) -> str | None:

@@ -6,7 +6,8 @@ from base64 import b64encode
 
 import msgspec
 
-from tieout.documents import iso, iso_or_none
+from tieout.config import iso
+from tieout.documents import iso_or_none
 from tieout.letters.store import Letter
 
 

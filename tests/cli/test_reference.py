@@ -63,7 +63,7 @@ COMMANDS = dict(leaves(root))
 
 def test_each_command_has_its_section():
     """One section for each command, and none for another."""
-    assert set(re.findall(r"^## `(tieout [a-z ]+)`$", CLI, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^## `(tieout [a-z -]+)`$", CLI, re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -113,6 +113,7 @@ def test_what_needs_the_app_says_so():
         "process cancel",
         "process settle",
         "process graph",
+        "alarm test-route",
     }
     assert marked == {f"tieout {name}" for name in (*running, "process check")}
 
@@ -160,6 +161,7 @@ ONCE = parameters(tieout.App.once) | set(tieout.HttpRules.__struct_fields__)
         ("## Process types", parameters(tieout.Process.__init_subclass__)),
         ("## Call steps", parameters(tieout.call)),
         ("## The receiving side", ONCE),
+        ("## Alarms", {*tieout.AlarmSettings.__struct_fields__, *tieout.Route.__struct_fields__}),
     ],
 )
 def test_each_setting_is_explained(heading, names):

@@ -238,6 +238,11 @@ class AlarmStore:
         """Keep what a first person asked for, until a second one asks for the same."""
         return await tx.execute(self.sql.record_wish, id=alarm, wish=wish) == 1
 
+    async def now(self, tx: Transaction) -> int:
+        """The server's time."""
+        row = await tx.fetch_one(self.sql.alarm_time)
+        return 0 if row is None else int(row[0])
+
     async def due(self, tx: Transaction, limit: int) -> list[Alarm]:
         """Alarms that have to be looked at, because their time has come."""
         return _alarms(await tx.fetch(self.sql.due_alarms, limit=limit))

@@ -10,7 +10,7 @@ import msgspec
 from tieout.alarm.engine import AlarmDetail
 from tieout.alarm.store import Alarm, Evidence
 from tieout.cli.printing import age, clock_time, compact, facts, say, table, when
-from tieout.documents import iso
+from tieout.config import iso
 
 LIST_COLUMNS = ("ID", "KIND", "SEVERITY", "STATE", "COUNT", "FIRST", "LAST", "AGE", "SUMMARY")
 

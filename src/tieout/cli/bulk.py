@@ -19,7 +19,7 @@ from tieout.cli.printing import emit, note, say, table
 from tieout.cli.where import Where, opened
 from tieout.cli.which import Many, RequestKey
 from tieout.cli.who import Who
-from tieout.documents import iso
+from tieout.config import iso
 from tieout.errors import ConfigError
 from tieout.process.bulk import BulkCommand, Tally, counted, said
 from tieout.process.operating import Act

@@ -25,6 +25,7 @@ from tieout.cli import (
     process,
     prove,
     recon,
+    routes,
     serve,
     settling,
     token,
@@ -45,6 +46,7 @@ process.commands.command(settling.settle)
 process.commands.command(missing.missing)
 process.commands.command(machine.graph)
 process.commands.command(machine.check)
+alarm.commands.command(routes.try_route, name="test-route")
 root.command(serve.serve)
 root.command(worker.worker)
 root.command(migrate.migrate)

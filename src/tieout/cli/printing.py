@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tieout.documents import iso
+from tieout.config import iso
 
 SWITCH = Parameter(negative="", show_default=False)
 """An option that is given or left out."""

@@ -7,7 +7,7 @@ from typing import Any
 from tieout.cli.alarm_page import alarm_rows
 from tieout.cli.printing import age, ago, clock_time, compact, facts, plain, say, table, when
 from tieout.cli.timeline import MARKS, sentence, timeline
-from tieout.documents import iso
+from tieout.config import iso
 from tieout.process.inspecting import Inspection
 from tieout.process.record import Entry, Record
 

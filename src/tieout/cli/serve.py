@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from tieout.app import App
 from tieout.cli.printing import SWITCH, Json, emit, note
+from tieout.cli.routes import alarm_settings_in
 from tieout.cli.where import ANYWHERE, Place, Where, found
 from tieout.cli.worker import Level, Stop
 from tieout.errors import ConfigError
@@ -28,7 +29,7 @@ async def serve(
     run: Annotated[Part, Parameter(help="The API, the worker that sweeps, or both.")] = "api,worker",
     behind_proxy: Annotated[bool, SWITCH, Parameter(help="A proxy speaks TLS: other addresses may be used.")] = False,
     prefix: Annotated[str | None, Parameter(help="What all paths begin with, for instance /tieout.")] = None,
-    config: Annotated[Path | None, Parameter(help="A TOML file with a table [server].")] = None,
+    config: Annotated[Path | None, Parameter(help="A TOML file with tables [server] and [alarms].")] = None,
     log_level: Annotated[Level, Parameter(help="What is logged to standard error.")] = "info",
     where: Where = ANYWHERE,
     json: Json = False,
@@ -46,6 +47,8 @@ async def serve(
         if not (app.types or app.mirrors):
             raise ConfigError("this App has neither process types nor mirrors: register them in its module")
         app.sweeps = "worker" in run
+        if config is not None:
+            app.alarm_settings = alarm_settings_in(config) or app.alarm_settings
         async with app:
             stop = Stop()
             telling = Telling(app, settings.address if "api" in run else None, as_json=json)

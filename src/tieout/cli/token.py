@@ -13,8 +13,8 @@ from tieout.app import App
 from tieout.cli.printing import Json, ago, emit, note, say, table
 from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.who import Who
-from tieout.config import microseconds
-from tieout.documents import iso, iso_or_none
+from tieout.config import iso, microseconds
+from tieout.documents import iso_or_none
 from tieout.errors import UnknownToken
 
 commands = cyclopts.App(name="token", help="Who may use the HTTP API: create, list, revoke tokens.")

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from cyclopts import Parameter
 from tieout.app import App
 from tieout.cli import exits
 from tieout.cli.printing import Json, emit
+from tieout.cli.routes import alarm_settings_in
 from tieout.cli.where import ANYWHERE, Place, Where, found
 from tieout.config import duration
 from tieout.errors import ConfigError
@@ -37,6 +39,7 @@ async def worker(
     sweep_every: Annotated[str | None, Parameter(help="How often to look for work while there is none: 1s.")] = None,
     in_flight: Annotated[int | None, Parameter(help="Processes worked on at a time: 256.")] = None,
     drain: Annotated[str | None, Parameter(help="How long running work may take to end after SIGTERM: 30s.")] = None,
+    config: Annotated[Path | None, Parameter(help="A TOML file with a table [alarms].")] = None,
     log_level: Annotated[Level, Parameter(help="What is logged to standard error.")] = "info",
     where: Where = ANYWHERE,
     json: Json = False,
@@ -51,6 +54,8 @@ async def worker(
             raise ConfigError("this App has no process types: register them in its module")
         app.sweeps = True
         app.limits = _limits(app.limits, sweep_every, in_flight, drain)
+        if config is not None:
+            app.alarm_settings = alarm_settings_in(config) or app.alarm_settings
         async with app:
             await _until_told(app, as_json=json)
     if json:

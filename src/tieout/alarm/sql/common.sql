@@ -104,6 +104,9 @@ UPDATE tieout_alarm
 SET wish = :wish, state = CASE WHEN state = 'resolved' THEN 'open' ELSE state END
 WHERE id = :id
 
+-- name: alarm_time
+SELECT {now} AS now
+
 -- name: due_alarms
 SELECT id, kind, object, process, severity, state, summary, count, first_at, last_at, wish, resolution, note,
     resolved_by, resolved_at, owner, snoozed_until, escalation, opened_at, parent, lane

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.params import JSONBody, PathParameter
 
-from tieout.documents import iso
+from tieout.config import iso
 from tieout.errors import UnknownJob
 from tieout.process.bulk import BulkCommand
 from tieout.process.jobs import Job
