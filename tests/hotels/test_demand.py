@@ -11,6 +11,7 @@ import pytest
 from tieout import ConfigError
 from tieout.demo.hotels import chaos, run
 from tieout.demo.hotels.demand import Demand, lead_times
+from tieout.demo.hotels.director import size_of
 
 CSV = "hotel,lead_time\nA,0\nA,0\nA,3\nA,59\nA,400\n"
 
@@ -88,3 +89,12 @@ def test_options_out_of_bounds(options):
     """What cannot work is refused before anything is started."""
     with pytest.raises(ConfigError):
         run(**options)
+
+
+def test_sizes():
+    """The full size is the one that the mirror is designed for; with other numbers visits and changes go along."""
+    full, small = size_of(full=True), size_of(full=False)
+    assert (full.suppliers, full.hotels, full.rooms) == (200, 150, 10)
+    assert (small.suppliers, small.suppliers * small.hotels) == (5, 300)
+    half = size_of(full=True, suppliers=100)
+    assert (half.suppliers, half.hotels, half.visits, half.bursts) == (100, 150, full.visits / 2, full.bursts / 2)

@@ -42,6 +42,8 @@ def hotels(
     *,
     small: Annotated[bool, SWITCH, Parameter(help="5 suppliers with 300 hotels, which is the default.")] = False,
     full: Annotated[bool, SWITCH, Parameter(help="200 suppliers with 30,000 hotels, on the server of --db.")] = False,
+    suppliers: Annotated[int | None, Parameter(help="How many suppliers, instead.")] = None,
+    hotels: Annotated[int | None, Parameter(help="How many hotels of each, instead.")] = None,
     db: Annotated[
         str, Parameter(help="sqlite, or a postgresql:// or mysql:// URL where a database may be created.")
     ] = "sqlite",
@@ -67,6 +69,8 @@ def hotels(
     return hotels_demo.run(
         db=db,
         full=full,
+        suppliers=suppliers,
+        hotels=hotels,
         seconds=seconds,
         speed=speed,
         per_minute=per_minute,

@@ -8,6 +8,7 @@ import json
 import logging
 import secrets
 import signal
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -24,11 +25,11 @@ from tieout.demo.hotels.demand import Demand, lead_times
 from tieout.demo.hotels.picture import Picture, freshness_table, style_of, suppliers_table
 from tieout.demo.hotels.summary import Ended, summary
 from tieout.demo.hotels.travellers import Room, Travellers
-from tieout.demo.services import Service, ServiceFailed, free_ports
+from tieout.demo.services import Service, free_ports
 from tieout.demo.view import View
 from tieout.mirror import Mirror
 
-LOAD_SECONDS = 900.0
+LOAD_SECONDS = 3_600.0
 """Longest that the first load may take."""
 
 CALM_SECONDS = 1.0
@@ -36,6 +37,10 @@ CALM_SECONDS = 1.0
 
 VIEW_EVERY_SECONDS = 0.5
 INSPECT_EVERY_SECONDS = 1.0
+SECONDS_FOR_A_KILL = 40.0
+"""A run that lasts so long has two nodes, one of which is killed: the other one takes over within 15 seconds."""
+
+AWAY_SECONDS = 1.0
 SERVE = "import sys; from tieout.cli import main; sys.exit(main(sys.argv[1:]))"
 SHOWN = (
     "cells",
@@ -46,6 +51,7 @@ SHOWN = (
     "faults",
     "pushes",
     "alarms",
+    "kills",
     "overlaps",
     "forged_accepted",
     "wrong",
@@ -72,6 +78,17 @@ SMALL = Size(5, 60, 10, 60.0, 15.0, 5.0)
 FULL = Size(200, 150, 10, 150.0, 100.0, 100.0)
 
 
+def size_of(*, full: bool, suppliers: int | None = None, hotels: int | None = None) -> Size:
+    """One of the two sizes, with other numbers of suppliers or of hotels where they are given.
+
+    Visits and changes go with the number of hotels.
+    """
+    size = FULL if full else SMALL
+    wanted = size._replace(suppliers=suppliers or size.suppliers, hotels=hotels or size.hotels)
+    scale = wanted.suppliers * wanted.hotels / (size.suppliers * size.hotels)
+    return wanted._replace(visits=max(10.0, size.visits * scale), bursts=max(0.5, size.bursts * scale))
+
+
 class Options(NamedTuple):
     """What was asked for on the command line."""
 
@@ -95,7 +112,7 @@ class Run:
     """One run of the demo."""
 
     def __init__(self, options: Options, ground: Ground, view: View) -> None:
-        suppliers_port, node_port, door_port = free_ports(3)
+        suppliers_port, door_port, *node_ports = free_ports(4 if options.seconds >= SECONDS_FOR_A_KILL else 3)
         self._options = options
         self._ground = ground
         self._view = view
@@ -107,7 +124,7 @@ class Run:
         self._leads = lead_times(options.bookings, HORIZON)
         secret = secrets.token_bytes(24)
         self.suppliers = _suppliers(options, ground, suppliers_port, f"http://127.0.0.1:{door_port}", secret)
-        self.node = _node(self._terms, ground, node_port)
+        self.nodes = [_node(self._terms, ground, port, number) for number, port in enumerate(node_ports)]
         self.door = _door(self._terms, ground, door_port, secret)
 
     @property
@@ -127,7 +144,7 @@ class Run:
         """End both services."""
         await self.suppliers.stop()
         await self.door.stop()
-        await self.node.stop()
+        await asyncio.gather(*(node.stop() for node in self.nodes))
 
     async def _act(self, http: ClientSession, app: App, mirror: Mirror) -> tuple[dict[str, Any], list[auditor.Wrong]]:
         options = self._options
@@ -138,7 +155,7 @@ class Run:
         self._picture.tally = travellers.tally
         self._phase("the first load")
         opening = asyncio.create_task(self.door.start())
-        await self.node.start()
+        await asyncio.gather(*(node.start() for node in self.nodes))
         began = self.seconds
         watching = asyncio.create_task(self._watch(http))
         try:
@@ -179,7 +196,8 @@ class Run:
                 break
             if self.seconds - began > LOAD_SECONDS:
                 break
-            self.node.check()
+            for node in self.nodes:
+                node.check()
             self._picture.observed = 60 * size.rooms * sum(seen["units"] for seen in figures["suppliers"].values()) // 6
             await asyncio.sleep(0.1)
         seconds, queries = self.seconds - began, _queries(figures)
@@ -204,13 +222,25 @@ class Run:
         """Let people in while an inspector looks on."""
         options, chance = self._options, Random(f"inspector {self._options.seed}")
         coming = asyncio.create_task(travellers.come(options.seconds, options.size.visits))
+        killing = asyncio.create_task(self._kill(options.seconds / 3) if len(self.nodes) > 1 else asyncio.sleep(0))
         try:
             while not coming.done():
                 await travellers.inspect(http, self._url, chance)
                 await asyncio.wait([coming], timeout=INSPECT_EVERY_SECONDS)
             coming.result()
+            await killing
         finally:
-            coming.cancel()
+            await _ended(coming, killing)
+
+    async def _kill(self, after: float) -> None:
+        """Kill a node (-9), and start it again a little later; another one takes over its suppliers."""
+        await asyncio.sleep(after)
+        node = self.nodes[0]
+        await node.kill()
+        self._view.event(self.seconds, f"killed {node.name} (-9)")
+        await asyncio.sleep(AWAY_SECONDS)
+        await node.start()
+        self._view.event(self.seconds, f"started {node.name} again")
 
     async def _end(
         self, http: ClientSession, judge: auditor.Auditor, travellers: Travellers, load: dict[str, Any], seconds: float
@@ -224,7 +254,8 @@ class Run:
         memory = (await self._node_figures())["memory"]
         suspects, gone = await judge.count(auditor.SUSPECTS), await judge.count(auditor.GONE)
         figures, alarms = await self._figures(http), await judge.alarms()
-        return Ended(seconds, load, figures, travellers.tally, judge.audit, suspects, gone, alarms, memory)
+        kills = sum(node.kills for node in self.nodes)
+        return Ended(seconds, load, figures, travellers.tally, judge.audit, suspects, gone, alarms, memory, kills)
 
     async def _plan(self, http: ClientSession, episodes: list[chaos.Episode]) -> None:
         async with http.post(f"{self._url}/plan", json=[one._asdict() for one in episodes]) as answer:
@@ -236,19 +267,23 @@ class Run:
         return figures
 
     async def _node_figures(self) -> dict[str, Any]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.node.port)
-        told = await reader.read()
-        writer.close()
-        figures: dict[str, Any] = msgspec.json.decode(told)
-        return figures
+        """The memory and the computing of all nodes together."""
+        figures: Counter[str] = Counter()
+        for node in self.nodes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+            figures.update(msgspec.json.decode(await reader.read()))
+            writer.close()
+        return dict(figures)
 
     async def _watch(self, http: ClientSession) -> None:
         picture = self._picture
         size = self._options.size
         picture.cells = size.suppliers * size.hotels * size.rooms * HORIZON
         while True:
-            for service in (self.suppliers, self.node):
-                service.check()
+            self.suppliers.check()
+            for node in self.nodes:
+                if not node.kills:
+                    node.check()
             figures = await self._figures(http)
             picture.seconds, picture.queries = self.seconds, _queries(figures)
             picture.changes, picture.faults = figures["changes"], figures["faults"]
@@ -297,10 +332,11 @@ def _suppliers(options: Options, ground: Ground, port: int, url: str, secret: by
     return Service("suppliers", arguments, port, ground.folder / "suppliers.log", path=Path(__file__).parent)
 
 
-def _node(terms: Terms, ground: Ground, port: int) -> Service:
+def _node(terms: Terms, ground: Ground, port: int, number: int) -> Service:
     said = {**terms._asdict(), "db": ground.url("agency"), "port": port}
     arguments = ["-m", "tieout.demo.hotels.node", *(f"--{name}={value}" for name, value in said.items()), "--tied"]
-    return Service("node", arguments, port, ground.folder / "node.log")
+    name = f"node-{number}"
+    return Service(name, arguments, port, ground.folder / f"{name}.log")
 
 
 def _door(terms: Terms, ground: Ground, port: int, secret: bytes) -> Service:
@@ -345,6 +381,3 @@ def _report(options: Options, view: View, found: dict[str, Any], wrong: list[aud
         view.say(f"wrong: {one.room} {one.day}: {one.what}")
     if options.json:
         print(json.dumps(found, separators=(",", ":")), flush=True)
-
-
-__all__ = ["FULL", "SMALL", "Options", "ServiceFailed", "Size", "direct"]

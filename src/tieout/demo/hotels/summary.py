@@ -22,6 +22,7 @@ class Ended(NamedTuple):
     gone: int
     alarms: Mapping[str, int]
     memory: int
+    kills: int
 
 
 def summary(ended: Ended) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def summary(ended: Ended) -> dict[str, Any]:
         "alarms": dict(ended.alarms),
         "suspect": ended.suspects,
         "memory": ended.memory,
+        "kills": ended.kills,
         "overlaps": sum(seen["overlaps"] for seen in suppliers.values()),
         "forged_accepted": ended.figures["pushes"].get("forged accepted", 0),
         "wrong": len(audit.wrong),
