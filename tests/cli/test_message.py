@@ -6,19 +6,20 @@ from base64 import b64decode
 
 from tieout import Delivery, InvalidParams
 from tieout.errors import UnknownCall
-from tieout.letters.taking import Taking
 
 
 def keep(shop, *messages):
     """Messages that failed: each with what its effect raised."""
+    errors = {message.id: error for message, error in messages}
+
+    async def fail(message, first):
+        raise errors[message.id]
 
     async def work(app, _):
-        for message, error in messages:
-
-            async def fail(message, first, error=error):
-                raise error
-
-            await Taking("broker/t", fail, app.consuming._means).take(message)  # noqa: SLF001 - its own means
+        if "broker/t" not in app.consuming.sources:
+            app.consuming.declare("broker/t", fail)
+        for message, _ in messages:
+            await app.consuming.sources["broker/t"].take(message)
 
     shop.inside(work)
 

@@ -45,6 +45,12 @@ KINDS = (
     Kind("clock", "Clocks", "Nodes whose clocks are wrong, or jump."),
     Kind("conflicts", "Conflicts", "Answers that contradict each other: each is told to a person, once."),
     Kind(
+        "messages",
+        "Messages",
+        "From one service to another through RabbitMQ and NATS, which are killed meanwhile: none is lost, and none has "
+        "two effects.",
+    ),
+    Kind(
         "mutants",
         "Mutants",
         "The engine with one guard taken out at a time: the test that is named for the guard has to notice.",

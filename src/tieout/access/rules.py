@@ -21,6 +21,8 @@ Permission: TypeAlias = Literal[
     "process:settle",
     "alarm:read",
     "alarm:handle",
+    "message:read",
+    "message:handle",
     "audit:read",
     "metrics:read",
     "unmasked:read",
@@ -31,7 +33,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 _CLIENT: frozenset[Permission] = frozenset({"process:start", "process:read-own", "mirror:read"})
 _VIEWER: frozenset[Permission] = frozenset({"process:read", "alarm:read", "mirror:read"})
-_OPERATOR: frozenset[Permission] = _VIEWER | {"process:command", "alarm:handle", "audit:read", "unmasked:read"}
+_OPERATOR: frozenset[Permission] = _VIEWER | {
+    *("process:command", "alarm:handle", "message:read", "message:handle", "audit:read", "unmasked:read")
+}
 _APPROVER: frozenset[Permission] = _OPERATOR | {"process:settle"}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {

@@ -47,6 +47,8 @@ class Metrics:
         self.dropped = gauge("tieout_event_dropped", "Hints dropped because a listener did not keep up.")
         self.working = gauge("tieout_worker_in_flight", "Processes that this node is at work on.")
         self.alarms = gauge("tieout_alarms", "Alarms that are not resolved.", ("kind", "state"))
+        self.letters = gauge("tieout_letters", "Messages that could not be taken in.", ("source", "state"))
+        self.outbox = gauge("tieout_outbox", "Messages that wait to be sent.", ("channel",))
         self.overdue = gauge("tieout_overdue", "Processes overdue for more than a minute.", ("lane",))
         of_copy = ("mirror", "supplier")
         self.accuracy = gauge("tieout_mirror_accuracy", "Share of audited cells that were true, in a day.", of_copy)
@@ -81,12 +83,22 @@ class Metrics:
         known.inc()
 
     async def exposition(self, app: App, hub: Hub) -> bytes:
-        """Everything in Prometheus's text format; costs two queries."""
+        """Everything in Prometheus's text format; costs four queries."""
         types = list(app.types)
 
         async def work(tx: Transaction) -> None:
             alarms = await app.alarms.store.counts(tx)
             overdue = await app.store.overdue(tx, types, OVERDUE)
+            letters = await app.consuming.store.counts(tx)
+            waiting = await app.outbox.waiting(tx)
+            for each in (self.letters, self.outbox):
+                each.clear()
+            for source in letters:
+                name = source.source.decode(errors="replace")
+                self.letters.labels(name, "waiting").set(source.waiting)
+                self.letters.labels(name, "dead").set(source.letters - source.waiting)
+            for channel in waiting:
+                self.outbox.labels(channel.channel).set(channel.messages)
             self.alarms.clear()
             self.overdue.clear()
             for count in alarms:

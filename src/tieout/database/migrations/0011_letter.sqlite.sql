@@ -1,5 +1,5 @@
 CREATE TABLE tieout_letter (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source BLOB NOT NULL,
     message_id BLOB NOT NULL,
     message_key BLOB NOT NULL,
