@@ -15,6 +15,9 @@ fi
 if [ ! -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
     missing+=(rabbitmq-server)
 fi
+if ! command -v redis-server >/dev/null; then
+    missing+=(redis-server) # beside us in the benchmark of reads
+fi
 if ! command -v strace >/dev/null; then
     missing+=(strace) # records what reaches the disk
 fi

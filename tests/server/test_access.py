@@ -52,6 +52,11 @@ ALLOWED = {
     ("get", "/v1/audit"): OPERATORS,
     ("get", "/v1/audit/verify"): OPERATORS,
     ("get", "/v1/events"): {"client", *READERS},
+    ("get", "/v1/mirrors"): {"client", *READERS},
+    ("get", "/v1/mirrors/{mirror}/suppliers/{supplier}/items/{item}"): {"client", *READERS},
+    ("get", "/v1/mirrors/{mirror}/suppliers/{supplier}/items/{item}/stay"): {"client", *READERS},
+    ("get", "/v1/mirrors/{mirror}/suppliers/{supplier}/changes"): {"client", *READERS},
+    ("post", "/v1/mirrors/{mirror}/search"): {"client", *READERS},
     ("get", "/v1/me"): set(ROLES),
     ("get", "/metrics"): {"admin", "metrics"},
 }

@@ -11,7 +11,7 @@ from tieout.database.query import load
 Choice: TypeAlias = Literal["boost", "exclude"]
 
 FOREVER = 1 << 62
-"""Until when a choice holds that has no end."""
+"""Microseconds that a choice lasts which has no end."""
 
 
 class Chosen(NamedTuple):
@@ -31,7 +31,7 @@ class Choices:
         """Choose for a group, for so many seconds or until it is chosen otherwise."""
         lasts = FOREVER if seconds is None else round(seconds * 1_000_000)
         await self.drop(tx, copy, group)
-        await tx.execute(self.sql.add_choice, copy=copy, grp=group, kind=kind, lasts=lasts, forever=FOREVER)
+        await tx.execute(self.sql.add_choice, copy=copy, grp=group, kind=kind, lasts=lasts)
 
     async def drop(self, tx: Transaction, copy: int, group: int) -> None:
         """Treat a group as every other one."""

@@ -108,6 +108,8 @@ class Part:
     def doubtful(self, first: int, nights: int, places: Ints) -> Bools:
         """Which items have a doubtful cell in a stay."""
         marks, found = self.marks, np.zeros(len(places), dtype=np.bool_)
+        if not (len(marks.at) or marks.windows):
+            return found
         inside = (marks.at >= first) & (marks.at <= first + nights)
         if inside.any():
             found |= np.isin(places, marks.items[inside])
@@ -120,8 +122,10 @@ class Part:
         """What the copy says of one item's stay."""
         columns, layout = self.columns, self.columns.layout
         slots = (first + np.arange(nights + 1)) & (layout.ring - 1)
-        used = slots[np.flatnonzero(rests_on(layout.fields, nights))]
-        if not (self._holds(first, nights)[place] and columns.known[used, place].all()):
+        used = slots[rests_on(layout.fields, nights)]
+        opens = columns.opens[columns.group[place]]
+        is_held = opens <= first and first + nights <= opens + layout.axis.count
+        if not (is_held and columns.known[used, place].all()):
             return Offer(None, None, 0.0, suspect, None)
         cells = {name: values[slots, place] for name, values in columns.values.items()}
         values = fold_stay(layout, cells, nights, self.words)

@@ -245,7 +245,7 @@ GROUP BY i.grp, d.kind
 
 -- name: add_choice
 INSERT INTO tieout_mirror_choice (copy, grp, kind, until)
-VALUES (:copy, :grp, :kind, CASE WHEN :lasts >= :forever THEN :lasts ELSE {now} + :lasts END)
+VALUES (:copy, :grp, :kind, {now} + :lasts)
 
 -- name: drop_choice
 DELETE FROM tieout_mirror_choice
