@@ -35,6 +35,8 @@ class Dialect:
     catalogue: ClassVar[str] = ""
     kinds: ClassVar[dict[str, Kind]] = {}
     local_types: ClassVar[frozenset[str]] = frozenset()
+    writes_numbers: ClassVar[bool] = False
+    """Whether its texts of exact numbers are canonical as they come."""
 
     def name(self, name: str) -> str:
         """A name, quoted."""
@@ -101,6 +103,7 @@ def can_hold(column: Column, part: str) -> bool:
 class PostgresSql(Dialect):
     """PostgreSQL 14 and later."""
 
+    writes_numbers = True
     catalogue = """
         SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'enum' ELSE format_type(t.oid, NULL) END
         FROM pg_attribute AS a
@@ -169,6 +172,7 @@ class PostgresSql(Dialect):
 class MysqlSql(Dialect):
     """MariaDB and MySQL."""
 
+    writes_numbers = True
     quote = "`"
     catalogue = """
         SELECT column_name, CASE WHEN column_type LIKE '%unsigned%' AND data_type = 'bigint'
@@ -195,6 +199,9 @@ class MysqlSql(Dialect):
                 return f"CAST(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {name}) AS CHAR)"
             case "bytes":
                 return f"LOWER(HEX({name}))"
+            case "number":
+                text = f"CAST({name} AS CHAR)"
+                return f"IF(LOCATE('.', {text}), TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {text})), {text})"
             case "text" if column.type not in {"date", "uuid"}:
                 return f"CONVERT({name} USING utf8mb4)"
         return f"CAST({name} AS CHAR)"

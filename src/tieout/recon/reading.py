@@ -135,6 +135,8 @@ class Reading:
         """What the source cannot do itself, or not in one way on all databases."""
         if place == len(self.key) and self.side.at is not None and self.side.at.unit is not None:
             return _scaled(UNITS[self.side.at.unit])
+        if column.kind == "number" and not column.told and self._dialect.writes_numbers:
+            return None
         if column.kind in {"number", "float"} or (column.kind == "integer" and column.told):
             return number_text
         is_time = column.kind == "moment" or place == len(self.key)

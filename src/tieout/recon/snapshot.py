@@ -50,5 +50,12 @@ def schema_of(reading: Reading) -> pa.Schema:
 
 def _table(reading: Reading, columns: list[Sequence[str | None]], schema: pa.Schema) -> pa.Table:
     place = len(reading.key)
-    arrays = [pa.array([micros(one) for one in texts] if n == place else texts) for n, texts in enumerate(columns)]
+    arrays = [_times(texts) if n == place else pa.array(texts) for n, texts in enumerate(columns)]
     return pa.table([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)
+
+
+def _times(texts: Sequence[str | None]) -> pa.Array:
+    try:
+        return pa.array(texts, pa.string()).cast(pa.int64())
+    except pa.ArrowInvalid:  # some are infinite, or no time at all
+        return pa.array([micros(one) for one in texts], pa.int64())
