@@ -51,6 +51,7 @@ SLOW = (
     "channels",
     "mirror",
     "recon",
+    "feeds",
     "disk",
     "conflicts",
     "clock",

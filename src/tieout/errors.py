@@ -1,5 +1,6 @@
 """Every error that tieout raises, with the stable code that callers may switch on.
 
+A code never changes its meaning; the message is for people, and may change.
     TieoutError
     ├── UsageError                    the calling code is wrong; a retry cannot help
     │   ├── DefinitionError             a process type, mirror or rule cannot work as it is written
@@ -38,6 +39,7 @@
     │   ├── LengthRequired              a request does not say how long its body is, and its server cannot tell
     │   └── Overloaded                  a limit is reached: retry later
     ├── SourceUnreadable              a side of a comparison cannot be read: nothing was compared
+    ├── FeedGap                       changes have been missed, or cannot be told whole: compare offline
     ├── NotSent                       raised by a call step: the request has certainly not left
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
         ├── RetryTransaction            deadlock or serialisation failure: run the transaction again
@@ -50,15 +52,11 @@
         ├── ConstraintViolation         another constraint refused the row
         ├── StatementError              the statement itself is wrong
         └── SchemaMismatch              the tables are not those of this version: `tieout migrate`
-
-A code never changes its meaning. The message is for people and may change.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
-
-DatabaseOutcome = Literal["failed", "unknown"]
 
 
 class TieoutError(Exception):
@@ -155,10 +153,8 @@ class ParamsChanged(RequestError):
     code = "params-changed"
 
     def __init__(self, process_id: str, fields: tuple[str, ...]) -> None:
-        changed = f"process {process_id} was started with other values of: {', '.join(fields)}"
-        super().__init__(changed if fields else f"the key of request {process_id} was used before with another request")
-        self.process_id = process_id
-        self.fields = fields
+        super().__init__(f"{process_id} was started with other values of: {', '.join(fields) or 'what it asks'}")
+        self.process_id, self.fields = process_id, fields
 
 
 class KeyRetired(RequestError):
@@ -311,6 +307,12 @@ class SourceUnreadable(TieoutError):
     code = "source-unreadable"
 
 
+class FeedGap(TieoutError):
+    """Changes that a feed should tell have been missed, or cannot be told whole; only an offline compare finds them."""
+
+    code = "feed-gap"
+
+
 class NotSent(TieoutError):
     """Raised by a call step: the request has certainly not left, so it may be sent again at once."""
 
@@ -318,15 +320,11 @@ class NotSent(TieoutError):
 
 
 class DatabaseError(TieoutError):
-    """A database said no, or said nothing.
-
-    `outcome` is "failed" when nothing was done and "unknown" when it may have been done; `retryable` when the
-    same transaction, run again, can succeed. `sqlstate` is the server's own code where there is one.
-    """
+    """A database said no (failed: nothing was done) or nothing (unknown: it may be done). `sqlstate` is its own code."""
 
     code = "database"
-    outcome: ClassVar[DatabaseOutcome] = "failed"
-    retryable: ClassVar[bool] = False
+    outcome: ClassVar[Literal["failed", "unknown"]] = "failed"
+    retryable: ClassVar[bool] = False  # whether the same transaction, run again, can succeed
 
     def __init__(self, message: str, sqlstate: str = "") -> None:
         super().__init__(message)
