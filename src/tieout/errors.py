@@ -1,6 +1,7 @@
 """Every error that tieout raises, with the stable code that callers may switch on.
 
 A code never changes its meaning; the message is for people, and may change.
+
     TieoutError
     ├── UsageError                    the calling code is wrong; a retry cannot help
     │   ├── DefinitionError             a process type, mirror or rule cannot work as it is written
@@ -320,7 +321,7 @@ class NotSent(TieoutError):
 
 
 class DatabaseError(TieoutError):
-    """A database said no (failed: nothing was done) or nothing (unknown: it may be done). `sqlstate` is its own code."""
+    """A database said no (failed: nothing was done) or nothing (unknown). `sqlstate` is its own code, where there is one."""
 
     code = "database"
     outcome: ClassVar[Literal["failed", "unknown"]] = "failed"
