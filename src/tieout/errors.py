@@ -321,7 +321,7 @@ class NotSent(TieoutError):
 
 
 class DatabaseError(TieoutError):
-    """A database said no (failed: nothing was done) or nothing (unknown). `sqlstate` is its own code, where there is one."""
+    """A database said no (failed: nothing was done) or nothing (unknown). `sqlstate` is its code, if it has one."""
 
     code = "database"
     outcome: ClassVar[Literal["failed", "unknown"]] = "failed"
