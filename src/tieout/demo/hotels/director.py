@@ -201,14 +201,14 @@ class Run:
             self._picture.observed = 60 * size.rooms * sum(seen["units"] for seen in figures["suppliers"].values()) // 6
             await asyncio.sleep(0.1)
         seconds, queries = self.seconds - began, _queries(figures)
-        node = await self._node_figures()
+        used = await self._node_figures()
         self._view.event(self.seconds, f"every cell is published: {queries:,} queries in {seconds:.1f} s")
         return {
             "cells": self._picture.observed,
             "of": self._picture.cells,
             "seconds": round(seconds, 2),
             "queries": queries,
-            **{f"node_{name}": value for name, value in node.items()},
+            **{f"node_{name}": value for name, value in used.items()},
         }
 
     async def _loaded(self, judge: auditor.Auditor) -> bool:
