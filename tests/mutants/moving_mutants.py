@@ -109,8 +109,8 @@ GATE = (
     mutant(
         "news opens an alarm again",
         "alarm/store.py",
-        "        if brought_news and not is_new:",
-        "        if brought_news and is_new:",
+        "        elif brought_news or alarm.reopens:",
+        "        elif alarm.reopens:",
         "process/test_settle.py::test_a_third_claim_after_a_settlement_opens_the_alarm_again",
         on="sqlite",
     ),
@@ -185,8 +185,8 @@ SWEEP = (
     mutant(
         "a breaker opens",
         "coordination/breaker.py",
-        "        if on_trial or self.failures == THRESHOLD:",
-        "        if on_trial:",
+        "        if not (on_trial or self.failures == THRESHOLD):",
+        "        if not on_trial:",
         "process/test_sweep.py::test_a_downstream_that_is_down_opens_its_breaker",
         "unit/test_breaker.py::test_failures_in_a_row_open_it",
         on="sqlite or test_breaker",
@@ -202,7 +202,7 @@ SWEEP = (
     mutant(
         "a breaker is tried gently",
         "coordination/breaker.py",
-        "            self.allowance = 1\n",
+        "        self.allowance = 1\n",
         "",
         "unit/test_breaker.py::test_an_answer_closes_it_and_the_share_grows",
     ),
