@@ -24,6 +24,9 @@ log = logging.getLogger("tieout.mirror")
 LOOK_EVERY = 1.0
 """Seconds between two looks at what others have left, and whether the copy is paused."""
 
+LOOK_PAUSE, LOOK_LATEST = 4, 5.0
+"""From one look to the next at least so many times as long as the last one took, and at most so many seconds."""
+
 PUBLISH_EVERY = 0.3
 """How long an answer waits for others to be published with it, in seconds."""
 
@@ -70,6 +73,7 @@ class Leading:
         self._planned_at = -math.inf
         self._tokens: deque[Token] = deque()
         self._looked_at = 0.0
+        self._look_every = LOOK_EVERY
         self._catalogue_failures = 0
         self._catalogue_after = 0.0
 
@@ -107,16 +111,8 @@ class Leading:
 
     async def _turn(self, lease: Lease, copy: Copy) -> Lease:
         """Do what there is to do now, then wait until there may be more."""
-        now = self._world.clock.monotonic()
-        if now - self._looked_at >= LOOK_EVERY:
-            self._looked_at = now
-            await self.following.look()
-            lease = await self._world.leases.keep(lease)
-            if self.following.has_mail:
-                lease = await self.following.drain(lease, copy)
-            await self.planning.look(copy)
-            await self.measuring.look(copy)
-            await self.following.purge()
+        if self._world.clock.monotonic() - self._looked_at >= self._look_every:
+            lease = await self._look(lease, copy)
         if not self._is_catalogue_due():
             await self._begin(lease, copy)
         elif not self._tasks:
@@ -130,6 +126,20 @@ class Leading:
         waited = self._world.clock.monotonic() - self._staged_at
         is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
         return await self._publish(lease, copy) if is_many or waited >= self._publish_every else lease
+
+    async def _look(self, lease: Lease, copy: Copy) -> Lease:
+        """Look at what others have left; what takes long is done less often, so that most of the time is for asking."""
+        self._looked_at = self._world.clock.monotonic()
+        await self.following.look()
+        lease = await self._world.leases.keep(lease)
+        if self.following.has_mail:
+            lease = await self.following.drain(lease, copy)
+        await self.planning.look(copy)
+        await self.measuring.look(copy)
+        await self.following.purge()
+        took = self._world.clock.monotonic() - self._looked_at
+        self._look_every = min(max(LOOK_EVERY, LOOK_PAUSE * took), LOOK_LATEST)
+        return lease
 
     async def _begin(self, lease: Lease, copy: Copy) -> None:
         """Ask for what is due, as many at a time as the supplier bears."""

@@ -120,7 +120,8 @@ class Run:
         self._picture = Picture()
         self._url = f"http://127.0.0.1:{suppliers_port}"
         size = options.size
-        self._terms = Terms(self._url, size.suppliers, options.limit, options.speed, size.catalogue_every)
+        catalogue_every = min(size.catalogue_every, options.seconds / 2)
+        self._terms = Terms(self._url, size.suppliers, options.limit, options.speed, catalogue_every)
         self._leads = lead_times(options.bookings, HORIZON)
         secret = secrets.token_bytes(24)
         self.suppliers = _suppliers(options, ground, suppliers_port, f"http://127.0.0.1:{door_port}", secret)
