@@ -136,3 +136,39 @@ def test_mass_drops():
     assert is_mass_drop(100, 76) and not is_mass_drop(100, 75)
     assert is_mass_drop(10_000, 1_001) and not is_mass_drop(10_000, 1_000)
     assert not is_mass_drop(4, 4)
+
+
+def partly(copy, at, price, *, rest_holds=False):
+    """A push that tells of the price alone; what is kept then, and whether the cell is suspect."""
+    kept = SMALL.unpack([copy.row])
+    seen = sighting(SMALL, at, {AT: {"price": price, "open": False}})
+    told = {"price": seen.seen, "open": np.zeros_like(seen.seen)}
+    merged = merge(SMALL.fields, kept, copy.checks, GROUP, seen._replace(told=told), rest_holds=rest_holds)
+    copy.row = SMALL.pack(kept)[0]
+    return copy.cell, bool(merged.suspect[0, AT])
+
+
+def test_some_fields_of_a_cell():
+    """What is told and certainly newer is taken, and the rest of the cell is suspect unless it is known to hold."""
+    for rest_holds in (False, True):
+        copy = Copy()
+        copy.take((1_000, 2_000), 2, whole=True)
+        assert partly(copy, (3_000, 4_000), 5, rest_holds=rest_holds) == (5, not rest_holds)
+        assert copy.interval == (3_000, 4_000)
+
+
+@given(st.integers(0, 40), st.integers(0, 15), st.booleans())
+def test_some_fields_that_are_not_certainly_newer(start, length, rest_holds):
+    """They change nothing, and make the cell suspect where they differ, whatever is known of the rest."""
+    copy = Copy()
+    copy.take((20_000, 50_000), 2, whole=True)
+    at = (start * 1_000, (start + length) * 1_000)
+    assert partly(copy, at, 5, rest_holds=rest_holds) == (2, True)
+    assert partly(copy, at, 2, rest_holds=rest_holds) == (2, False)
+    assert copy.interval == (20_000, 50_000)
+
+
+def test_some_fields_of_a_cell_that_is_not_known():
+    """A cell of which nothing is known does not become known by a part of it."""
+    copy = Copy()
+    assert partly(copy, (3_000, 4_000), 5, rest_holds=True) == (None, True)

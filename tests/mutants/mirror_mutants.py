@@ -1,0 +1,75 @@
+"""Guards of mirrors: what is pushed, merged, doubted and planned."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import mutant
+
+MUTANTS = (
+    mutant(
+        "a pushed message is taken in once",
+        "mirror/pushing.py",
+        '            if not await self._inbox.once(tx, source, once):\n                return Received("duplicate")\n',
+        "            await self._inbox.once(tx, source, once)\n",
+        "mirror/test_push.py::test_the_same_message_again_does_nothing",
+        on="sqlite",
+    ),
+    mutant(
+        "a number that is left out is seen",
+        "mirror/doubts.py",
+        "                return sequence > known + 1",
+        "                return sequence > known + 10",
+        "mirror/test_push.py::test_a_gap_in_the_sequence_has_everything_asked_for",
+        on="sqlite",
+    ),
+    mutant(
+        "readers see what is doubtful",
+        "mirror/reading.py",
+        "(stay.start <= doubt.since)",
+        "(stay.start > doubt.since)",
+        "mirror/test_push.py::test_a_thin_push_is_a_hint_to_ask",
+        on="sqlite",
+    ),
+    mutant(
+        "a part of a cell is taken when it is newer",
+        "mirror/rules.py",
+        " & (~partial | (kept.known & newer))",
+        "",
+        "mirror/test_merge.py::test_some_fields_that_are_not_certainly_newer",
+        "mirror/test_merge.py::test_some_fields_of_a_cell_that_is_not_known",
+    ),
+    mutant(
+        "the rest of a cell is doubtful",
+        "mirror/rules.py",
+        "np.where(takes, not rest_holds, differs)",
+        "np.where(takes, rest_holds, differs)",
+        "mirror/test_merge.py::test_some_fields_of_a_cell",
+    ),
+    mutant(
+        "fields that were not told are kept",
+        "mirror/rules.py",
+        "np.where(sighting.told[name], becomes[name], kept.values[name])",
+        "becomes[name]",
+        "mirror/test_merge.py::test_some_fields_of_a_cell",
+    ),
+    mutant(
+        "an excluded group is not asked for",
+        "mirror/schedule.py",
+        "is_due = (times > 0) & (oldest < ticks)",
+        "is_due = (oldest < ticks)",
+        "mirror/test_demand.py::test_a_tier_of_the_hottest",
+    ),
+    mutant(
+        "a message cannot become too long",
+        "mirror/ota.py",
+        "                if len(changes) > MOST_CHANGES or cells > MOST_CELLS:",
+        "                if len(changes) > MOST_CHANGES:",
+        "mirror/test_ota.py::test_a_message_that_becomes_too_long_is_refused",
+    ),
+    mutant(
+        "who pushes is its supplier's sender",
+        "server/routes/pushes.py",
+        "    if supplier not in (site.settings.senders[signed.sender].suppliers or (signed.sender,)):",
+        "    if not supplier:",
+        "server/test_pushes.py::test_who_may_push_for_whom",
+    ),
+)
