@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from tests.channels.cases import NatsCase, RabbitMQCase
+from tests.channels.cases import KafkaCase, NatsCase, RabbitMQCase
 
-CASES = {case.name: case for case in (NatsCase, RabbitMQCase)}
+CASES = {case.name: case for case in (NatsCase, RabbitMQCase, KafkaCase)}
 NUMBERS = itertools.count(1)
 
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.channels.cases import Kept
+from tests.channels.cases import KILLABLE, Kept
 from tests.channels.messages import message
 from tieout.database import connect
 from tieout.database.migrate import migrate
@@ -60,6 +60,7 @@ async def test_the_next_server_is_tried(broker, place, topic):
     await channel.close()
 
 
+@pytest.mark.parametrize("broker", KILLABLE, indirect=True)
 async def test_a_frozen_broker_confirms_nothing_and_a_thawed_one_everything(broker, channel, place, topic):
     """What a broker that hangs has not confirmed raises, and is sent again when it answers again."""
     assert await channel.publish([message(1, topic)]) == [None]
@@ -79,6 +80,7 @@ async def test_a_frozen_broker_confirms_nothing_and_a_thawed_one_everything(brok
     assert {one.id for one in await broker.kept(place)} == {f"{n:032x}" for n in (1, 2)}
 
 
+@pytest.mark.parametrize("broker", KILLABLE, indirect=True)
 async def test_a_broker_that_is_killed_again_and_again_loses_nothing(broker, place, topic, tmp_path):
     """Every message of the outbox is there, in order for each key, whatever the broker went through."""
     database = connect(f"sqlite:///{tmp_path}/shop.db")

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.channels.cases import KILLABLE
 from tests.channels.messages import message
 
 SECONDS = 90
@@ -80,6 +81,7 @@ async def test_each_message_goes_to_one_of_those_who_consume_together(channel, t
     assert sorted(found) == [f"{n:032x}" for n in range(100)]
 
 
+@pytest.mark.parametrize("broker", KILLABLE, indirect=True)
 async def test_after_a_kill_a_new_subscription_goes_on(broker, channel, topic):
     """One whose broker was killed raises, and what was not acknowledged is there again when the broker is."""
     await asyncio.sleep(broker.settles)

@@ -1,0 +1,56 @@
+"""What only Kafka does: partitions by key, offsets in place of acknowledgements, and groups."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.channels.messages import message
+from tieout.channels.kafka import KafkaChannel
+
+
+@pytest.fixture
+def broker(brokers):
+    return brokers("kafka")
+
+
+async def test_messages_of_a_key_are_in_order(broker, channel, place, topic):
+    """The key is the record's key, so that its messages are in one partition, in the order in which they were sent."""
+    for number in range(60):
+        assert await channel.publish([message(number, topic, b"%d" % number, key=f"k{number % 3}")]) == [None]
+    kept = await broker.kept(place)
+    for key in range(3):
+        assert [int(one.body) for one in kept if one.key == f"k{key}"] == list(range(key, 60, 3))
+
+
+async def test_a_record_without_an_id_has_its_place_as_one(broker, channel, topic):
+    """What others produce is told apart by topic, partition and offset; headers that are no text do no harm."""
+    producer = Producer({"bootstrap.servers": broker.server.url})
+    producer.produce(topic, b"x", headers=[("h", b"\xff"), ("n", None)])
+    await asyncio.to_thread(producer.flush, 30)
+    subscription = await channel.subscribe(topic)
+    async with asyncio.timeout(60):
+        (came,) = await subscription.receive(10)
+    await subscription.close()
+    name, partition, offset = came.id.rsplit(":", 2)
+    assert (name, offset, came.key, came.body) == (topic, "0", "", b"x") and partition.isdigit()
+    assert came.headers == {"h": "\N{REPLACEMENT CHARACTER}", "n": ""}
+
+
+async def test_a_body_that_is_too_long_is_refused(channel, topic):
+    """The client's limit is a refusal of that message, and the others are not affected."""
+    verdicts = await channel.publish([message(1, topic, b"x" * (1 << 21)), message(2, topic)])
+    assert "SIZE" in verdicts[0] and verdicts[1] is None
+
+
+async def test_services_consume_apart(broker, channel, topic):
+    """Of two groups each is given every message, from the beginning."""
+    await channel.publish([message(1, topic)])
+    for group in ("a", "b"):
+        subscription = await KafkaChannel(broker.server.url, group=f"{topic}-{group}").subscribe(topic)
+        async with asyncio.timeout(60):
+            (came,) = await subscription.receive(10)
+        await subscription.close()
+        assert came.id == f"{1:032x}"
