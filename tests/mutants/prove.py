@@ -9,12 +9,18 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from tests.mutants import calling_mutants, mirror_mutants, moving_mutants, other_mutants
+from tests.mutants import calling_mutants, message_mutants, mirror_mutants, moving_mutants, other_mutants
 from tests.mutants.mutant import Mutant
 from tests.mutants.running import sound, together
 from tests.prove.telling import Told, tell
 
-MUTANTS = (*calling_mutants.MUTANTS, *moving_mutants.MUTANTS, *mirror_mutants.MUTANTS, *other_mutants.MUTANTS)
+MUTANTS = (
+    *calling_mutants.MUTANTS,
+    *moving_mutants.MUTANTS,
+    *mirror_mutants.MUTANTS,
+    *message_mutants.MUTANTS,
+    *other_mutants.MUTANTS,
+)
 SMALL = 8
 """Mutants of a small run, drawn by its seed."""
 
