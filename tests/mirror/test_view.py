@@ -15,6 +15,7 @@ from tests.mirror.test_following import mirror_of, price
 from tests.mirror.test_push import delta, loaded, message
 from tests.mirror.waiting import until
 from tieout.errors import InvalidParams, UnknownItem
+from tieout.mirror import view
 from tieout.mirror.view import smallest
 
 
@@ -182,3 +183,15 @@ def test_the_smallest_come_first(keys, count):
     found = smallest(np.array(keys, dtype=np.int64), count)
     wanted = sorted(range(len(keys)), key=lambda at: keys[at])
     assert list(found[:count]) == wanted[:count]
+
+
+def test_the_smallest_of_many_come_first(monkeypatch):
+    """Also where a small sample guesses badly which they are."""
+    chance = np.random.default_rng(1)
+    for sample, spare in ((4, 0), (4_096, 8)):
+        monkeypatch.setattr(view, "SAMPLE", sample)
+        monkeypatch.setattr(view, "SPARE", spare)
+        for spread in (2, 50, 1_000_000):
+            keys = chance.integers(0, spread, 20_000)
+            for count in (1, 20, 500):
+                assert (smallest(keys, count) == np.argsort(keys, kind="stable")[:count]).all()

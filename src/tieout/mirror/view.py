@@ -18,6 +18,9 @@ from tieout.mirror.folding import cells_of_stay, fold_stay
 from tieout.mirror.offers import Offer, likely
 from tieout.mirror.stay import fold, needed, rests_on
 
+SAMPLE, SPARE = 4_096, 8
+"""Keys from which it is guessed which are the smallest, and how many more of these are taken to be sure."""
+
 MOST = 1_000
 """Items that one search returns at most."""
 
@@ -264,11 +267,17 @@ class View:
 
 def smallest(keys: Ints, count: int) -> Ints:
     """Where the smallest keys are, in their order; equal ones as they stand."""
-    if count < len(keys):
-        bound = np.partition(keys, count - 1)[count - 1]
-        few = np.flatnonzero(keys <= bound)
-        return few[np.argsort(keys[few], kind="stable")][:count]
-    return np.argsort(keys, kind="stable")
+    few = np.flatnonzero(keys <= _bound(keys, count)) if count < len(keys) else np.arange(len(keys))
+    return few[np.argsort(keys[few], kind="stable")][:count]
+
+
+def _bound(keys: Ints, count: int) -> Any:
+    """A key that at least `count` keys do not exceed, and few more: guessed from a sample, which is mostly enough."""
+    sample = np.sort(keys[:: max(1, len(keys) // SAMPLE)])
+    guess = count * len(sample) // len(keys) + SPARE
+    if guess < len(sample) and np.count_nonzero(keys <= sample[guess]) >= count:
+        return sample[guess]
+    return np.partition(keys, count - 1)[count - 1]
 
 
 def _is_bound(side: Any) -> bool:
