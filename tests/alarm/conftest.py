@@ -1,42 +1,7 @@
-"""The databases that alarms and the audit are tried on."""
+"""The databases that alarms and the audit are tried on: the same as for leases and budgets."""
 
 from __future__ import annotations
 
-import pytest
+from tests.coordination.conftest import database, servers, url
 
-from tests.servers import mariadb, postgres
-from tieout.database import connect
-from tieout.database.migrate import migrate
-
-
-@pytest.fixture(scope="session")
-def servers():
-    """Servers of these tests alone, made when one asks for them."""
-    made = {}
-
-    def url(dialect):
-        if dialect not in made:
-            kind = {"postgres": postgres, "mysql": mariadb}[dialect]
-            server = made[dialect] = (kind.Postgres if dialect == "postgres" else kind.MariaDB)(**kind.FAST)
-            server.create()
-        return made[dialect].url(made[dialect].database())
-
-    yield url
-    for server in made.values():
-        server.remove()
-
-
-@pytest.fixture(params=["sqlite", "postgres", "mysql"])
-def url(request, servers, tmp_path):
-    """An empty database."""
-    return f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else servers(request.param)
-
-
-@pytest.fixture
-async def database(url):
-    """An open database with tieout's tables."""
-    database = connect(url)
-    await database.open()
-    await migrate(database)
-    yield database
-    await database.close()
+__all__ = ["database", "servers", "url"]

@@ -278,4 +278,61 @@ DATABASES = (
     ),
 )
 
-MUTANTS = (*OPERATORS, *KEPT, *ONCE, *VALUES, *DATABASES)
+ALARMS = (
+    mutant(
+        "it takes two to resolve where money may have moved",
+        "alarm/engine.py",
+        "if found.kind in self.second_person and not is_seconded",
+        "if found.kind in () and not is_seconded",
+        "alarm/test_life.py::test_two_persons_resolve_where_money_may_have_moved",
+        on="sqlite",
+    ),
+    mutant(
+        "what was told is not told again",
+        "alarm/notify/telling.py",
+        "        await self.store.told(tx, events)\n",
+        "",
+        "alarm/test_delivery.py::test_two_nodes_tell_once",
+        on="sqlite",
+    ),
+    mutant(
+        "the messages of an alarm have its id as key",
+        "alarm/notify/telling.py",
+        ", key=alarm.id.hex())",
+        ")",
+        "alarm/test_delivery.py::test_nothing_is_lost_and_each_alarm_is_told_in_order",
+        on="sqlite",
+    ),
+    mutant(
+        "conflicts do not fold",
+        "alarm/rules.py",
+        'FOLDED = frozenset({"deadline", "unfit-answer"})',
+        'FOLDED = frozenset({"deadline", "unfit-answer", "conflict"})',
+        "alarm/test_delivery.py::test_what_an_outage_explains_is_not_told_while_it_lasts",
+        on="sqlite",
+    ),
+    mutant(
+        "a name leads nowhere if one of its addresses is inside",
+        "alarm/notify/addresses.py",
+        "    if refused:\n",
+        "    if len(refused) == len(addresses):\n",
+        "alarm/test_receivers.py::test_a_name_with_one_address_inside_is_refused",
+    ),
+    mutant(
+        "redirects are not followed",
+        "alarm/notify/web.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "alarm/test_receivers.py::test_redirects_are_not_followed",
+    ),
+    mutant(
+        "who writes the audit holds the head of its chain",
+        "audit/sql/common.sql",
+        "WHERE id = 1\n{for_update}",
+        "WHERE id = 1",
+        "alarm/test_audit.py::test_concurrent_writers_make_one_chain",
+        on="postgres",
+    ),
+)
+
+MUTANTS = (*OPERATORS, *KEPT, *ONCE, *VALUES, *DATABASES, *ALARMS)
