@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
@@ -124,14 +125,16 @@ def _prove(database: str, size: Size, counts: Counter[str], violations: list[str
 
 
 def _figures(failovers: Sequence[Failover]) -> dict[str, object]:
-    """The seconds by database, fault and colour, and what they are."""
+    """The seconds by database, fault and colour, what they are, and how busy the machine was lately."""
     groups: dict[str, list[Outage]] = {}
     for failover in failovers:
         parts = (failover.database, failover.plan.fault, failover.plan.colour)
         for name in (", ".join(parts[:count]) for count in (1, 2, 3)):
             groups.setdefault(name, []).append(failover.outage)
     figures = {name: told(outages) for name, outages in sorted(groups.items())}
-    return {"detection": DETECTION, "unavailable": UNAVAILABLE, "limit_beyond_detection": LIMIT, "seconds": figures}
+    words = {"detection": DETECTION, "unavailable": UNAVAILABLE, "limit_beyond_detection": LIMIT}
+    machine = {"processors": os.cpu_count(), "load_average": os.getloadavg()[-1]}
+    return words | machine | {"seconds": figures}
 
 
 if __name__ == "__main__":
