@@ -273,6 +273,28 @@ async def test_nothing_compared_is_not_agreement(app, made, tmp_path) -> None:
     assert (ended.state, [alarm.kind for alarm in alarms]) == ("empty", ["recon-breaks"])
 
 
+async def test_a_row_without_a_time_keeps_both_sides_from_agreeing(app, made, tmp_path) -> None:
+    """No period would ever hold it: it is counted and named, and the comparison does not agree."""
+    upstream, downstream = await filled(made, "sqlite", [change(1), change(2, when=None)], [prize("'1'")])
+    async with app() as opened:
+        rule(opened, upstream, downstream)
+        ended, breaks = await compared(opened, "redemption", tmp_path)
+    assert (ended.state, ended.totals["undated-keys"]["upstream"], breaks) == ("broken", [["2"]], {})
+
+
+async def test_a_pair_belongs_to_the_day_of_its_anchor(app, made, tmp_path) -> None:
+    """What is found far away only by asking for it is carried, not late and not an orphan, on its partner's day."""
+    before = DAY._replace(since=DAY.since - 24 * HOURS, until=DAY.since)
+    changes, prizes = [change(1), change(2, when=DAY.since - 9 * HOURS)], [prize("'1'"), prize("'2'")]
+    upstream, downstream = await filled(made, "postgres", changes, prizes)
+    async with app() as opened:
+        rule(opened, upstream, downstream)
+        first, _ = await compared(opened, "redemption", tmp_path, before)
+        second, _ = await compared(opened, "redemption", tmp_path)
+    counts = [[one.totals[name] for name in ("tied", "late-tied", "carried", "orphan")] for one in (first, second)]
+    assert counts == [[0, 1, 0, 0], [1, 0, 1, 0]]
+
+
 async def test_breaks_in_an_ignored_time_are_counted_only(app, made, tmp_path) -> None:
     """A time in which breaks are known of hides them from the list and from the verdict, not from the totals."""
     upstream, downstream = await filled(made, "sqlite", [change(1), change(2)], [prize("'2'")])
