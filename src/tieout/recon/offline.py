@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmRaiser
@@ -23,8 +23,13 @@ from tieout.recon.snapshot import FORMAT, Progress, take
 from tieout.recon.sources import Both, Opened, opened
 from tieout.recon.store import NewBreak, ReconStore, Run, RunState
 
+T = TypeVar("T")
+
 DOUBTS = 2_000
 """Keys that are judged at a time."""
+
+HELD = 5.0
+"""Seconds between two looks at the lease while DuckDB is at work."""
 
 AGAIN = "tied when asked again"
 """What became of keys whose snapshots differed, since one was taken before the other."""
@@ -73,8 +78,9 @@ class Offline:
         try:
             async with opened(self._rule, self._period) as both:
                 files = await self._snapshots(both)
-                comparison = await asyncio.to_thread(
-                    Comparison, files, both.judged, self._period, len(self._rule.upstream.key), self._rule.sample
+                keys, sample = len(self._rule.upstream.key), self._rule.sample
+                comparison = await self._aside(
+                    lambda: Comparison(files, both.judged, self._period, keys, sample),
                 )
                 try:
                     state, totals = await self._judged(run, both, comparison)
@@ -99,8 +105,7 @@ class Offline:
         return files
 
     async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[RunState, dict[str, Any]]:
-        await self._progress("comparing", 0)
-        counts = await asyncio.to_thread(comparison.classify)
+        counts = await self._aside(comparison.classify)
         tally: Counter[str] = Counter()
         doubts = Doubts(self._rule, self._period, both, comparison, tally)
         for keys in comparison.candidates(DOUBTS):
@@ -136,6 +141,15 @@ class Offline:
             raise NotAllowed(
                 f"{self._period} and the grace behind it have not passed: what comes late would be missing"
             )
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Run what takes its time in a thread, and hold the lease meanwhile."""
+        await self._progress("comparing", 0)
+        task = asyncio.create_task(asyncio.to_thread(work))
+        while not task.done():
+            await asyncio.wait({task}, timeout=HELD)
+            await self._progress("comparing", 0)
+        return task.result()
 
     async def _progress(self, what: str, count: int) -> None:
         """Tell how far it is, and hold the lease."""
