@@ -171,7 +171,8 @@ class App(Declaring):
             raise
         self._pid = os.getpid()
         self._worker = self._new_worker()
-        self._worker.watch()
+        if self.watch.has_cause:
+            self._worker.watch()
         if self.sweeps:
             self._worker.start()
             self.consuming.start(self._channels)

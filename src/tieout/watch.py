@@ -25,6 +25,11 @@ class Watch:
         self._lapsed = ""
         self._is_mute = False
 
+    @property
+    def has_cause(self) -> bool:
+        """Whether there is anything to look at: no server takes over from a file."""
+        return isinstance(self._database, Replaceable)
+
     async def look(self) -> None:
         """Raise an alarm when commits no longer wait for another server, and one about what a takeover has lost."""
         if not isinstance(self._database, Replaceable):

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import deque
 
-from tests.messages.shelf import Shelf
+from tests.messages.shelf import Shelf, pass_time
 from tieout import Delivery
 
 SECONDS = 60
@@ -88,6 +88,4 @@ async def letters(app):
 
 async def make_due(app):
     """Let the time pass that letters wait for."""
-    await app.database.transact(
-        lambda tx: tx.execute("UPDATE tieout_letter SET due = due - 3600000000 WHERE due IS NOT NULL")
-    )
+    await pass_time(app.database, "UPDATE tieout_letter SET due = due - 3600000000 WHERE due IS NOT NULL")

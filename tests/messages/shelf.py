@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
+from tieout.errors import RetryTransaction
 from tieout.eventloop import LoopCaller, LoopClock
 from tieout.messages import Outbox, Relay
 
@@ -64,7 +66,15 @@ async def waiting(database):
 
 
 async def make_due(database):
-    await database.transact(lambda tx: tx.execute("UPDATE tieout_outbox SET due = due - 3600000000"))
+    """Let the time pass that messages wait for."""
+    await pass_time(database, "UPDATE tieout_outbox SET due = due - 3600000000")
+
+
+async def pass_time(database, update):
+    """Run a statement on many rows, again while it meets somebody at work on them in another order."""
+    while True:
+        with suppress(RetryTransaction):
+            return await database.transact(lambda tx: tx.execute(update))
 
 
 async def end_leases(database):
