@@ -50,7 +50,7 @@ def failing(flush: int) -> str:
 def control(engine: str, cuts: int, requests: int = REQUESTS) -> Plan:
     """A load on a wrong engine, after a failed flush where that is what it cannot stand."""
     before = "fault" if engine == "trusting" else "nothing"
-    return Plan(0, cuts, Load(engine, requests, engine), before, failing(10))
+    return Plan(0, cuts, Load(engine, requests, engine), before, failing(15))
 
 
 def come_to(one: Plan) -> Tally:
