@@ -86,6 +86,20 @@ async def test_a_later_message_never_overtakes_one_that_waits(database):
     assert shelf.bodies == [b"1", b"2", b"3"]
 
 
+async def test_no_later_message_overtakes_one_that_was_held_back(database):
+    """One was written while its key's first waited, another after that was due again: they are sent as written."""
+    await write(database, b"1", b"2", b"3", key="k")
+    dues = {b"1": -20, b"2": -30, b"3": -10}
+    moved = "UPDATE tieout_outbox SET due = {now} + :due WHERE body = :body"
+    for body, due in dues.items():
+        await database.transact(lambda tx, body=body, due=due: tx.execute(moved, due=due, body=body))
+    outbox = Outbox(database.dialect)
+    for limit in (1, 2, 3):
+        batch = await database.read(lambda tx, limit=limit: outbox.due(tx, "shelf", limit))
+        assert [message.body for message in batch] == [b"1", b"2", b"3"][: len(batch)] and batch
+    assert len(batch) == 3
+
+
 async def test_one_node_at_a_time_sends_for_a_channel(database):
     """A second node sends nothing until the first gives the channel back."""
     shelf = Shelf()

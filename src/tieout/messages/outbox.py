@@ -65,7 +65,16 @@ class Outbox:
     async def due(self, tx: Transaction, channel: str, limit: int) -> list[Waiting]:
         """Messages whose time has come, at most `limit`, each key's in order; none behind one of its key that waits."""
         rows = await tx.fetch(self.sql.due_messages, channel=channel, limit=limit)
-        return [Waiting(*row) for row in rows]
+        found = {row["id"]: Waiting(*row[:-1]) for row in rows}
+        torn = {
+            bytes(row["message_key"]) for row in rows if row["previous"] is not None and row["previous"] not in found
+        }
+        batch = [message for message in found.values() if message.key not in torn]
+        for key in torn:
+            last = max(message.id for message in found.values() if message.key == key)
+            first = await tx.fetch(self.sql.first_messages, channel=channel, message_key=key, last=last, limit=limit)
+            batch += [Waiting(*row) for row in first]
+        return sorted(batch, key=lambda message: message.id)
 
     async def forget(self, tx: Transaction, sent: Iterable[Waiting]) -> None:
         """Forget messages that the other side has."""

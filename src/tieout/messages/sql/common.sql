@@ -21,17 +21,30 @@ WHERE (source, message_id) IN (
 INSERT INTO tieout_outbox (message_id, channel, topic, message_key, headers, body, created, due, attempts)
 VALUES (:message_id, :channel, :topic, :message_key, :headers, :body, {now}, {now}, 0)
 
--- What waits longer holds back what was written after it under the same key.
+-- What is not due yet holds back what was written after it under the same key. `previous` stands before a message in
+-- its key's queue: it is due as well, but perhaps later than this one, and then it may not be among the first.
 -- name: due_messages
-SELECT o.id, o.message_id, o.topic, o.message_key, o.headers, o.body, o.created, o.attempts
+SELECT o.id, o.message_id, o.topic, o.message_key, o.headers, o.body, o.created, o.attempts,
+    (
+        SELECT max(p.id)
+        FROM tieout_outbox AS p
+        WHERE p.channel = o.channel AND p.message_key = o.message_key AND p.id < o.id AND length(o.message_key) > 0
+    ) AS previous
 FROM tieout_outbox AS o
 WHERE o.channel = :channel AND o.due <= {now}
     AND (length(o.message_key) = 0 OR NOT EXISTS (
         SELECT 1
         FROM tieout_outbox AS e
-        WHERE e.channel = o.channel AND e.message_key = o.message_key AND e.id < o.id AND e.due > o.due
+        WHERE e.channel = o.channel AND e.message_key = o.message_key AND e.id < o.id AND e.due > {now}
     ))
 ORDER BY o.due, o.id
+LIMIT :limit
+
+-- name: first_messages
+SELECT id, message_id, topic, message_key, headers, body, created, attempts
+FROM tieout_outbox
+WHERE channel = :channel AND message_key = :message_key AND id <= :last
+ORDER BY id
 LIMIT :limit
 
 -- name: delete_message
