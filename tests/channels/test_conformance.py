@@ -30,8 +30,9 @@ async def test_many_at_a_time_are_each_answered(broker, channel, place, topic):
 
 
 async def test_what_nobody_keeps_is_refused_and_the_others_are_not(broker, channel, place, topic):
-    """A topic that nobody listens to is told, beside messages that arrive."""
-    verdicts = await channel.publish([message(1, topic), message(2, broker.nobodys_topic), message(3, topic)])
+    """A topic that nobody listens to is told, beside messages that arrive, in order as they have one key."""
+    sent = [message(1, topic, key="k"), message(2, broker.nobodys_topic, key="k"), message(3, topic, key="k")]
+    verdicts = await channel.publish(sent)
     assert verdicts[0] is None and verdicts[2] is None
     assert broker.nobodys_topic in verdicts[1]
     assert [one.id for one in await broker.kept(place)] == [f"{n:032x}" for n in (1, 3)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 
 import aio_pika
 import pytest
@@ -86,3 +88,18 @@ async def test_messages_of_others_are_taken_as_they_are(broker, topology, channe
     await subscription.close()
     assert (came.key, came.body) == ("a b", b"x")
     assert came.headers["n"] == "7" and came.headers["content-type"] == "text/plain"
+
+
+async def test_what_could_not_connect_leaves_nothing_to_the_collector(caplog):
+    """A thread without a loop may collect what a refused connection left: there is nothing to close any more."""
+    caplog.set_level("CRITICAL", "aiormq.connection")  # a record would hold what is to be collected
+    try:
+        await connect(["amqp://127.0.0.1:1"])
+    except aio_pika.exceptions.AMQPError as error:
+        cycle = [error]
+        cycle.append(cycle)
+    del cycle
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        await asyncio.to_thread(gc.collect)
+    assert told == []

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
+from aio_pika.connection import make_url
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 
 from tieout.contracts import Delivery, Message
@@ -154,18 +155,28 @@ def _delivery(came: AbstractIncomingMessage) -> Delivery:
 
 
 async def _closed(connection: AbstractConnection) -> None:
+    """Close it, whatever becomes of its socket: else the client tries to, in whichever thread collects it."""
     with suppress(*FAILURES):
         await asyncio.wait_for(connection.close(), CLOSE_SECONDS)
+    if not connection.is_closed:
+        await connection.close()
 
 
 async def connect(urls: Sequence[str]) -> AbstractConnection:
     """A connection to the first server that lets us in; raise what the last one of them raised."""
     failure: BaseException = ConnectionError("no server is named")
     for url in urls:
+        connection = aio_pika.Connection(make_url(url))
         try:
-            return await asyncio.wait_for(aio_pika.connect(url), CONNECT_SECONDS)
+            await asyncio.wait_for(connection.connect(), CONNECT_SECONDS)
         except FAILURES as error:
+            await _closed(connection)
             failure = error
+        except BaseException:
+            await _closed(connection)
+            raise
+        else:
+            return connection
     raise failure
 
 
