@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tieout.errors import FeedGap
 from tieout.feeds import Change, net
 from tieout.feeds.pgoutput import Decoder
+from tieout.feeds.shapes import Shapes
 
 STEP = st.tuples(
     st.sampled_from(["put", "move", "delete"]), st.sampled_from("abc"), st.sampled_from("abc"), st.integers(0, 2)
@@ -63,7 +64,7 @@ def test_tables_that_nobody_asked_for_are_left_out() -> None:
 @given(st.binary(min_size=1, max_size=60))
 def test_garbled_messages_are_a_gap(data: bytes) -> None:
     """Whatever comes, it is a message that is known, or the feed stops: nothing is passed over."""
-    decoder = Decoder("1", 1)
+    decoder = Decoder("1/1", {}, Shapes())
     if data[:1] in {b"B", b"O", b"Y", b"C", b"M", b"R"}:
         data = b"Z" + data
     with pytest.raises(FeedGap):

@@ -7,11 +7,13 @@ passed over might be a change that nobody has seen.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import NamedTuple
 
 from tieout.errors import FeedGap
-from tieout.feeds.changes import Change, Committed, Heartbeat, Position, Row
+from tieout.feeds.changes import LARGEST, Change, Committed, Heartbeat, Position, Row, Told
+from tieout.feeds.shapes import Shapes
 
 SINCE_2000 = 946_684_800_000_000
 """Microseconds from 1970 to PostgreSQL's own epoch."""
@@ -19,97 +21,103 @@ SINCE_2000 = 946_684_800_000_000
 BEAT = "tieout"
 """The prefix of messages that this feed writes into the log itself."""
 
-BEGIN = Struct(">QqI")
 COMMIT = Struct(">BQQq")
 MESSAGE = Struct(">BQ")
 SHORT, LONG = Struct(">H"), Struct(">I")
-FULL = ord("f")
+BEGIN, RELATION, INSERT, UPDATE, DELETE = b"BRIUD"
+COMMITTED, LOGICAL, TRUNCATE, ORIGIN, TYPE = b"CMTOY"
+NULL, TEXT, UNCHANGED = b"ntu"
+OLD, KEY, NEW, FULL = b"OKNf"
+
+VARCHAR = 1043
+"""The type whose length says nothing of the values in it."""
 
 
 class Table(NamedTuple):
-    """A table as the stream has described it."""
+    """A table as the stream has described it; a column that is not told has no name."""
 
     name: str
-    columns: tuple[str, ...]
+    columns: tuple[str | None, ...]
 
 
 class Decoder:
-    """Turns messages into transactions; raises `FeedGap` at whatever it cannot tell whole."""
+    """Turns messages into transactions of `tables`; raises `FeedGap` at whatever it cannot tell whole.
 
-    def __init__(self, system: str, timeline: int) -> None:
-        self._system, self._timeline = system, timeline
-        self._tables: dict[int, Table] = {}
+    `tables` (schema.table) have the columns to tell, or None for all; `shapes` is what is known of them.
+    """
+
+    def __init__(self, history: str, tables: Mapping[str, Sequence[str] | None], shapes: Shapes) -> None:
+        self._history, self._wanted, self._shapes = history, tables, shapes
+        self._tables: dict[int, Table | None] = {}
         self._changes: list[Change] = []
         self._beats = False
+        self._resume = shapes.text()
 
-    def feed(self, data: bytes) -> Committed | Heartbeat | None:
-        """Take one message; return the transaction that it ends, if it does."""
+    def feed(self, data: bytes) -> Told | None:
+        """Take one message; return what it ends: a transaction that changed something, or a heartbeat."""
         try:
             return self._fed(data)
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise FeedGap(f"a message came that cannot be read: {data[:40].hex()}") from error
 
-    def _fed(self, data: bytes) -> Committed | Heartbeat | None:
-        kind, reader = chr(data[0]), Reader(data, 1)
-        match kind:
-            case "B":
-                self._changes, self._beats = [], False
-            case "R":
-                self._describe(reader)
-            case "I" | "U" | "D":
-                self._changes.append(self._change(kind, reader))
-            case "M":
-                reader.take(MESSAGE)
-                self._beats |= reader.text() == BEAT
-            case "C":
-                return self._committed(reader)
-            case "T":
-                names = self._truncated(reader)
-                raise FeedGap(f"{', '.join(names)} was truncated: no row tells what it had")
-            case "O" | "Y":
-                pass
-            case _:
-                raise FeedGap(f"a message of the unknown kind {kind!r} came, which may be a change")
+    def _fed(self, data: bytes) -> Told | None:
+        kind = data[0]
+        if kind in {INSERT, UPDATE, DELETE}:
+            table = self._tables[int.from_bytes(data[1:5])]
+            if table is not None:
+                self._changed(_change(table, kind, data))
+        elif kind == COMMITTED:
+            return self._committed(data)
+        elif kind == BEGIN:
+            self._changes, self._beats = [], False
+        elif kind == RELATION:
+            self._describe(Reader(data, 1))
+        elif kind == LOGICAL:
+            reader = Reader(data, 1)
+            reader.take(MESSAGE)
+            self._beats |= reader.text() == BEAT
+        elif kind == TRUNCATE:
+            self._truncated(Reader(data, 1))
+        elif kind not in {ORIGIN, TYPE}:
+            raise FeedGap(f"a message of the unknown kind {chr(kind)!r} came, which may be a change")
         return None
 
-    def _committed(self, reader: Reader) -> Committed | Heartbeat:
-        _, _, end, at = reader.take(COMMIT)
-        position = Position(self._system, self._timeline, end)
-        changes, self._changes = tuple(self._changes), []
-        if self._beats and not changes:
-            return Heartbeat(position, at + SINCE_2000)
-        return Committed(position, at + SINCE_2000, changes)
+    def _changed(self, change: Change) -> None:
+        self._changes.append(change)
+        if len(self._changes) > LARGEST:
+            raise FeedGap(f"{change.table}: a transaction changes more than {LARGEST} rows")
+
+    def _committed(self, data: bytes) -> Told | None:
+        _, _, end, at = COMMIT.unpack_from(data, 1)
+        changes, at = self._changes, at + SINCE_2000
+        if changes:
+            self._changes = []
+            return Committed(Position(self._history, end, self._resume), at, tuple(changes), at)
+        return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
 
     def _describe(self, reader: Reader) -> None:
         number, schema, name = reader.number(), reader.text(), reader.text()
-        identity = reader.byte()
-        columns = []
-        for _ in range(reader.short()):
-            reader.byte()
-            columns.append(reader.text())
-            reader.skip(8)
-        full = name if schema == "public" else f"{schema}.{name}"
+        identity, count = reader.byte(), reader.short()
+        full = f"{schema}.{name}"
+        if full not in self._wanted:
+            self._tables[number] = None
+            return
+        kinds = dict(_column(reader) for _ in range(count))
+        told = full.removeprefix("public.")
         if identity != FULL:
-            raise FeedGap(f"{full} is not REPLICA IDENTITY FULL any more: what its rows were before is not told")
-        self._tables[number] = Table(full, tuple(columns))
+            raise FeedGap(f"{told} is not REPLICA IDENTITY FULL any more: what its rows were before is not told")
+        wanted = self._wanted[full]
+        self._shapes.seen(told, {"": str(number), **kinds}, wanted)
+        columns = tuple(column if wanted is None or column in wanted else None for column in kinds)
+        self._tables[number] = Table(told, columns)
+        self._resume = self._shapes.text()
 
-    def _change(self, kind: str, reader: Reader) -> Change:
-        table = self._tables[reader.number()]
-        mark, before = chr(reader.byte()), None
-        if mark == "K":
-            raise FeedGap(f"{table.name}: only the key of a row before its change is told, not the row")
-        if mark == "O":
-            before = _row(table, reader, None)
-            if kind == "D":
-                return Change(table.name, before, None)
-            mark = chr(reader.byte())
-        if mark != "N" or (kind == "U" and before is None):
-            raise FeedGap(f"{table.name}: a row before its change is not told")
-        return Change(table.name, before, _row(table, reader, before))
-
-    def _truncated(self, reader: Reader) -> list[str]:
+    def _truncated(self, reader: Reader) -> None:
         count, _ = reader.number(), reader.byte()
-        return [self._tables[reader.number()].name for _ in range(count)]
+        tables = [self._tables[reader.number()] for _ in range(count)]
+        names = [table.name for table in tables if table is not None]
+        if names:
+            raise FeedGap(f"{', '.join(names)} was truncated: no row tells what it had")
 
 
 class Reader:
@@ -144,30 +152,51 @@ class Reader:
         self._place = end + 1
         return found
 
-    def skip(self, count: int) -> None:
-        """Pass over bytes."""
-        self._place += count
 
-    def value(self) -> str:
-        """A text behind its length."""
-        length = self.number()
-        self._place += length
-        return self._data[self._place - length : self._place].decode()
+def _column(reader: Reader) -> tuple[str, str]:
+    """A column's name, and what would change its values without a word if it changed."""
+    reader.byte()
+    name, kind, modifier = reader.text(), reader.number(), reader.number()
+    return name, str(kind) if kind == VARCHAR else f"{kind}.{modifier}"
 
 
-def _row(table: Table, reader: Reader, before: Row | None) -> Row:
-    """A row; a long value that was not touched is not sent again, and is what it was before."""
+def _change(table: Table, kind: int, data: bytes) -> Change:
+    """The change of one row, which has to fill its message to the last byte."""
+    place, before, after = 5, None, None
+    if data[place] == KEY:
+        raise FeedGap(f"{table.name}: only the key of a row before its change is told, not the row")
+    if data[place] == OLD:
+        before, place = _row(table, data, place + 1, None)
+    if kind != DELETE:
+        if data[place] != NEW or (kind == UPDATE and before is None):
+            raise FeedGap(f"{table.name}: a row before its change is not told")
+        after, place = _row(table, data, place + 1, before)
+    if place != len(data) or (before is None and after is None):
+        raise FeedGap(f"{table.name}: a change came that cannot be read: {data[:40].hex()}")
+    return Change(table.name, before, after)
+
+
+def _row(table: Table, data: bytes, place: int, before: Row | None) -> tuple[Row, int]:
+    """A row, and where it ends; a long value that was not touched is not sent again, and is what it was before."""
     row: dict[str, str | None] = {}
-    if reader.short() != len(table.columns):
+    if int.from_bytes(data[place : place + 2]) != len(table.columns):
         raise FeedGap(f"{table.name}: a row has other columns than the table was said to have")
+    place += 2
     for column in table.columns:
-        match chr(reader.byte()):
-            case "n":
-                row[column] = None
-            case "t":
-                row[column] = reader.value()
-            case "u" if before is not None:
-                row[column] = before[column]
-            case _:
-                raise FeedGap(f"{table.name}: {column} was not sent, and what it was before is not known")
-    return row
+        kind = data[place]
+        place += 1
+        if kind == TEXT:
+            begin = place + 4
+            place = begin + int.from_bytes(data[place:begin])
+            if column is not None:
+                row[column] = data[begin:place].decode()
+        elif column is None:
+            if kind not in {NULL, UNCHANGED}:
+                raise FeedGap(f"{table.name}: a value came that cannot be read")
+        elif kind == NULL:
+            row[column] = None
+        elif kind == UNCHANGED and before is not None:
+            row[column] = before[column]
+        else:
+            raise FeedGap(f"{table.name}: {column} was not sent, and what it was before is not known")
+    return row, place

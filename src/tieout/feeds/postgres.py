@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Any
 
 import psycopg
 from psycopg import pq
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
-from tieout.feeds.changes import Committed, Heartbeat, Position
+from tieout.feeds.changes import TAKEN, Committed, Position, Tables, Told
 from tieout.feeds.pgoutput import BEAT, Decoder
+from tieout.feeds.shapes import Shapes
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 KEEPALIVE, STATUS = Struct(">QqB"), Struct(">cQQQqB")
@@ -39,6 +40,8 @@ FROM pg_replication_slots
 WHERE slot_name = {slot}
 """
 
+ADVANCE = "SELECT end_lsn FROM pg_replication_slot_advance({slot}, pg_current_wal_insert_lsn())"
+
 PUBLICATION = """
 SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
 FROM pg_publication
@@ -46,65 +49,69 @@ WHERE pubname = {publication}
 """
 
 
-class PostgresFeed:
-    """What was committed to `tables` (schema.table), in order, from a replication slot.
+SPOKEN = "-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
+"""How the server writes values, whatever it is configured to: as offline comparisons read them."""
 
-    `open` says from where; `read` tells; `confirm` lets the server forget. The user needs the attribute REPLICATION,
-    and a publication of these tables has to be there. Needs the extra `psycopg`.
+PASSED = 1_000
+"""Messages without anything to tell after which others on the event loop have their turn."""
+
+
+class PostgresFeed:
+    """The feed of `tables` ("t", or "schema.t") of a PostgreSQL database, from a replication slot.
+
+    `confirm` lets the server remove its log. The user needs the attribute REPLICATION, and a publication of these
+    tables has to be there. A slot belongs to one feed. Needs the extra `psycopg`.
     """
 
-    def __init__(self, url: str, *, tables: Sequence[str], slot: str = BEAT, publication: str = BEAT) -> None:
+    def __init__(self, url: str, *, tables: Tables, slot: str = BEAT, publication: str = BEAT) -> None:
         for name in (slot, publication):
             if not NAME.fullmatch(name):
                 raise ConfigError(f"{name!r} cannot name a slot or publication: small letters, digits and _")
         self._url, self._slot, self._publication = url, slot, publication
-        self._tables = [table if "." in table else f"public.{table}" for table in tables]
+        self._tables: dict[str, Sequence[str] | None] = {
+            table if "." in table else f"public.{table}": tables[table] if isinstance(tables, Mapping) else None
+            for table in tables
+        }
         self._wire: psycopg.AsyncConnection[Any] | None = None
         self._plain: psycopg.AsyncConnection[Any] | None = None
         self._confirmed = 0
         self._decoder: Decoder | None = None
+        self._failure: Exception | None = None
 
     async def open(self, after: Position | None = None) -> Position:
         """Begin behind `after`, or, without one, with what is committed from now on; return where it begins.
 
         Raise `ConfigError`, naming the setting, for a server or table that does not tell whole changes, and `FeedGap`
-        when what comes behind `after` cannot be had any more.
+        when what comes behind `after` cannot be had any more: the slot is gone, or the server is another one, or on
+        another timeline since a standby was promoted.
         """
+        self._wire = await self._connect(replication="database", options=self._spoken())
         try:
-            self._wire = await psycopg.AsyncConnection.connect(
-                make_conninfo(self._url, replication="database"), autocommit=True
-            )
-            self._plain = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
-        except psycopg.ProgrammingError as error:
-            raise ConfigError(f"this is not a PostgreSQL URL as libpq takes it: {error}".strip()) from error
-        except psycopg.Error as error:
-            await self.close()
-            raise DatabaseUnavailable(f"the feed cannot connect: {error}".strip(), error.sqlstate or "") from error
-        try:
+            self._plain = await self._connect()
             return await self._begin(after)
         except BaseException:
             await self.close()
             raise
 
-    async def read(self) -> AsyncIterator[Committed | Heartbeat]:
-        """Transactions in the order of their commits, and heartbeats; it waits for more without an end.
+    async def take(self, most: int = TAKEN) -> Sequence[Told]:
+        """Transactions in the order of their commits, and heartbeats; see `Feed.take`.
 
-        Raise `FeedGap` for what cannot be told whole, `DatabaseUnavailable` when the connection is lost: open it again
-        behind the last position that was taken in.
+        Raise `FeedGap` for what cannot be told whole, once all before it was told, and `DatabaseUnavailable` when the
+        connection is lost.
         """
-        if self._decoder is None:
-            raise ConfigError("open the feed before it is read")
-        while True:
-            data = await self._message()
-            if data[:1] == b"w":
-                told = self._decoder.feed(data[XLOG:])
-                if told is not None:
-                    yield told
-            elif data[:1] == b"k" and KEEPALIVE.unpack_from(data, 1)[2]:
-                self._send_status()
+        told: list[Told] = []
+        await asyncio.sleep(0)
+        try:
+            if self._failure is None:
+                await self._gather(told, most)
+        except (FeedGap, DatabaseUnavailable) as error:
+            self._failure = error
+        if not told and self._failure is not None:
+            raise self._failure
+        return told
 
     async def confirm(self, position: Position) -> None:
-        """Say that everything up to a position is kept: after a failure the feed begins behind it."""
+        """Say that everything up to a position is kept: after a failure the feed can begin behind it."""
         self._confirmed = max(self._confirmed, position.place)
         self._send_status()
 
@@ -117,40 +124,92 @@ class PostgresFeed:
         except psycopg.Error as error:
             raise DatabaseUnavailable(f"the feed cannot beat: {error}".strip(), error.sqlstate or "") from error
 
+    async def here(self) -> Position:
+        """Where the log ends now: all that was committed before stands at or before it. It takes a connection."""
+        wire = await self._connect(replication="database")
+        try:
+            history = await self._history(wire)
+            ends = (await _asked(wire, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))[0][0]
+            return Position(history, int(str(ends)))
+        finally:
+            await wire.close()
+
     async def close(self) -> None:
         """Let go of both connections; the slot keeps what comes meanwhile."""
         for connection in (self._wire, self._plain):
             if connection is not None:
                 await connection.close()
-        self._wire = self._plain = self._decoder = None
+        self._wire = self._plain = self._decoder = self._failure = None
+
+    async def _gather(self, told: list[Told], most: int) -> None:
+        """Fill `told` with what is there, at least with something."""
+        decoder, rows, passed, exhausted = self._decoder, 0, 0, False
+        while rows < most:
+            data = self._message()
+            if decoder is None:
+                raise ConfigError("open the feed before it is read")
+            if not data:
+                if exhausted and told:
+                    return
+                exhausted = await self._receive(wait=exhausted)
+                continue
+            exhausted, passed = False, passed + 1
+            if data[:1] == b"w":
+                one = decoder.feed(data[XLOG:])
+                if one is not None:
+                    told.append(one)
+                    rows += len(one.changes) if isinstance(one, Committed) else 1
+            elif data[:1] == b"k" and KEEPALIVE.unpack_from(data, 1)[2]:
+                self._send_status()
+            if passed % PASSED == 0 and not told:
+                await asyncio.sleep(0)
+
+    async def _connect(self, **settings: str) -> psycopg.AsyncConnection[Any]:
+        try:
+            return await psycopg.AsyncConnection.connect(make_conninfo(self._url, **settings), autocommit=True)
+        except psycopg.ProgrammingError as error:
+            raise ConfigError(f"this is not a PostgreSQL URL as libpq takes it: {error}".strip()) from error
+        except psycopg.Error as error:
+            raise DatabaseUnavailable(f"the feed cannot connect: {error}".strip(), error.sqlstate or "") from error
+
+    def _spoken(self) -> str:
+        """The options of a session, with those that the URL asks for."""
+        try:
+            return f"{conninfo_to_dict(self._url).get('options') or ''} {SPOKEN}".strip()
+        except psycopg.ProgrammingError as error:
+            raise ConfigError(f"this is not a PostgreSQL URL as libpq takes it: {error}".strip()) from error
+
+    async def _history(self, wire: psycopg.AsyncConnection[Any]) -> str:
+        """Which log this is: of one cluster, on one timeline."""
+        system, timeline, *_ = (await _asked(wire, "IDENTIFY_SYSTEM"))[0]
+        return f"{system}/{timeline}"
 
     async def _begin(self, after: Position | None) -> Position:
+        assert self._wire is not None  # noqa: S101 - it is begun only while it is open
         await self._check_settings()
-        system, timeline, *_ = (await self._ask("IDENTIFY_SYSTEM"))[0]
-        here = Position(str(system), int(str(timeline)), 0)
-        if after is not None and (after.system, after.timeline) != (here.system, here.timeline):
+        history = await self._history(self._wire)
+        if after is not None and after.history != history:
             raise FeedGap(
-                f"the log is another one: it was read from system {after.system}, timeline {after.timeline}, and "
-                f"this is system {here.system}, timeline {here.timeline}"
+                f"the log is another one: system and timeline were {after.history}, and now they are {history}; a "
+                "standby that was promoted may not have had all"
             )
         begin = await self._slot_begin(after)
         self._confirmed = begin
-        self._decoder = Decoder(here.system, here.timeline)
+        shapes = Shapes(after.resume if after is not None else "")
+        self._decoder = Decoder(history, self._tables, shapes)
         options = f"proto_version '1', publication_names '{self._publication}', messages 'true'"
         await self._start(
             f"START_REPLICATION SLOT {self._slot} LOGICAL {begin >> 32:X}/{begin & 0xFFFFFFFF:X} ({options})"
         )
-        return Position(here.system, here.timeline, begin)
+        return Position(history, begin, shapes.text())
 
     async def _slot_begin(self, after: Position | None) -> int:
-        """Where to begin: behind `after` if the slot still has it; a new slot begins now."""
+        """Where to begin: behind `after` if the slot still has it; without it now."""
         rows = await self._ask(SLOT.format(slot=f"'{self._slot}'"))
         if not rows and after is not None:
             raise FeedGap(f"the replication slot {self._slot} is gone, and with it what came behind {after.place}")
         if not rows:
-            made = await self._ask(f"CREATE_REPLICATION_SLOT {self._slot} LOGICAL pgoutput NOEXPORT_SNAPSHOT")
-            high, low = str(made[0][1]).split("/")
-            return (int(high, 16) << 32) + int(low, 16)
+            return await self._create_slot()
         plugin, active, status, confirmed = rows[0]
         if plugin != "pgoutput":
             raise ConfigError(
@@ -158,12 +217,25 @@ class PostgresFeed:
             )
         if active == "t":
             raise ConfigError(f"the replication slot {self._slot} is being read by somebody else")
+        if after is None:
+            return await self._renew_slot(lost=status == "lost")
         if status == "lost":
             raise FeedGap(f"the server has removed what the slot {self._slot} had to keep (max_slot_wal_keep_size)")
         kept = int(str(confirmed))
-        if after is not None and after.place < kept:
+        if after.place < kept:
             raise FeedGap(f"the slot {self._slot} begins at {kept}, behind {after.place}, which was read last")
-        return kept if after is None else after.place
+        return after.place
+
+    async def _create_slot(self) -> int:
+        made = await self._ask(f"CREATE_REPLICATION_SLOT {self._slot} LOGICAL pgoutput NOEXPORT_SNAPSHOT")
+        return _place(made[0][1])
+
+    async def _renew_slot(self, *, lost: bool) -> int:
+        """Let go of what the slot keeps, which was not asked for."""
+        if lost:
+            await self._ask(f"DROP_REPLICATION_SLOT {self._slot}")
+            return await self._create_slot()
+        return _place((await self._ask(ADVANCE.format(slot=f"'{self._slot}'")))[0][0])
 
     async def _check_settings(self) -> None:
         """Refuse what could not be told whole, naming the setting."""
@@ -191,18 +263,8 @@ class PostgresFeed:
                 raise ConfigError(f"the publication {self._publication} leaves out rows or columns of {table}")
 
     async def _ask(self, statement: str) -> list[tuple[str | None, ...]]:
-        """The rows of one statement on the replication connection, which knows no parameters."""
         assert self._wire is not None  # noqa: S101 - it is asked only while it is open
-        result = await asyncio.to_thread(self._wire.pgconn.exec_, statement.encode())
-        if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
-            message = result.error_message.decode(errors="replace").strip()
-            raise ConfigError(f"the server refuses {statement.split(maxsplit=1)[0]}: {message}")
-        return [
-            tuple(
-                None if (value := result.get_value(row, n)) is None else value.decode() for n in range(result.nfields)
-            )
-            for row in range(result.ntuples)
-        ]
+        return await _asked(self._wire, statement)
 
     async def _start(self, statement: str) -> None:
         assert self._wire is not None  # noqa: S101 - it is started only while it is open
@@ -211,24 +273,31 @@ class PostgresFeed:
             raise FeedGap(f"the server does not begin: {result.error_message.decode(errors='replace').strip()}")
         self._wire.pgconn.nonblocking = 1
 
-    async def _message(self) -> bytes:
-        """The next message of the stream; raise `DatabaseUnavailable` when it ends."""
-        while True:
-            if self._wire is None or self._wire.closed:
-                raise DatabaseUnavailable("the feed was closed")
-            connection = self._wire.pgconn
-            length, data = connection.get_copy_data(1)
-            if length > 0:
-                return bytes(data)
-            if length < 0:
-                said = connection.get_result()
-                why = "" if said is None else said.error_message.decode(errors="replace").strip()
-                raise DatabaseUnavailable(f"the server has ended the feed: {why or 'without a word'}")
+    def _message(self) -> bytes:
+        """The next message of the stream that is here, or nothing; raise `DatabaseUnavailable` when it ends."""
+        if self._wire is None or self._wire.closed:
+            raise DatabaseUnavailable("the feed was closed")
+        connection = self._wire.pgconn
+        length, data = connection.get_copy_data(1)
+        if length > 0:
+            return bytes(data)
+        if length < 0:
+            said = connection.get_result()
+            why = "" if said is None else said.error_message.decode(errors="replace").strip()
+            raise DatabaseUnavailable(f"the server has ended the feed: {why or 'without a word'}")
+        return b""
+
+    async def _receive(self, *, wait: bool) -> bool:
+        """Take in what the server has sent, once there is something if it is to `wait`; return True."""
+        assert self._wire is not None  # noqa: S101 - it is received only while it is open
+        connection = self._wire.pgconn
+        if wait:
             await _readable(connection.socket)
-            try:
-                connection.consume_input()
-            except psycopg.Error as error:
-                raise DatabaseUnavailable(f"the feed's connection is lost: {error}".strip()) from error
+        try:
+            connection.consume_input()
+        except psycopg.Error as error:
+            raise DatabaseUnavailable(f"the feed's connection is lost: {error}".strip()) from error
+        return not wait
 
     def _send_status(self) -> None:
         """Tell how far everything is kept; it also keeps the connection alive."""
@@ -240,6 +309,24 @@ class PostgresFeed:
             self._wire.pgconn.flush()
         except psycopg.Error as error:
             raise DatabaseUnavailable(f"the feed's connection is lost: {error}".strip()) from error
+
+
+def _place(lsn: str | None) -> int:
+    """A place in the log, written as X/X, as a number of bytes."""
+    high, low = str(lsn).split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+async def _asked(wire: psycopg.AsyncConnection[Any], statement: str) -> list[tuple[str | None, ...]]:
+    """The rows of one statement on a replication connection, which knows no parameters."""
+    result = await asyncio.to_thread(wire.pgconn.exec_, statement.encode())
+    if result.status not in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
+        message = result.error_message.decode(errors="replace").strip()
+        raise ConfigError(f"the server refuses {statement.split(maxsplit=1)[0]}: {message}")
+    return [
+        tuple(None if (value := result.get_value(row, n)) is None else value.decode() for n in range(result.nfields))
+        for row in range(result.ntuples)
+    ]
 
 
 async def _readable(socket: int) -> None:
