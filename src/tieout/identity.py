@@ -172,10 +172,17 @@ def one_spelling(value: Any, spelling: Spelling | None) -> Any:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Plain values from strict JSON; raise `InvalidJson` for NaN, duplicate keys, deep nesting or huge integers."""
+    """Plain values from strict JSON, in bytes of UTF-8.
+
+    Raise `InvalidJson` for NaN, duplicate keys, deep nesting, huge integers, or half a surrogate pair.
+    """
     try:
+        # Of bytes the standard library would let what is no UTF-8 pass, as halves of surrogate pairs.
+        text = text if isinstance(text, str) else text.decode()
         value = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_no_constant, parse_int=_short_int)
         _refuse_non_finite(value, JSON_DEPTH - 1)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise InvalidJson(f"nested deeper than {JSON_DEPTH}") from error
     except ValueError as error:

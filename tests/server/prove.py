@@ -1,4 +1,4 @@
-"""Attack a real node: forged callbacks, requests of every kind, planted secrets: `python -m tests.server.prove`."""
+"""Attack a real node: forged callbacks and pushes, every request, secrets: `python -m tests.server.prove`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.prove.telling import Told, tell
-from tests.server import described, forging, planting
+from tests.server import described, forging, planting, pushing
 from tests.server.conftest import Place, place_of
 from tests.server.node import Node, migrate, wait_for
 
-FULL = {"forgeries": 100_000, "secrets": 10_000, "examples": 100}
-SMALL = {"forgeries": 10_000, "secrets": 1_000, "examples": 10}
+FULL = {"forgeries": 100_000, "mutations": 100_000, "originals": 2_000, "secrets": 10_000, "examples": 100}
+SMALL = {"forgeries": 10_000, "mutations": 10_000, "originals": 200, "secrets": 1_000, "examples": 10}
+
+FLAT = 33_554_432
+"""Bytes by which a node may grow over nine tenths of the mutated pushes: what it keeps of each would show."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all three; the exit status."""
+    """Run all four; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a tenth of each")
     parser.add_argument("--seed", type=int, default=0, help="draws what is planted and asked")
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts: Counter[str] = Counter()
     never: list[str] = []
     violations: list[str] = []
-    for attack in (forge, describe, plant):
+    for attack in (forge, push, describe, plant):
         with a_place() as place:
             attack(place, size, options.seed, counts, never, violations)
         print(f"{attack.__name__}: {dict(counts)}", file=sys.stderr, flush=True)
@@ -62,6 +65,24 @@ def forge(
     never += [f"forged {name}" for name in forging.CLASSES if not tried.counts[name]]
     violations += [f"accepted: {leak}" for leak in tried.leaks]
     violations += ["an original was refused"] * tried.originals_refused
+
+
+def push(
+    place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
+) -> None:
+    """Pushes: every original has to be accepted, and of mutations none; the node does not grow by them."""
+    tried = pushing.attack(place.node, mutations=size["mutations"], originals=size["originals"], seed=seed)
+    counts.update({f"pushed {name}": number for name, number in tried.counts.items()})
+    counts.update({f"pushes answered with {status}": number for status, number in tried.statuses.items()})
+    counts["original pushes"], counts["mutated pushes accepted"] = tried.originals, len(tried.accepted)
+    before, after = tried.memory
+    counts["MiB after a tenth of the pushes"], counts["MiB after all pushes"] = before >> 20, after >> 20
+    never += [f"pushed {name}" for name in pushing.CLASSES if not tried.counts[name]]
+    violations += [f"an original push was refused: {one}" for one in tried.refused]
+    violations += [f"accepted: {one}" for one in tried.accepted]
+    violations += [f"a server error: {one}" for one in tried.broken]
+    if after - before > FLAT:
+        violations.append(f"the node has grown from {before} to {after} bytes by mutated pushes")
 
 
 def describe(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.callbacks import signed
 from tests.server.node import KEY, wait_for
-from tests.server.test_pushes import date_in, push, pushed
+from tests.server.pushing import date_in, push, pushed
 
 ITEM = "/v1/mirrors/rooms/suppliers/prizes/items/h0-b"
 

@@ -94,10 +94,13 @@ def test_the_deepest_nesting_is_both_stored_and_read():
         "{} {}",
         b"\xff\xfe",
         b"\xff",
+        b'"\xed\xa0\x80"',
+        '"\\ud800"',
+        '{"\\uDFFF": 1}',
     ],
 )
 def test_the_strict_reader_refuses(text):
-    """Duplicate keys, NaN, infinity, deep nesting, huge integers and what is no JSON raise `InvalidJson`."""
+    """Duplicate keys, NaN, infinity, deep nesting, huge integers, broken Unicode, no JSON at all: `InvalidJson`."""
     with pytest.raises(InvalidJson):
         parse_json(text)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from tieout.errors import InvalidJson, InvalidParams
+from tieout.errors import InvalidParams
 from tieout.identity import parse_json
 from tieout.mirror.axis import LONGEST
 
@@ -68,7 +68,5 @@ def read_json(body: bytes) -> Pushed:
     """A message in JSON; raise `InvalidJson` or `InvalidParams`."""
     try:
         return msgspec.convert(parse_json(body), Pushed)
-    except UnicodeDecodeError as error:
-        raise InvalidJson("JSON is UTF-8") from error
     except msgspec.ValidationError as error:
         raise InvalidParams(f"push: {error}") from error
