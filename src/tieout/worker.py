@@ -35,7 +35,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How much one worker does at a time. `sweep_every` and `drain` are in seconds."""
 
     in_flight: int = 256
-    batch: int = 100
+    batch: int = 50
     sweep_every: float = 1.0
     drain: float = 30.0
 
