@@ -142,7 +142,7 @@ class App(Declaring):
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
-        self.recon = Recon(self._native, world.clock, alarms)
+        self.recon = Recon(self._native, world.clock, alarms, self.operate.audit)
         self.rule = self.recon.rule
         self.alarm_settings = alarm_settings or AlarmSettings()
         self._scopes: set[str] = set()

@@ -25,6 +25,8 @@ SEVERITY: dict[str, Severity] = {
     "mirror-slo": "serious",
     "replication-lapsed": "serious",
     "recon-breaks": "serious",
+    "feed-gap": "serious",
+    "feed-silent": "serious",
     "unfit-answer": "warning",
     "unknown-call": "warning",
 }

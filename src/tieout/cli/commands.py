@@ -25,6 +25,8 @@ from tieout.cli import (
     process,
     prove,
     recon,
+    recon_breaks,
+    recon_live,
     routes,
     serve,
     settling,
@@ -47,6 +49,15 @@ process.commands.command(missing.missing)
 process.commands.command(machine.graph)
 process.commands.command(machine.check)
 alarm.commands.command(routes.try_route, name="test-route")
+for command in (
+    recon_live.worker,
+    recon_live.status,
+    recon_breaks.breaks,
+    recon_breaks.settle,
+    recon_breaks.ignore,
+    recon_breaks.judge,
+):
+    recon.commands.command(command)
 root.command(serve.serve)
 root.command(worker.worker)
 root.command(migrate.migrate)

@@ -24,7 +24,10 @@ from tieout.recon.periods import Period, between, day
 from tieout.recon.report import break_document, csv_lines, html_page, run_document, shown_key
 from tieout.recon.store import Break, Run
 
-commands = cyclopts.App(name="recon", help="Both sides of a rule compared: list, check, test, run, report, runs.")
+commands = cyclopts.App(
+    name="recon",
+    help="Both sides of a rule compared, over a period and live: run, report, worker, status, breaks, and more.",
+)
 
 Name = Annotated[str, Parameter(help="The rule's name.")]
 Day = Annotated[str | None, Parameter(name="--period", help="One day in the rule's zone: 2030-01-31.")]
@@ -254,11 +257,12 @@ async def _show(app: App, of: Run, *, limit: int, as_json: bool, outcome: str = 
     if breaks:
         table(
             ("KEY", "OUTCOME", "WHAT DIFFERS", "POSSIBLE CAUSES"),
-            [(shown_key(one), one.outcome, _said(one), "; ".join(one.detail["causes"])) for one in breaks],
+            [(shown_key(one), one.outcome, said(one), "; ".join(one.detail["causes"])) for one in breaks],
         )
 
 
-def _said(one: Break) -> str:
+def said(one: Break) -> str:
+    """What differs, in one line."""
     return "; ".join(f"{d['field']}: {d['upstream']} / {d['downstream']}" for d in one.detail["differences"])
 
 

@@ -24,6 +24,7 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── UnknownItem                 no supplier of this mirror has this item
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
+    │   ├── UnknownBreak                no break has this id
     │   ├── UnknownMessage              no letter has this number
     │   ├── UnknownToken                no token has this id
     │   ├── UnknownJob                  no bulk command has this id
@@ -97,6 +98,7 @@ from tieout.errors.requests import (
     StaleState,
     TooLarge,
     UnknownAlarm,
+    UnknownBreak,
     UnknownCall,
     UnknownItem,
     UnknownJob,
@@ -162,6 +164,7 @@ __all__ = [
     "TooLarge",
     "UniqueViolation",
     "UnknownAlarm",
+    "UnknownBreak",
     "UnknownCall",
     "UnknownItem",
     "UnknownJob",

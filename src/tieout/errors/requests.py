@@ -97,6 +97,12 @@ class UnknownCall(RequestError):
     code = "unknown-call"
 
 
+class UnknownBreak(RequestError):
+    """No break has this id."""
+
+    code = "unknown-break"
+
+
 class UnknownMessage(RequestError):
     """No letter has this number: no message that is kept because its effect failed."""
 

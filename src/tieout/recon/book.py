@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tieout.alarm.store import AlarmRaiser
+from tieout.audit.store import AuditStore
 from tieout.config import zone_of
-from tieout.contracts import Clock, Database
+from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.lease import Leases
 from tieout.errors import ConfigError, DefinitionError, InvalidParams
 from tieout.recon import define
-from tieout.recon.define import Agreement, Ignored, Rule, Side
+from tieout.recon.deciding import Breaks
+from tieout.recon.define import Agreement, Ignored, Rule, Side, Source
+from tieout.recon.fact_store import FactStore
+from tieout.recon.health import FeedStatus, RuleStatus, feed_status, rule_status
 from tieout.recon.periods import Period
-from tieout.recon.rules import Judged, Record, Verdict, judge
+from tieout.recon.rules import BREAKS, Judged, Record, Verdict, judge
 from tieout.recon.store import Break, ReconStore, Run, run_id
 from tieout.recon.values import canonical
 
 if TYPE_CHECKING:
+    from tieout.recon.opening import FeedOptions
     from tieout.recon.reading import Reading
     from tieout.recon.snapshot import Progress
+    from tieout.recon.watching import Watching
 
 LEASE = 60.0
 """Seconds after which a comparison that died may be begun again by somebody else."""
@@ -33,10 +39,12 @@ Given = Sequence[Mapping[str, Any]]
 class Recon:
     """Made by an App, as `app.recon`. Rules are defined before the App is opened."""
 
-    def __init__(self, database: Database, clock: Clock, alarms: AlarmRaiser) -> None:
+    def __init__(self, database: Database, clock: Clock, alarms: AlarmRaiser, audit: AuditStore) -> None:
         self.rules: dict[str, Rule] = {}
         self.store = ReconStore(database.dialect)
-        self._database, self._alarms = database, alarms
+        self.decide = Breaks(database, self.store, audit, self.rules)
+        self._database, self._alarms, self._clock = database, alarms, clock
+        self._feeds: dict[Any, FeedOptions] = {}
         self._leases = Leases(database, clock, uuid4().hex, LEASE)
 
     def rule(
@@ -52,6 +60,7 @@ class Recon:
         zone: str = "UTC",
         sample: float = 1.0,
         ignore: Sequence[Ignored] = (),
+        memory: float | str = "7d",
     ) -> Rule:
         """Two sides and what must agree between them. Raise `DefinitionError` for a rule that cannot work.
 
@@ -61,6 +70,7 @@ class Recon:
         zone    whose days are periods
         sample  the share of keys that is compared, chosen by their hash: the same keys every time
         ignore  times in which breaks are counted and not told
+        memory  how long keys that agree are kept while both sides are followed; older ones are asked for
         """
         if name in self.rules:
             raise DefinitionError(f"two rules are named {name!r}")
@@ -75,6 +85,7 @@ class Recon:
             zone=zone,
             sample=sample,
             ignore=ignore,
+            memory=memory,
         )
         self.rules[name] = made
         return made
@@ -128,6 +139,40 @@ class Recon:
 
         world = World(self._database, self.store, self._leases, self._alarms)
         return await Offline(world, self.named(name), period, folder, progress or _silent).run(unfinished=unfinished)
+
+    def feed(self, source: Source, *, slot: str = "", publication: str = "", feed: Any = None) -> None:
+        """How a source is followed, where that is not to be chosen by itself.
+
+        slot         the replication slot on PostgreSQL: "tieout_" and the database's name
+        publication  the publication there: "tieout"
+        feed         what makes a feed of the tables and columns that it has to tell of; `slot` names it then
+        """
+        needs_extra()
+        from tieout.recon.opening import FeedOptions
+
+        self._feeds[source] = FeedOptions(slot, publication, feed)
+
+    def watching(self, names: Sequence[str] = ()) -> Watching:
+        """What follows these rules, or all, once `watch_forever` is awaited."""
+        needs_extra()
+        from tieout.recon.watching import Watching
+
+        rules = [self.named(name) for name in names or sorted(self.rules)]
+        if not rules:
+            raise ConfigError("this App has no rules: define them in its module, with app.rule(…)")
+        return Watching(self._database, self._clock, self._alarms, rules, self._feeds)
+
+    async def status(self) -> tuple[list[FeedStatus], list[RuleStatus]]:
+        """How the feeds and the rules stand that are followed, or were."""
+        store = FactStore(self._database.dialect)
+
+        async def work(tx: Transaction) -> tuple[list[FeedStatus], list[RuleStatus]]:
+            feeds = [feed_status(one) for one in (await store.feeds(tx)).values()]
+            rules = await store.rules(tx)
+            breaks = [sum([await store.open_breaks(tx, name, kind) for kind in BREAKS]) for name in rules]
+            return feeds, [rule_status(one, feeds, count) for one, count in zip(rules.values(), breaks, strict=True)]
+
+        return await self._database.read(work)
 
     async def read(self, name: str, period: Period) -> Run:
         """The latest comparison of a rule over a period; raise `ConfigError` when there is none."""

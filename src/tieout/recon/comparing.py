@@ -48,7 +48,7 @@ class Comparison:
         self._judged, self._period = judged, period
         self._keys = [f"k{number}" for number in range(keys)]
         for side, file in files.items():
-            self._duck.execute(f"CREATE VIEW {side} AS {self._sampled(file, sample)}")
+            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, sample)}")
             self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
 
     def close(self) -> None:
@@ -121,15 +121,6 @@ class Comparison:
             [(*row[:keys], None if row[keys] is None else str(row[keys]), *row[keys + 1 :]) for row in rows], keys
         )
 
-    def _sampled(self, file: Path, sample: float) -> str:
-        quoted = str(file).replace("'", "''")
-        everything = f"SELECT * FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
-        if sample >= 1:
-            return everything
-        told = " || ".join(f"length({key}) || ':' || {key}" for key in self._keys)
-        # The first 32 bits of the digest; a key that is NULL is always looked at.
-        return f"{everything} WHERE coalesce(substr(md5({told}), 1, 8), '') < '{int(sample * 2**32):08x}'"
-
     def _keyed(self, side: SideName) -> str:
         """One row for each key: how many rows it has, its time, and for each field its value, or the sum.
 
@@ -163,6 +154,19 @@ class Comparison:
             WHEN u.mixed OR d.mixed THEN 'candidate'
             WHEN {agree} THEN CASE WHEN {late} THEN 'late-tied' ELSE 'tied' END
             ELSE 'candidate' END"""
+
+
+def sampled(file: Path, keys: Sequence[str], sample: float) -> str:
+    """The rows of a snapshot that are in the sample: the first 32 bits of a digest of the key say so.
+
+    A key that is NULL is always looked at.
+    """
+    quoted = str(file).replace("'", "''")
+    everything = f"SELECT * FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
+    if sample >= 1:
+        return everything
+    told = " || ".join(f"length({key}) || ':' || {key}" for key in keys)
+    return f"{everything} WHERE coalesce(substr(md5({told}), 1, 8), '') < '{int(sample * 2**32):08x}'"
 
 
 def _mixed(column: str) -> str:

@@ -171,7 +171,7 @@ def ignore(since: str, until: str, reason: str) -> Ignored:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Two sides and what must agree; times in microseconds. `version` stands for all but the sources."""
+    """Two sides and what must agree; times in microseconds. `version` stands for all but the sources and `memory`."""
 
     name: str
     upstream: Side
@@ -184,6 +184,7 @@ class Rule(msgspec.Struct, frozen=True):
     sample: float
     ignores: tuple[Ignored, ...]
     version: str
+    memory: int = 0
 
     @property
     def sides(self) -> tuple[tuple[SideName, Side], tuple[SideName, Side]]:
@@ -208,6 +209,7 @@ def rule(
     zone: str = "UTC",
     sample: float = 1.0,
     ignore: Sequence[Ignored] = (),
+    memory: float | str = "7d",
 ) -> Rule:
     """A rule that is sound as far as can be told without its sources; raise `DefinitionError`.
 
@@ -238,6 +240,7 @@ def rule(
         sample,
         tuple(ignore),
         "",
+        microseconds(memory),
     )
     return msgspec.structs.replace(made, version=_version(made))
 

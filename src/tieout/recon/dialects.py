@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import ClassVar, NamedTuple
 
 from tieout.contracts import Param
-from tieout.recon.values import Kind
+from tieout.recon.values import EPOCH, MICROSECOND, Kind, number_text
 
 LARGEST = 1 << 63
 """Whole numbers that a database can hold are smaller."""
@@ -54,6 +55,10 @@ class Dialect:
         """The canonical text of a column, but for the zone of local times."""
         raise NotImplementedError
 
+    def fed(self, column: Column) -> Callable[[str], str] | None:
+        """What makes of a text as the database's own log has it the one that a query is answered; None: it is that."""
+        return None
+
     def bounds(self, column: Column) -> tuple[str, str] | None:
         """Conditions that hold from `:since` to `:until`, and for what is no moment; None: ask for all."""
         raise NotImplementedError
@@ -78,6 +83,15 @@ class Dialect:
     def values(self, rows: list[str]) -> str:
         """Rows of values, as they stand behind IN."""
         return ", ".join(rows)
+
+
+def written_moment(value: str) -> str:
+    """Microseconds since 1970 of a time as databases write it, UTC where it names no zone; others stay as they are."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return str(((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND)
 
 
 def bound_key(column: Column, part: str) -> Param:
@@ -137,6 +151,20 @@ class PostgresSql(Dialect):
             case "number", _:
                 return f"trim_scale({name})::text"
         return f"{name}::text"
+
+    def fed(self, column: Column) -> Callable[[str], str] | None:
+        match column.kind, column.type:
+            case "moment", _:
+                return written_moment
+            case "bytes", _:
+                return lambda value: value.removeprefix("\\x")
+            case _, "boolean":
+                return lambda value: "1" if value == "t" else "0"
+            case "number", _:
+                return number_text
+            case _, "character":
+                return lambda value: value.rstrip(" ")
+        return None
 
     def bounds(self, column: Column) -> tuple[str, str] | None:
         name = self.name(column.name)

@@ -20,6 +20,9 @@ Key: TypeAlias = tuple[str, ...]
 
 Converter: TypeAlias = Callable[[str], str]
 
+Fed: TypeAlias = tuple[str, Converter | None]
+"""A column, and what makes its canonical text of what a feed tells of it."""
+
 BATCH = 5_000
 """Rows that are fetched at a time: a few megabytes."""
 
@@ -111,6 +114,31 @@ class Reading:
                         found[key] = f"{when.column} = {'NULL' if told is None else told}"
         return found
 
+    @property
+    def fed_key(self) -> list[Fed]:
+        """How a feed's rows are read: their key."""
+        return [self._fed(place, column) for place, column in enumerate(self.key)]
+
+    @property
+    def fed_fields(self) -> list[Fed]:
+        """How a feed's rows are read: their fields."""
+        return [self._fed(len(self.key) + 1 + place, column) for place, column in enumerate(self.fields)]
+
+    @property
+    def fed_time(self) -> Fed | None:
+        """How a feed's rows are read: their business time, if the side has one."""
+        return None if self.at is None else self._fed(len(self.key), self.at)
+
+    @property
+    def fed_event(self) -> tuple[Fed, frozenset[str] | None] | None:
+        """Which of a feed's rows count: those whose column has one of these texts, or any at all; None: every row."""
+        when = self.side.when
+        if when is None:
+            return None
+        column = self._column(when.column)
+        read = (column.name, self._dialect.fed(column))
+        return read, None if when.states is None else frozenset(map(str, when.states))
+
     def moment(self, text: str | None) -> int | None:
         """The business time that a canonical text of `at` says."""
         if text is None or self.at is None:
@@ -130,6 +158,13 @@ class Reading:
             texts if column is None or (convert := self._converter(place, column)) is None else _each(convert, texts)
             for place, (column, texts) in enumerate(zip(plan, columns, strict=False))
         ]
+
+    def _fed(self, place: int, column: Column) -> Fed:
+        written = self._dialect.fed(column._replace(kind="text") if column.told else column)
+        convert = self._converter(place, column)
+        if written is None or convert is None:
+            return column.name, written or convert
+        return column.name, lambda value: convert(written(value))
 
     def _converter(self, place: int, column: Column) -> Converter | None:
         """What the source cannot do itself, or not in one way on all databases."""

@@ -68,6 +68,8 @@ def break_document(found: Break) -> dict[str, Any]:
         "first_at": iso(found.first_at),
         "last_at": iso(found.last_at),
         "closed_at": None if found.closed_at is None else iso(found.closed_at),
+        "actor": found.actor,
+        "note": found.note,
     }
 
 

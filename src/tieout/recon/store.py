@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -16,6 +16,9 @@ from tieout.recon.rules import Outcome
 
 RunState: TypeAlias = Literal["running", "agreed", "broken", "empty", "failed"]
 """How a comparison stands: *agreed* without a break, *broken* with some, *empty* when there was nothing to compare."""
+
+BreakState: TypeAlias = Literal["open", "closed", "settled", "ignored"]
+"""*closed*: it agrees again. *settled* or *ignored* by a person, which holds as long as the same is found."""
 
 LAST = 1 << 62
 """Later than every time: where a newest-first listing begins."""
@@ -52,23 +55,42 @@ class NewBreak(msgspec.Struct, frozen=True):
     detail: dict[str, Any]
     apart: str = ""
 
+    @property
+    def finding(self) -> bytes:
+        """What stands for what was found, wherever and whenever: the outcome and both sides' records."""
+        found = [self.detail.get(name) for name in ("upstream", "downstream", "differences")]
+        return fingerprint(self.outcome, encode_json(found))
+
 
 class Break(msgspec.Struct, frozen=True):
-    """A stored one: when it was found first and last, and since when it is closed."""
+    """A stored one: when it was found first and last, since when it is closed, and who has decided that, and why."""
 
     id: bytes
     key: list[str | None]
     outcome: Outcome
     detail: dict[str, Any]
-    state: Literal["open", "closed"]
+    state: BreakState
     first_at: int
     last_at: int
     closed_at: int | None
+    rule: str
+    actor: str | None
+    note: str | None
 
 
 def run_id(rule: str, period: Period) -> bytes:
     """What identifies the comparison of a rule over a period."""
     return fingerprint("recon", rule, str(period.since), str(period.until))
+
+
+def break_id(rule: str, key: Sequence[str | None], apart: str = "") -> bytes:
+    """What identifies a break, whether it was found live or offline."""
+    return fingerprint(rule, encode_json(list(key)), apart)
+
+
+def live_run(rule: Rule) -> Run:
+    """What breaks belong to that are found while both sides are followed: no period, and no comparison."""
+    return Run(fingerprint("recon-live", rule.name), rule.name, rule.version, 0, LAST, "running", 0, None, 0, None)
 
 
 class ReconStore:
@@ -107,7 +129,7 @@ class ReconStore:
             self.sql.note_break,
             [
                 {
-                    "id": fingerprint(run.rule, encode_json(one.key), one.apart),
+                    "id": break_id(run.rule, one.key, one.apart),
                     "run": run.id,
                     "attempt": run.attempt,
                     "rule": run.rule,
@@ -115,6 +137,7 @@ class ReconStore:
                     "record_key": encode_json(one.key),
                     "outcome": one.outcome,
                     "detail": encode_json(one.detail),
+                    "finding": one.finding,
                 }
                 for one in breaks
             ],
@@ -129,10 +152,36 @@ class ReconStore:
     ) -> list[Break]:
         """Breaks of a run, from behind the one with the id `after`."""
         rows = await tx.fetch(self.sql.breaks_of, run=run, after=after, state=state, outcome=outcome, limit=limit)
-        return [
-            Break(bytes(number), parse_json(key), outcome, parse_json(detail), *rest)
-            for number, key, outcome, detail, *rest in rows
-        ]
+        return [_break(*row) for row in rows]
+
+    async def breaks_of_rule(
+        self,
+        tx: Transaction,
+        *,
+        rule: str = "",
+        state: str = "",
+        outcome: str = "",
+        after: bytes = b"",
+        limit: int = 50,
+    ) -> list[Break]:
+        """Breaks of a rule, or of all, found live or offline, from behind the one with the id `after`."""
+        rows = await tx.fetch(
+            self.sql.breaks_of_rule, rule=rule, after=after, state=state, outcome=outcome, limit=limit
+        )
+        return [_break(*row) for row in rows]
+
+    async def read_break(self, tx: Transaction, number: bytes) -> Break | None:
+        """One break, or None."""
+        row = await tx.fetch_one(self.sql.read_break, id=number)
+        return None if row is None else _break(*row)
+
+    async def decide(self, tx: Transaction, number: bytes, state: BreakState, actor: str, note: str) -> bool:
+        """Close a break by somebody's word; False when it is closed."""
+        return await tx.execute(self.sql.decide_break, id=number, state=state, actor=actor, note=note) == 1
+
+
+def _break(id: bytes, key: str, outcome: Outcome, detail: str, *rest: Any) -> Break:
+    return Break(bytes(id), parse_json(key), outcome, parse_json(detail), *rest)
 
 
 def _run(id: bytes, rule: str, version: str, since: int, until: int, state: RunState, *rest: Any) -> Run:

@@ -26,6 +26,7 @@ STATUSES: Mapping[type[TieoutError], int] = {
     errors.UnknownProcess: 404,
     errors.UnknownItem: 404,
     errors.UnknownAlarm: 404,
+    errors.UnknownBreak: 404,
     errors.UnknownMessage: 404,
     errors.UnknownCall: 404,
     errors.UnknownToken: 404,

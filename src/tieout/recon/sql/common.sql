@@ -22,13 +22,17 @@ UPDATE tieout_recon_run
 SET state = :state, totals = :totals, ended = {now}
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 
+-- A person's word on a break stands as long as the same is found.
 -- name: note_break
 INSERT INTO tieout_recon_break
-    (id, run, attempt, rule, version, record_key, outcome, detail, state, first_at, last_at, closed_at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, 'open', {now}, {now}, NULL)
+    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at)
+VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL)
 ON CONFLICT (id) DO UPDATE
-SET run = excluded.run, attempt = excluded.attempt, version = excluded.version, outcome = excluded.outcome,
-    detail = excluded.detail, state = 'open', last_at = excluded.last_at, closed_at = NULL
+SET state = CASE
+        WHEN tieout_recon_break.state IN ('settled', 'ignored') AND tieout_recon_break.finding = excluded.finding
+        THEN tieout_recon_break.state ELSE 'open' END,
+    run = excluded.run, attempt = excluded.attempt, version = excluded.version, outcome = excluded.outcome,
+    detail = excluded.detail, finding = excluded.finding, last_at = excluded.last_at, closed_at = NULL
 
 -- name: close_breaks
 UPDATE tieout_recon_break
@@ -36,8 +40,115 @@ SET state = 'closed', closed_at = {now}
 WHERE run = :run AND attempt < :attempt AND state = 'open'
 
 -- name: breaks_of
-SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
 FROM tieout_recon_break
 WHERE run = :run AND id > :after AND (:state = '' OR state = :state) AND (:outcome = '' OR outcome = :outcome)
 ORDER BY id
 LIMIT :limit
+
+-- name: due_facts
+SELECT record_key
+FROM tieout_recon_fact
+WHERE rule = :rule AND due IS NOT NULL AND due <= :until
+ORDER BY due
+LIMIT :limit
+
+-- name: count_facts
+SELECT outcome, count(*)
+FROM tieout_recon_fact
+WHERE rule = :rule
+GROUP BY outcome
+
+-- name: doubt_facts
+UPDATE tieout_recon_fact
+SET outcome = 'doubtful', due = 0, body = :body
+WHERE rule = :rule AND (told = 1 OR due IS NOT NULL)
+
+-- name: drop_facts
+DELETE FROM tieout_recon_fact
+WHERE rule = :rule AND told = 0 AND due IS NULL
+
+-- name: doubt_fact
+UPDATE tieout_recon_fact
+SET outcome = 'doubtful', due = 0
+WHERE rule = :rule AND record_key = :record_key
+
+-- name: old_facts
+SELECT max(chunk.record_key) AS last, count(*) AS rows_seen
+FROM (
+    SELECT record_key FROM tieout_recon_fact WHERE rule = :rule AND record_key > :after ORDER BY record_key LIMIT :limit
+) AS chunk
+
+-- name: forget_facts
+DELETE FROM tieout_recon_fact
+WHERE rule = :rule AND record_key > :after AND record_key <= :last AND due IS NULL AND told = 0 AND changed_at < :before
+
+-- name: add_feed
+INSERT INTO tieout_recon_feed (name, checkpoint, fence, watermark, clock_offset, heard_at, gap)
+VALUES (:name, NULL, 0, 0, 0, {now}, NULL)
+ON CONFLICT (name) DO NOTHING
+
+-- name: read_feeds
+SELECT name, checkpoint, fence, watermark, clock_offset, heard_at, gap, {now} AS asked_at
+FROM tieout_recon_feed
+ORDER BY name
+
+-- name: pass_feed
+UPDATE tieout_recon_feed
+SET checkpoint = :checkpoint, fence = fence + 1, watermark = :watermark, clock_offset = :clock_offset, heard_at = {now}
+WHERE name = :name AND fence = :fence
+
+-- name: note_gap
+UPDATE tieout_recon_feed
+SET gap = :gap
+WHERE name = :name
+
+-- name: read_rules
+SELECT name, number, version, phase, feeds, activated_at, totals
+FROM tieout_recon_rule
+ORDER BY number
+
+-- name: activate_rule
+INSERT INTO tieout_recon_rule (name, number, version, phase, feeds, activated_at, totals)
+VALUES (:name, :number, :version, 'baseline', :feeds, {now}, :totals)
+ON CONFLICT (name) DO UPDATE
+SET version = excluded.version, phase = 'baseline', feeds = excluded.feeds, activated_at = excluded.activated_at,
+    totals = excluded.totals
+
+-- name: go_live
+UPDATE tieout_recon_rule
+SET phase = 'live'
+WHERE name = :name AND version = :version AND phase = 'baseline'
+
+-- name: count_rule
+UPDATE tieout_recon_rule
+SET totals = :totals
+WHERE name = :name
+
+-- name: mend_break
+UPDATE tieout_recon_break
+SET state = 'closed', closed_at = {now}
+WHERE id = :id AND state IN ('open', 'ignored')
+
+-- name: breaks_of_rule
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
+FROM tieout_recon_break
+WHERE (:rule = '' OR rule = :rule) AND id > :after AND (:state = '' OR state = :state)
+    AND (:outcome = '' OR outcome = :outcome)
+ORDER BY id
+LIMIT :limit
+
+-- name: read_break
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
+FROM tieout_recon_break
+WHERE id = :id
+
+-- name: decide_break
+UPDATE tieout_recon_break
+SET state = :state, actor = :actor, note = :note, closed_at = {now}
+WHERE id = :id AND state IN ('open', 'ignored', 'settled')
+
+-- name: count_breaks
+SELECT count(*)
+FROM tieout_recon_break
+WHERE rule = :rule AND state = 'open' AND outcome = :outcome

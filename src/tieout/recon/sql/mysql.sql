@@ -7,8 +7,49 @@ ON DUPLICATE KEY UPDATE
 
 -- name: note_break
 INSERT INTO tieout_recon_break
-    (id, run, attempt, rule, version, record_key, outcome, detail, state, first_at, last_at, closed_at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, 'open', {now}, {now}, NULL)
+    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at)
+VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL)
 ON DUPLICATE KEY UPDATE
+    state = IF(state IN ('settled', 'ignored') AND finding = VALUES(finding), state, 'open'),
     run = VALUES(run), attempt = VALUES(attempt), version = VALUES(version), outcome = VALUES(outcome),
-    detail = VALUES(detail), state = 'open', last_at = VALUES(last_at), closed_at = NULL
+    detail = VALUES(detail), finding = VALUES(finding), last_at = VALUES(last_at), closed_at = NULL
+
+-- name: kept_facts
+SELECT record_key, outcome, due, changed_at, told, body
+FROM tieout_recon_fact
+WHERE rule = :rule AND record_key IN (
+    SELECT wanted.k COLLATE utf8mb4_bin FROM JSON_TABLE(:keys, '$[*]' COLUMNS (k VARCHAR(700) PATH '$')) AS wanted
+)
+
+-- JSON_TABLE gives no text for an array, so that here the body is text already.
+-- name: write_facts
+INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
+SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body
+FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+    record_key VARCHAR(700) PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
+    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT PATH '$.body'
+)) AS given
+ON DUPLICATE KEY UPDATE
+    outcome = VALUES(outcome), due = VALUES(due), changed_at = VALUES(changed_at), told = VALUES(told),
+    body = VALUES(body)
+
+-- name: add_facts
+INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
+SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body
+FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+    record_key VARCHAR(700) PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
+    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT PATH '$.body'
+)) AS given
+ON DUPLICATE KEY UPDATE rule = IF({was_there}, tieout_recon_fact.rule, tieout_recon_fact.rule)
+
+-- name: add_feed
+INSERT INTO tieout_recon_feed (name, checkpoint, fence, watermark, clock_offset, heard_at, gap)
+VALUES (:name, NULL, 0, 0, 0, {now}, NULL)
+ON DUPLICATE KEY UPDATE name = IF({was_there}, name, name)
+
+-- name: activate_rule
+INSERT INTO tieout_recon_rule (name, number, version, phase, feeds, activated_at, totals)
+VALUES (:name, :number, :version, 'baseline', :feeds, {now}, :totals)
+ON DUPLICATE KEY UPDATE
+    version = VALUES(version), phase = 'baseline', feeds = VALUES(feeds), activated_at = VALUES(activated_at),
+    totals = VALUES(totals)

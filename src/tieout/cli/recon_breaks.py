@@ -1,0 +1,89 @@
+"""`tieout recon breaks`, and what a person may do with one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from tieout.cli import exits
+from tieout.cli.printing import Json, emit, note, say, table
+from tieout.cli.recon import Outcome, said
+from tieout.cli.where import ANYWHERE, Where, opened
+from tieout.cli.who import Who
+from tieout.errors import UnknownBreak
+from tieout.recon.report import break_document, shown_key
+from tieout.recon.store import Break
+
+Numbers = Annotated[list[str], Parameter(help="Their ids: see `tieout recon breaks`.", negative="")]
+
+
+async def breaks(
+    name: Annotated[str, Parameter(help="Only of this rule.")] = "",
+    /,
+    *,
+    state: Annotated[
+        Literal["open", "closed", "settled", "ignored", "any"], Parameter(help="Only in this state.")
+    ] = "open",
+    outcome: Annotated[Outcome | None, Parameter(help="Only breaks of this kind.")] = None,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000), help="How many, 1 to 10000.")] = 100,
+    after: Annotated[str, Parameter(help="Go on behind the break with this id.")] = "",
+    where: Where = ANYWHERE,
+    json: Json = False,
+) -> int:
+    """List breaks, found live or offline; with --json, one document a line. Exit 1 if there are any."""
+    behind = number_of(after) if after else b""
+    async with opened(where) as app:
+        page = await app.recon.decide.list(
+            rule=name, state="" if state == "any" else state, outcome=outcome or "", after=behind, limit=limit
+        )
+    if json:
+        for one in page:
+            emit({"rule": one.rule, **break_document(one)})
+        return exits.NO if page else exits.OK
+    rows = [(one.id.hex(), one.rule, shown_key(one), one.outcome, one.state, said(one)) for one in page]
+    table(("ID", "RULE", "KEY", "OUTCOME", "STATE", "WHAT DIFFERS"), rows)
+    if len(page) == limit:
+        note(f"more: --after {page[-1].id.hex()}")
+    return exits.NO if page else exits.OK
+
+
+async def settle(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> None:
+    """Say that breaks were put right elsewhere; they open again when something else is found of their keys."""
+    async with opened(where) as app:
+        await _each(app.recon.decide.settle, numbers, who, as_json=json)
+
+
+async def ignore(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> None:
+    """Say that breaks may stay as they are; they open again when something else is found of their keys."""
+    async with opened(where) as app:
+        await _each(app.recon.decide.ignore, numbers, who, as_json=json)
+
+
+async def judge(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> int:
+    """Ask both sources for breaks' keys as they are now, and judge them. Exit 1 if some are open. Needs the App."""
+    async with opened(where, code=True) as app:
+        judged = await _each(app.recon.decide.judge_again, numbers, who, as_json=json)
+    return exits.NO if any(one.state == "open" for one in judged) else exits.OK
+
+
+async def _each(act: Callable[..., Awaitable[Break]], numbers: list[str], who: Who, *, as_json: bool) -> list[Break]:
+    acted = []
+    for number in numbers:
+        one = await act(number_of(number), actor=who.act.actor, reason=who.reason)
+        acted.append(one)
+        if as_json:
+            emit({"rule": one.rule, **break_document(one)})
+        else:
+            say(f"{shown_key(one)} is {one.state}")
+    return acted
+
+
+def number_of(text: str) -> bytes:
+    """A break's id; raise `UnknownBreak` for what cannot be one."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise UnknownBreak(f"{text[:100]!r} is no break's id: 32 hex digits") from error

@@ -1,0 +1,162 @@
+"""Feeds followed: what they tell is translated to facts, which wait here until they are kept with its position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tieout.contracts import Clock
+from tieout.errors import FeedGap
+from tieout.feeds import Committed, Feed, Position, Told
+from tieout.recon.facts import Fact, Seen
+from tieout.recon.translating import Translation
+
+TAKEN = 4_000
+"""Row changes that are taken from a feed at a time, so that no feed keeps the other waiting for long."""
+
+HELD = 20_000
+"""Facts that wait to be kept; beyond that feeds are not read, and their sources keep what comes."""
+
+BEAT_EVERY = 0.5
+"""Seconds between two heartbeats: how long a quiet source may leave a check waiting."""
+
+
+class Missed(Exception):
+    """A feed has missed changes, or cannot tell them whole."""
+
+    def __init__(self, feed: str, why: str) -> None:
+        super().__init__(f"{feed}: {why}")
+        self.feed, self.why = feed, why
+
+
+class Passed(NamedTuple):
+    """How far a feed was read; `watermark` is on the clock that all feeds share."""
+
+    position: Position
+    watermark: int
+
+
+class Batch(NamedTuple):
+    """Facts in the order in which they were read, and how far each feed was read with them."""
+
+    facts: list[Fact]
+    passed: dict[str, Passed]
+
+
+class Intake:
+    """Where facts wait. All that waits is taken at once, so that facts and positions always fit."""
+
+    def __init__(self) -> None:
+        self._facts: list[Fact] = []
+        self._passed: dict[str, Passed] = {}
+        self._came, self._room = asyncio.Event(), asyncio.Event()
+
+    def put(self, feed: str, facts: list[Fact], passed: Passed) -> None:
+        """Add what a feed has told up to a position."""
+        self._facts += facts
+        self._passed[feed] = passed
+        self._came.set()
+
+    async def room(self) -> None:
+        """Wait until more may be added."""
+        while len(self._facts) >= HELD:
+            self._room.clear()
+            await self._room.wait()
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def wake(self) -> None:
+        """Have what waits elsewhere kept too."""
+        self._came.set()
+
+    async def came(self) -> None:
+        """Wait until something was added."""
+        await self._came.wait()
+
+    def take(self) -> Batch:
+        """All that waits."""
+        batch = Batch(self._facts, self._passed)
+        self._facts, self._passed = [], {}
+        self._came.clear()
+        self._room.set()
+        return batch
+
+
+class Follower:
+    """Reads one feed. `offset` is how far the source's clock is ahead of ours, in microseconds."""
+
+    def __init__(self, name: str, feed: Feed, translations: Sequence[Translation], clock: Clock) -> None:
+        self.name, self.feed, self.offset = name, feed, 0
+        self.heard = clock.monotonic()
+        self.position = Position("", 0)
+        self._clock = clock
+        self._tables: dict[str, list[Translation]] = {}
+        for translation in translations:
+            self._tables.setdefault(translation.table, []).append(translation)
+        self._after: Position | None = None
+        self._moved = asyncio.Event()
+
+    @property
+    def overlong(self) -> int:
+        """Rows whose key was too long to be followed."""
+        return sum(one.overlong for several in self._tables.values() for one in several)
+
+    async def open(self, after: Position | None) -> Position:
+        """Begin behind a position, or now; raise `Missed` when it cannot."""
+        try:
+            self.position = await self.feed.open(after)
+        except FeedGap as gap:
+            raise Missed(self.name, str(gap)) from gap
+        self._after, self.heard = after, self._clock.monotonic()
+        return self.position
+
+    async def read_forever(self, intake: Intake) -> None:
+        """Take from the feed while there is room; raise `Missed` for what it cannot tell."""
+        try:
+            while True:
+                await intake.room()
+                told = await self.feed.take(TAKEN)
+                self.heard = self._clock.monotonic()
+                if told:
+                    facts, watermark = self._translated(told), told[-1].watermark - self.offset
+                    self.position = told[-1].position
+                    intake.put(self.name, facts, Passed(self.position, watermark))
+                    self._moved.set()
+                await asyncio.sleep(0)
+        except FeedGap as gap:
+            raise Missed(self.name, str(gap)) from gap
+
+    async def beat_forever(self) -> None:
+        """Have the source write heartbeats."""
+        while True:
+            await self.feed.beat()
+            await self._clock.sleep(BEAT_EVERY)
+
+    async def reach(self, position: Position) -> None:
+        """Wait until it was read up to a position."""
+        await self.feed.beat()
+        while not self.position.covers(position):
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _translated(self, told: Sequence[Told]) -> list[Fact]:
+        facts: list[Fact] = []
+        for one in told:
+            if not isinstance(one, Committed) or self._was_kept(one.position):
+                continue
+            seen, at = Seen(one.at, f"{one.position.history}:{one.position.place}"), one.at - self.offset
+            for change in one.changes:
+                for translation in self._tables.get(change.table, ()):
+                    facts += translation.facts(change, at, seen)
+        return facts
+
+    def _was_kept(self, position: Position) -> bool:
+        """Whether a transaction was taken in before this feed was opened: some feeds tell the last ones again."""
+        if self._after is None:
+            return False
+        if self._after.covers(position):
+            return True
+        self._after = None
+        return False
