@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,8 +19,13 @@ from tieout.process.record import Record
 
 log = logging.getLogger("tieout.worker")
 
+Work = Callable[[], Awaitable[CameTo]]
+
 FOLLOW_UPS = 10_000
 """Processes that wait in this worker's memory for their query; beyond that the sweep asks."""
+
+WAITING_LINE = 10_000
+"""Processes just written that wait in this worker's memory for a place; beyond that the sweep finds them."""
 
 HOUSEKEEPING_EVERY = 3_600.0
 """Seconds between two rounds of retention."""
@@ -59,6 +65,7 @@ class Worker:
         self._look = look
         self._running: dict[asyncio.Task[None], str | None] = {}
         self._busy: Counter[str | None] = Counter()
+        self._lines: dict[str | None, deque[tuple[Record, Work]]] = {}
         self._waiting: set[asyncio.TimerHandle] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._freed = asyncio.Event()
@@ -76,23 +83,18 @@ class Worker:
         """Begin to look at the database servers now and then, which whoever accepts requests does too."""
         self._loops.append(asyncio.create_task(self._watch_forever()))
 
-    def drive(self, record: Record) -> asyncio.Task[None] | None:
-        """Go on with a process that was just written by us; None when that is left to the sweep."""
-        if self.draining or record.status != "running" or self._is_full(record.lane):
-            return None
-        return self._spawn(record, self.engine.driving.at_once(record))
+    def drive(self, record: Record) -> None:
+        """Go on with a process that was just written by us."""
+        if record.status == "running":
+            self._soon(record, partial(self.engine.driving.at_once, record))
 
     def after_commit(self, record: Record, take: Callable[[bytes], Awaitable[Record | None]]) -> None:
         """Go on with a process that joined a transaction, if that was committed with it."""
-        if not self.draining and not self._is_full(record.lane):
-            self._spawn(record, self._take(record, take))
+        self._soon(record, partial(self._take, record, take))
 
     def go_on(self, record: Record) -> bool:
         """Go on with a process that was taken; False when that is left to the sweep."""
-        if self.draining or self._is_full(record.lane):
-            return False
-        self._spawn(record, self._continue(record))
-        return True
+        return self._soon(record, partial(self._continue, record))
 
     def after(self, receipt: Receipt) -> None:
         """Do what follows from a report that came from outside."""
@@ -107,6 +109,7 @@ class Worker:
         for handle in self._waiting:
             handle.cancel()
         self._waiting.clear()
+        self._lines.clear()
         if self._running:
             log.info("draining: %d processes in flight", len(self._running))
             await asyncio.wait(set(self._running), timeout=self.limits.drain)
@@ -127,6 +130,27 @@ class Worker:
             self._spawn(record, self.engine.driving.take_over(record))
         return len(claimed)
 
+    def _soon(self, record: Record, work: Work) -> bool:
+        """Begin, now or as soon as there is room; False when that is left to the sweep."""
+        if self.draining:
+            return False
+        if record.lane not in self._lines and not self._is_full(record.lane):
+            self._spawn(record, work())
+            return True
+        if sum(map(len, self._lines.values())) >= WAITING_LINE:
+            return False
+        self._lines.setdefault(record.lane, deque()).append((record, work))
+        return True
+
+    def _admit(self) -> None:
+        """Begin what waits for a place, and leave a quarter of them to the sweep: what waits in the table is older."""
+        for lane, line in [*self._lines.items()]:
+            while line and 4 * self.in_flight < 3 * self.limits.in_flight and not self._is_full(lane):
+                record, work = line.popleft()
+                self._spawn(record, work())
+            if not line:
+                del self._lines[lane]
+
     def _spawn(self, record: Record, work: Awaitable[CameTo]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run_as_task(work))
         self._running[task] = record.lane
@@ -146,6 +170,7 @@ class Worker:
         if task in self._running:
             self._busy[self._running.pop(task)] -= 1
             self._freed.set()
+            self._admit()
 
     def _is_full(self, lane: str | None) -> bool:
         # The reserves are half of all places: below that there is room for every lane.
@@ -185,10 +210,8 @@ class Worker:
         return None
 
     def _begin(self, fork: Fork) -> None:
-        """Begin the branches for which there is room; the sweep finds the others."""
         for branch in fork.branches:
-            if not self.draining and not self._is_full(fork.record.lane):
-                self._spawn(fork.record, branch())
+            self._soon(fork.record, branch)
 
     def _follow_up_later(self, follow_up: FollowUp) -> None:
         if self.draining or len(self._waiting) >= FOLLOW_UPS:
@@ -196,8 +219,7 @@ class Worker:
 
         def begin() -> None:
             self._waiting.discard(handle)
-            if not self._is_full(follow_up.record.lane):
-                self._spawn(follow_up.record, self.engine.driving.follow_up(follow_up))
+            self._soon(follow_up.record, partial(self.engine.driving.follow_up, follow_up))
 
         handle = asyncio.get_running_loop().call_later(follow_up.wait, begin)
         self._waiting.add(handle)
