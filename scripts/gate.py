@@ -50,6 +50,7 @@ SLOW = (
     "messages",
     "channels",
     "mirror",
+    "mirror_kill",
     "recon",
     "feeds",
     "disk",

@@ -39,6 +39,12 @@ KINDS = (
         "A process is killed with SIGKILL before and after every statement, commit and call; so is the process that "
         "recovers from that, again at every point.",
     ),
+    Kind(
+        "mirror_kill",
+        "Kill, mirrors",
+        "Two nodes on one database: the one that follows a supplier is killed before and after every statement, commit "
+        "and query, and the other has to go on.",
+    ),
     Kind("proxy", "Network", "A proxy cuts, delays and swallows what the database or a downstream answers."),
     Kind("ha", "Failover", "A primary and its standby: killed, frozen, promoted and thawed under load."),
     Kind("disk", "Disk", "Power lost at every write, full disks, and an fsync that fails."),
