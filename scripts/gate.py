@@ -51,6 +51,7 @@ SLOW = (
     "channels",
     "mirror",
     "mirror_kill",
+    "mirror_simulation",
     "recon",
     "feeds",
     "disk",

@@ -172,3 +172,13 @@ def test_some_fields_of_a_cell_that_is_not_known():
     """A cell of which nothing is known does not become known by a part of it."""
     copy = Copy()
     assert partly(copy, (3_000, 4_000), 5, rest_holds=True) == (None, True)
+
+
+def test_an_observation_of_no_known_beginning_keeps_its_end():
+    """What was told at some time until yesterday is not older than what was true an hour before that: nobody knows."""
+    hour, told = 3_600_000_000, 1_767_225_600_000_000
+    for whole in (False, True):
+        copy = Copy()
+        assert copy.take((0, told), 2, whole=whole) == (True, False)
+        assert copy.interval[1] == told
+        assert copy.take((told - hour, told - hour + 1_000), 3, whole=False)[1]

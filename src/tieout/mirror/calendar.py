@@ -27,7 +27,7 @@ APART = np.dtype([("slot", "<u2"), ("start", "<i8"), ("took", "<u4")])
 """A cell's own time, behind the row: when its observation began (microseconds), and how long it took (milliseconds)."""
 
 LONGEST_TOOK = (1 << 32) - 1
-"""Milliseconds that an observation may have taken: 49 days, older than any cell's time that it is compared with."""
+"""Milliseconds that an observation may have taken: 49 days, longer than anything that it is compared with is old."""
 
 
 class Cells:
@@ -132,8 +132,7 @@ class Layout:
             slots = np.flatnonzero(apart[at])
             times = np.zeros(len(slots), dtype=APART)
             times["slot"] = slots
-            times["start"] = cells.start[at, slots]
-            times["took"] = _took(cells.start[at, slots], cells.end[at, slots])
+            times["start"], times["took"] = _interval(cells.start[at, slots], cells.end[at, slots])
             rows[at] += times.tobytes()
         return rows
 
@@ -181,8 +180,7 @@ class Checks:
         kind = _checks_row(self.start.shape[1])
         packed = np.zeros(len(self.base), dtype=kind)
         packed["base"] = self.base
-        packed["start"] = self.start
-        packed["took"] = np.where(self.start == NEVER, 0, _took(self.start, self.end))
+        packed["start"], packed["took"] = _interval(self.start, self.end)
         whole, size = packed.tobytes(), kind.itemsize
         return [whole[at : at + size] for at in range(0, len(whole), size)]
 
@@ -218,7 +216,13 @@ def _checks_row(ring: int) -> np.dtype[Any]:
     return np.dtype([("base", "<i4"), ("start", "<i8", (ring,)), ("took", "<u4", (ring,))])
 
 
-def _took(start: Ints, end: Ints) -> Ints:
-    """Whole milliseconds, rounded up: an interval that is too long orders less, and never wrongly."""
-    took: Ints = np.minimum(-((start - end) // 1_000), LONGEST_TOOK)
-    return took
+def _interval(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """When observations began, and how long they took: whole milliseconds, rounded up.
+
+    An interval that is too long orders less, and never wrongly. Of one that is longer than can be kept the end is kept,
+    which all that is newer has to come after.
+    """
+    longest = LONGEST_TOOK * 1_000
+    began = np.where(start == NEVER, NEVER, np.maximum(start, end - longest))
+    took: Ints = np.where(start == NEVER, 0, -((began - end) // 1_000))
+    return began, took
