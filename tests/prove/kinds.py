@@ -32,8 +32,8 @@ KINDS = (
         "mirror_simulation",
         "Simulation, mirrors",
         "Nodes that follow a supplier in virtual time: answers late, torn, partial and garbled, pushes late, "
-        "doubled, lost and overtaken, nodes that crash and freeze. A judge knows what was true when, and reads the copy "
-        "by itself.",
+        "doubled, lost and overtaken, nodes that crash and freeze. A judge knows what was true when, and reads the "
+        "copy by itself.",
     ),
     Kind(
         "interleavings",
