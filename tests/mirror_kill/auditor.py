@@ -91,14 +91,13 @@ def _rates(asked: Sequence[Query]) -> list[str]:
 
 def _takeover(evidence: Evidence) -> list[str]:
     """The other node leads when the lease is over, not before, and not long after."""
-    until = evidence.lease_until
     taken = [one["server"] for one in evidence.notes if one["what"] == "leads" and one["node"] == "other"]
-    if not until or not taken:
+    if not taken:
         return []
-    late = (taken[0] - until) / 1_000_000
-    if late < 0:
-        return [f"the lease was taken {-late:.3f} s before it was over"]
-    return [f"the lease was taken {late:.1f} s after it was over"] if late > PATIENCE else []
+    held = max((one["until"] for one in evidence.notes if one.get("node") == "first" and "until" in one), default=0)
+    wrong = [f"the lease was taken {(held - at) / 1e6:.3f} s before it was over" for at in taken[:1] if at < held]
+    late = (taken[0] - evidence.lease_until) / 1_000_000 if evidence.lease_until else 0.0
+    return wrong + ([f"the lease was taken {late:.1f} s after it was over"] if late > PATIENCE else [])
 
 
 def _outcome(evidence: Evidence) -> list[str]:

@@ -152,17 +152,27 @@ class Node:
                 await asyncio.sleep(0.02)
 
     def _watch_lease(self, tell: Tell) -> None:
-        take = self.leases.take
+        """Note when the lease is taken, and until when it is surely held."""
+        take, renew = self.leases.take, self.leases.renew
 
         async def taking(name: str) -> Any:
+            began = time.time_ns() // 1_000
             lease = await take(name)
             if lease is not None and name.startswith("mirror/"):
                 self.leads = True
-                self.log.note("leads", node=self.name, fence=lease.fence, server=time.time_ns() // 1_000)
+                now, until = time.time_ns() // 1_000, began + round(LEASE * 1_000_000)
+                self.log.note("leads", node=self.name, fence=lease.fence, server=now, until=until)
                 tell({"leads": True})
             return lease
 
+        async def renewing(lease: Any) -> Any:
+            began = time.time_ns() // 1_000
+            renewed = await renew(lease)
+            self.log.note("holds", node=self.name, until=began + round(LEASE * 1_000_000))
+            return renewed
+
         self.leases.take = taking  # type: ignore[method-assign]  # watched, not changed
+        self.leases.renew = renewing  # type: ignore[method-assign]  # watched, not changed
 
     async def _settle(self) -> None:
         end, wrong = time.monotonic() + SETTLING, ["nothing was looked at"]
