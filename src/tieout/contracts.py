@@ -6,7 +6,7 @@ Each contract has one conformance suite in `tieout.testing`, which every impleme
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -93,6 +93,19 @@ class Database(Protocol):
 
     def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
         """The result in batches of at most `batch` rows, from one consistent snapshot, in bounded memory."""
+        ...
+
+
+@runtime_checkable
+class Copying(Protocol):
+    """A database that can give many rows away as text, which costs it and us far less than values."""
+
+    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncIterator[bytes]:
+        r"""The result in COPY's text format, from one consistent snapshot, in pieces of whole rows, in bounded memory.
+
+        Columns are parted by a tab and rows by a line feed, NULL is `\N`, and a backslash stands before what would be
+        read as one of these: https://www.postgresql.org/docs/current/sql-copy.html.
+        """
         ...
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
@@ -23,6 +25,9 @@ from tieout.errors import (
 )
 
 T = TypeVar("T")
+
+Read: TypeAlias = Callable[[Any, str, tuple[Any, ...]], AsyncGenerator[T, None]]
+"""Takes a statement's result from a connection, part by part."""
 
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
@@ -251,19 +256,21 @@ class PostgresDatabase:
         await _undo(pool, link, tx, None)
         return result
 
-    async def stream(
-        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
-    ) -> AsyncIterator[Sequence[Row]]:
+    def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
+        return self._streamed(sql, params, partial(_fetched, batch))
+
+    async def _streamed(self, sql: str | Statement, params: Mapping[str, Param], read: Read[T]) -> AsyncIterator[T]:
+        """What `read` yields of a statement's result; the deadline does not count while the consumer is at work."""
         statement = compiled(sql, "postgres")
         args = statement.bind(params)
         pool = self._opened()
         link = await self._begin(pool, _STREAM)
         try:
-            cursor = await link.connection.cursor(statement.text, *args)
-            while rows := await cursor.fetch(batch):
-                link.deadline = math.inf
-                yield rows
-                link.deadline = pool.time() + self._settings.deadline
+            async with aclosing(read(link.connection, statement.text, args)) as parts:
+                async for part in parts:
+                    link.deadline = math.inf
+                    yield part
+                    link.deadline = pool.time() + self._settings.deadline
         except Exception as error:
             pool.discard(link)
             raise from_postgres(error, statement.name, statement.text) from error
@@ -354,3 +361,11 @@ def _doubtful(pool: Pool, link: Link, status: str) -> DatabaseError:
     if status != "COMMIT":
         return StatementError("a statement failed unnoticed, and the server has rolled back")
     return CommitUnknown(f"committed here, and perhaps not on the standby: {doubt}")
+
+
+async def _fetched(
+    batch: int, connection: Any, text: str, args: tuple[Any, ...]
+) -> AsyncGenerator[Sequence[Row], None]:
+    cursor = await connection.cursor(text, *args)
+    while rows := await cursor.fetch(batch):
+        yield rows

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 
+from tieout.contracts import Param, Statement
 from tieout.database.pool import Pool
 from tieout.database.postgres import PostgresDatabase
+from tieout.database.postgres_copy import pieces
 from tieout.database.postgres_hosts import Check, Link, Settings, server_settings
 
 
@@ -35,3 +38,7 @@ class PostgresOnLoop(PostgresDatabase):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, dial, Pool)
+
+    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncIterator[bytes]:
+        """The result as the text of PostgreSQL's COPY, as `Copying` promises it."""
+        return self._streamed(sql, params, pieces)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import pyarrow as pa
+
 from tieout.config import zone_of
-from tieout.contracts import Param, Row
+from tieout.contracts import Copying, Param, Row
 from tieout.errors import DefinitionError
+from tieout.recon.copied import parsed
 from tieout.recon.define import Side
 from tieout.recon.dialects import Column, Dialect, can_hold
 from tieout.recon.periods import UNITS, Period
@@ -17,6 +21,9 @@ from tieout.recon.values import Kind, finite, local_converter, moment_text, numb
 
 Key: TypeAlias = tuple[str, ...]
 """The canonical texts of the columns of a key."""
+
+Texts: TypeAlias = Sequence[Any] | pa.Array
+"""A column's texts, None where it is NULL."""
 
 Converter: TypeAlias = Callable[[str], str]
 
@@ -74,10 +81,15 @@ class Reading:
         """How many columns a row has: the key's, the time, the fields."""
         return len(self.key) + 1 + len(self.fields)
 
-    async def snapshot(self, rows: Rows, period: Period) -> AsyncIterator[list[Sequence[str | None]]]:
+    async def snapshot(self, rows: Rows, period: Period) -> AsyncIterator[list[Texts]]:
         """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time."""
         where, params = self._within(period)
-        async for batch in rows.stream(self._select(where), batch=BATCH, **params, **self._states()):
+        params.update(self._states())
+        if isinstance(rows, Copying):
+            async for piece in rows.copied(self._select(where), **params):
+                yield self.converted(await asyncio.to_thread(parsed, piece, self.width))
+            return
+        async for batch in rows.stream(self._select(where), batch=BATCH, **params):
             yield self.converted(list(zip(*batch, strict=True)))
 
     async def find(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, list[Record]]:
@@ -151,7 +163,7 @@ class Reading:
         """Rows of one batch, converted."""
         return unpacked(list(zip(*self.converted(list(zip(*batch, strict=True))), strict=True)), len(self.key))
 
-    def converted(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[str | None]]:
+    def converted(self, columns: Sequence[Texts]) -> list[Texts]:
         """Columns whose texts are canonical, from those that the source sent."""
         plan = [*self.key, self.at, *self.fields]
         return [
@@ -269,8 +281,9 @@ def micros(text: str | None) -> int | None:
     return int(text) if text is not None and text.lstrip("-").isdigit() else None
 
 
-def _each(convert: Converter, texts: Sequence[str | None]) -> list[str | None]:
-    return [None if text is None else convert(text) for text in texts]
+def _each(convert: Converter, texts: Texts) -> list[str | None]:
+    given = texts.to_pylist() if isinstance(texts, pa.Array) else texts
+    return [None if text is None else convert(text) for text in given]
 
 
 def _scaled(unit: int) -> Converter:

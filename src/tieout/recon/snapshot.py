@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tieout.recon.periods import Period
-from tieout.recon.reading import Reading, micros
+from tieout.recon.reading import Reading, Texts, micros
 from tieout.recon.sources import Opened
 
 Progress: TypeAlias = Callable[[str, int], Awaitable[None]]
@@ -48,14 +48,19 @@ def schema_of(reading: Reading) -> pa.Schema:
     return pa.schema(fields + [(f"v{number}", pa.string()) for number in range(len(reading.fields))])
 
 
-def _table(reading: Reading, columns: list[Sequence[str | None]], schema: pa.Schema) -> pa.Table:
+def _table(reading: Reading, columns: list[Texts], schema: pa.Schema) -> pa.Table:
     place = len(reading.key)
-    arrays = [_times(texts) if n == place else pa.array(texts) for n, texts in enumerate(columns)]
+    arrays = [_times(texts) if n == place else _array(texts) for n, texts in enumerate(columns)]
     return pa.table([array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema)
 
 
-def _times(texts: Sequence[str | None]) -> pa.Array:
+def _array(texts: Texts) -> pa.Array:
+    return texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
+
+
+def _times(texts: Texts) -> pa.Array:
+    array = _array(texts)
     try:
-        return pa.array(texts, pa.string()).cast(pa.int64())
+        return array.cast(pa.int64())
     except pa.ArrowInvalid:  # some are infinite, or no time at all
-        return pa.array([micros(one) for one in texts], pa.int64())
+        return pa.array([micros(one) for one in array.to_pylist()], pa.int64())
