@@ -1,6 +1,7 @@
 """Change streams: what a database has committed, transaction by transaction."""
 
 from tieout.feeds.changes import Change, Committed, Feed, Heartbeat, Position, Told, net
+from tieout.feeds.mysql import MySqlFeed
 from tieout.feeds.postgres import PostgresFeed
 
-__all__ = ["Change", "Committed", "Feed", "Heartbeat", "Position", "PostgresFeed", "Told", "net"]
+__all__ = ["Change", "Committed", "Feed", "Heartbeat", "MySqlFeed", "Position", "PostgresFeed", "Told", "net"]

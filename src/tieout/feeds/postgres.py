@@ -40,7 +40,7 @@ FROM pg_replication_slots
 WHERE slot_name = {slot}
 """
 
-ADVANCE = "SELECT end_lsn FROM pg_replication_slot_advance({slot}, pg_current_wal_insert_lsn())"
+ENDS = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 PUBLICATION = """
 SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
@@ -129,8 +129,7 @@ class PostgresFeed:
         wire = await self._connect(replication="database")
         try:
             history = await self._history(wire)
-            ends = (await _asked(wire, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))[0][0]
-            return Position(history, int(str(ends)))
+            return Position(history, await _end(wire))
         finally:
             await wire.close()
 
@@ -231,11 +230,12 @@ class PostgresFeed:
         return _place(made[0][1])
 
     async def _renew_slot(self, *, lost: bool) -> int:
-        """Let go of what the slot keeps, which was not asked for."""
+        """Where to begin now with a slot that is there; what it has kept so far was not asked for."""
         if lost:
             await self._ask(f"DROP_REPLICATION_SLOT {self._slot}")
             return await self._create_slot()
-        return _place((await self._ask(ADVANCE.format(slot=f"'{self._slot}'")))[0][0])
+        assert self._wire is not None  # noqa: S101 - it is asked only while it is open
+        return await _end(self._wire)
 
     async def _check_settings(self) -> None:
         """Refuse what could not be told whole, naming the setting."""
@@ -315,6 +315,11 @@ def _place(lsn: str | None) -> int:
     """A place in the log, written as X/X, as a number of bytes."""
     high, low = str(lsn).split("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+async def _end(wire: psycopg.AsyncConnection[Any]) -> int:
+    """Where the log ends, also where that is not on the disk yet."""
+    return int(str((await _asked(wire, ENDS))[0][0]))
 
 
 async def _asked(wire: psycopg.AsyncConnection[Any], statement: str) -> list[tuple[str | None, ...]]:

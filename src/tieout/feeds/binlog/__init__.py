@@ -1,0 +1,1 @@
+"""What MariaDB and MySQL log, as a replica is sent it: events, tables, values, statements; the settings it takes."""
