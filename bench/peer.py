@@ -1,4 +1,4 @@
-"""DBOS beside us: an environment of its own with pinned packages, both of its forms, and the best of its pool sizes."""
+"""Peers beside us, in environments of their own with pinned packages; DBOS in both its forms, at its best pool."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ REDEMPTIONS = 160
 OURS_REDEMPTIONS = 2_000
 
 
-def environment() -> Path | None:
-    """The Python of an environment with exactly the pinned packages; None, and a word why, without PyPI."""
-    wanted = hashlib.blake2b(REQUIREMENTS.read_bytes() + sys.version.encode(), digest_size=6).hexdigest()
-    folder = ENVIRONMENTS / f"dbos-{wanted}"
+def environment(name: str = "dbos", requirements: Path = REQUIREMENTS) -> Path | None:
+    """The Python of an environment with exactly a peer's pinned packages; None, and a word why, without PyPI."""
+    wanted = hashlib.blake2b(requirements.read_bytes() + sys.version.encode(), digest_size=6).hexdigest()
+    folder = ENVIRONMENTS / f"{name}-{wanted}"
     python, ready = folder / "bin" / "python", folder / "ready"
     if ready.exists():
         return python
-    tell(f"installing DBOS into {folder}")
+    tell(f"installing {name} into {folder}")
     venv.create(folder, clear=True, with_pip=True)
     install = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--require-hashes"]
     try:
-        subprocess.run([*install, "--only-binary=:all:", "-r", REQUIREMENTS], check=True, timeout=180)
+        subprocess.run([*install, "--only-binary=:all:", "-r", requirements], check=True, timeout=300)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        tell(f"DBOS is left out: its packages could not be installed, is PyPI reached? ({error})")
+        tell(f"{name} is left out: its packages could not be installed, is PyPI reached? ({error})")
         return None
     ready.touch()
     return python

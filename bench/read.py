@@ -26,7 +26,8 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotThere
 
-from bench.rooms import DAYS, ROOMS, Rooms, Writer, mirror, room
+from bench.mirrors import Writer, mirror
+from bench.rooms import DAYS, ROOMS, Rooms, room
 from bench.servers import CountingPostgres, running
 from bench.sync import BATCH, TABLE
 from bench.turns import tell
@@ -83,7 +84,8 @@ async def ours(url: str, rooms: Rooms, reads: int) -> dict[str, float]:
     async with app:
         writer = await Writer.begin(made)
         for at in range(0, rooms.hotels, BATCH):
-            await writer.publish(rooms, range(at, min(at + BATCH, rooms.hotels)))
+            some = range(at, min(at + BATCH, rooms.hotels))
+            await writer.publish([(hotel, rooms.items(hotel)) for hotel in some], rooms.today)
         view = await made.view()
 
         async def from_view(item: str) -> object:

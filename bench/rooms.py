@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-import tieout
-from tieout.coordination.lease import Lease
-from tieout.mirror import Fetched, Group, Mirror, days, flag, int16, money, shape, tier, tiers
-from tieout.mirror.copying import Copy
-from tieout.mirror.observed import Observed
-
 ROOMS, DAYS = 10, 60
 CHANGED = 0.02
 """Share of a round's cells that are otherwise than in the round before."""
+
+BURST = 12
+"""Days in a row on which all rooms of a hotel change in a burst."""
+
+Items = dict[str, dict[str, list[Any]]]
+"""An answer about a hotel: of each room lists of `DAYS` values."""
 
 
 def room(hotel: int, number: int) -> str:
@@ -29,20 +29,34 @@ class Rooms:
         self.hotels = hotels
         self.today = datetime.now(UTC).date()
         self._chance = Random(seed)
-        self.prices = [[100 + hotel % 400] * (ROOMS * DAYS) for hotel in range(hotels)]
+        self.prices = [[self._chance.randrange(60, 900) for _ in range(ROOMS * DAYS)] for _ in range(hotels)]
+
+    @property
+    def size(self) -> int:
+        """All cells."""
+        return self.hotels * ROOMS * DAYS
 
     def change(self) -> None:
-        """Another round: some prices are otherwise."""
+        """Some prices are otherwise, drawn one by one of each hotel's."""
         for of_hotel in self.prices:
-            for _ in range(round(CHANGED * len(of_hotel))):
-                of_hotel[self._chance.randrange(len(of_hotel))] += 1
+            for at in self._chance.sample(range(len(of_hotel)), round(CHANGED * len(of_hotel))):
+                of_hotel[at] += 1
 
-    def items(self, hotel: int) -> dict[str, dict[str, list[Any]]]:
-        """The answer about a hotel: lists of `DAYS` values for each room."""
+    def burst(self) -> None:
+        """As many prices are otherwise, in some hotels, of all their rooms and on days in a row."""
+        hotels = round(CHANGED * self.size / (ROOMS * BURST))
+        for hotel in self._chance.sample(range(self.hotels), hotels):
+            first = self._chance.randrange(DAYS - BURST + 1)
+            for number in range(ROOMS):
+                for at in range(number * DAYS + first, number * DAYS + first + BURST):
+                    self.prices[hotel][at] += 1
+
+    def items(self, hotel: int) -> Items:
+        """The answer about a hotel, each value an object of its own, as one that has just been decoded."""
         prices = self.prices[hotel]
         return {
             room(hotel, at): {
-                "price": prices[at * DAYS : at * DAYS + DAYS],
+                "price": [price + 0 for price in prices[at * DAYS : at * DAYS + DAYS]],
                 "stock": [3] * DAYS,
                 "open": [True] * DAYS,
             }
@@ -51,64 +65,7 @@ class Rooms:
 
     def cells(self, hotel: int) -> Iterator[tuple[str, date, int, int, bool]]:
         """The same answer as a row for each cell."""
+        dates = [self.today + timedelta(days=day) for day in range(DAYS)]
         for item, fields in self.items(hotel).items():
             for day, values in enumerate(zip(fields["price"], fields["stock"], fields["open"], strict=True)):
-                yield item, self.today + timedelta(days=day), *values
-
-
-class Catalogue:
-    """A supplier of which only the catalogue is asked."""
-
-    shapes = (shape("hotel", max_days=DAYS),)
-
-    def __init__(self, hotels: int) -> None:
-        self._hotels = hotels
-
-    async def catalogue(self) -> AsyncIterator[Sequence[Group]]:
-        yield [Group(f"h{hotel}", [room(hotel, at) for at in range(ROOMS)]) for hotel in range(self._hotels)]
-
-    async def fetch(self, group: str, first: date, count: int) -> Fetched:
-        raise NotImplementedError
-
-    async def check(self, item: str, first: date, count: int) -> None:
-        return None
-
-
-def mirror(url: str, hotels: int) -> tuple[tieout.App, Mirror]:
-    """An App with a mirror that follows nobody by itself."""
-    app = tieout.App(url, sweep=False, migrate=True)
-    made = app.mirror(
-        "rooms",
-        axis=days(DAYS),
-        fields={"price": money(), "stock": int16(), "open": flag()},
-        policy=tiers(all=tier(days(DAYS), every="1d")),
-    )
-    made.supplier("acme", "1000/s")(Catalogue(hotels))
-    return app, made
-
-
-class Writer:
-    """The copy's only writer, led by hand."""
-
-    def __init__(self, made: Mirror, lease: Lease, copy: Copy) -> None:
-        self.following = made.following("acme")
-        self.lease, self.copy = lease, copy
-
-    @classmethod
-    async def begin(cls, made: Mirror) -> Writer:
-        """Take the lease and store the catalogue."""
-        following = made.following("acme")
-        lease = await following.world.leases.take("bench")
-        assert lease is not None
-        copy = await following.load()
-        return cls(made, await following.read_catalogue(lease, copy), copy)
-
-    async def publish(self, rooms: Rooms, hotels: Sequence[int]) -> None:
-        """Merge the supplier's answers about some hotels."""
-        first = self.following.layout.axis.position(rooms.today)
-        start, end = self.following.moments.earliest(), self.following.moments.latest()
-        observed = [
-            Observed(f"h{hotel}", first, DAYS, start, end, rooms.items(hotel), "sync", complete=True, whole=True)
-            for hotel in hotels
-        ]
-        self.lease = (await self.following.publish(self.lease, self.copy, observed)).lease
+                yield item, dates[day], *values

@@ -1,29 +1,44 @@
-"""Storing what suppliers answer: ours beside rows for each cell, by COPY and upsert, and by upserts of many rows.
+"""Storing what suppliers answer: ours beside a row for each cell, by COPY and upsert, and beside dlt's merge.
 
 `python -m bench.sync [--hotels N] [--rounds N]`, on a private PostgreSQL that flushes at every commit. Hotels have 10
-rooms and 60 days. First everything is loaded, then everything is answered again with 2 % of the cells changed, in
-transactions of 150 hotels. The last line is one JSON object: cells per second of each side (medians of the rounds), and
-ours to each. Ours checks the answers and keeps when each cell was seen, which answer is newer, and what changed; the
-others keep only the values.
+rooms and 60 days. All hotels are stored in transactions of 150: a first time (*load*), again as they were
+(*unchanged*), with 2 % of the cells changed that are drawn one by one (*random*), and with as many changed in hotels'
+bursts of 12 days (*clustered*). No side is told what has changed. What is timed begins with answers in memory, in the
+form that each side takes: ours as suppliers' classes return them, COPY as tuples, dlt as Arrow tables, of which it
+loads all in one package. Ours also checks the answers, and keeps when each cell was seen, what has changed, and in what
+order; the others keep only the values. The catalogue is stored before. One line for each case: cells per second, each
+the median of the rounds, and ours to each.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 
-from bench.rooms import DAYS, ROOMS, Rooms, Writer, mirror
+from bench.mirrors import Writer, mirror
+from bench.peer import environment
+from bench.rooms import Rooms
 from bench.servers import CountingPostgres, running
-from bench.turns import tell
+from bench.turns import HERE, run, tell
 
 BATCH = 150
 """Hotels of one transaction: 1,500 rooms."""
+
+CASES: dict[str, Callable[[Rooms], None]] = {
+    "load": lambda _: None,
+    "unchanged": lambda _: None,
+    "random": Rooms.change,
+    "clustered": Rooms.burst,
+}
+"""What has become of the hotels before each case, in this order."""
 
 TABLE = """
     CREATE TABLE IF NOT EXISTS cell (
@@ -34,103 +49,106 @@ UPSERT = """
     ON CONFLICT (item, day) DO UPDATE SET price = excluded.price, stock = excluded.stock, open = excluded.open
     WHERE (cell.price, cell.stock, cell.open) IS DISTINCT FROM (excluded.price, excluded.stock, excluded.open)
 """
+REQUIREMENTS = HERE / "dlt_requirements.txt"
 
-Store = Callable[[Rooms, Sequence[int]], Awaitable[None]]
-
-
-async def timed(store: Store, rooms: Rooms) -> float:
-    """Cells per second of storing all answers once."""
-    begun = time.perf_counter()
-    for at in range(0, rooms.hotels, BATCH):
-        await store(rooms, range(at, min(at + BATCH, rooms.hotels)))
-    return rooms.hotels * ROOMS * DAYS / (time.perf_counter() - begun)
+T = TypeVar("T")
 
 
-async def load_and_again(store: Store, hotels: int) -> dict[str, float]:
-    """The rates of the first load, and of the same answers with some changed."""
-    rooms = Rooms(hotels)
-    loaded = await timed(store, rooms)
-    rooms.change()
-    return {"load": loaded, "again": await timed(store, rooms)}
+def batches(hotels: int) -> Iterator[range]:
+    """The hotels of each transaction."""
+    return (range(at, min(at + BATCH, hotels)) for at in range(0, hotels, BATCH))
 
 
-async def ours(url: str, hotels: int) -> dict[str, float]:
+async def in_cases(
+    server: CountingPostgres,
+    hotels: int,
+    prepare: Callable[[Rooms, Sequence[int]], T],
+    store: Callable[[Rooms, T], Awaitable[None]],
+) -> dict[str, float]:
+    """Cells per second of storing all answers, in each case; what `prepare` makes of them is not timed."""
+    rooms, rates = Rooms(hotels), {}
+    for case, change in CASES.items():
+        change(rooms)
+        prepared = [prepare(rooms, some) for some in batches(hotels)]
+        server.settle()
+        gc.collect()
+        begun = time.perf_counter()
+        for some in prepared:
+            await store(rooms, some)
+        rates[case] = rooms.size / (time.perf_counter() - begun)
+    return rates
+
+
+async def ours(server: CountingPostgres, hotels: int) -> dict[str, float]:
     """A mirror's writer."""
-    app, made = mirror(url, hotels)
+    app, made = mirror(server.url(), hotels)
     async with app:
         writer = await Writer.begin(made)
-        return await load_and_again(writer.publish, hotels)
+        return await in_cases(
+            server,
+            hotels,
+            lambda rooms, some: [(hotel, rooms.items(hotel)) for hotel in some],
+            lambda rooms, answers: writer.publish(answers, rooms.today),
+        )
 
 
-async def by_copy(dsn: dict[str, object], hotels: int) -> dict[str, float]:
+async def upsert(server: CountingPostgres, hotels: int) -> dict[str, float]:
     """COPY into a temporary table, then one upsert of all its rows."""
-    connection = await asyncpg.connect(**dsn)
+    host, port, user, database = server.address
+    connection: Any = await asyncpg.connect(host=host, port=port, user=user, database=database)
     await connection.execute(TABLE)
     await connection.execute("CREATE TEMP TABLE told (LIKE cell)")
 
-    async def store(rooms: Rooms, some: Sequence[int]) -> None:
-        rows = [row for hotel in some for row in rooms.cells(hotel)]
+    async def store(_: Rooms, rows: Sequence[tuple[Any, ...]]) -> None:
         async with connection.transaction():
             await connection.execute("TRUNCATE told")
             await connection.copy_records_to_table("told", records=rows)
             await connection.execute(f"INSERT INTO cell SELECT * FROM told {UPSERT}")
 
     try:
-        return await load_and_again(store, hotels)
+        return await in_cases(
+            server, hotels, lambda rooms, some: [row for hotel in some for row in rooms.cells(hotel)], store
+        )
     finally:
         await connection.close()
 
 
-async def by_upserts(dsn: dict[str, object], hotels: int) -> dict[str, float]:
-    """One upsert for each cell, many at a time."""
-    connection = await asyncpg.connect(**dsn)
-    await connection.execute(TABLE)
-
-    async def store(rooms: Rooms, some: Sequence[int]) -> None:
-        rows = [row for hotel in some for row in rooms.cells(hotel)]
-        async with connection.transaction():
-            await connection.executemany(f"INSERT INTO cell VALUES ($1, $2, $3, $4, $5) {UPSERT}", rows)
-
-    try:
-        return await load_and_again(store, hotels)
-    finally:
-        await connection.close()
+def dlt(server: CountingPostgres, hotels: int) -> dict[str, float]:
+    """Merging by dlt, in an environment of its own; nothing without its packages."""
+    python = environment("dlt", REQUIREMENTS)
+    if python is None:
+        return {}
+    _, port, user, database = server.address
+    url = f"postgresql://{user}@127.0.0.1:{port}/{database}"
+    return run("-m", "bench.sync_dlt", url, hotels, python=str(python))
 
 
-async def run(side: str, url: str, dsn: dict[str, object], hotels: int) -> dict[str, float]:
-    """One side, on an empty server."""
-    match side:
-        case "ours":
-            return await ours(url, hotels)
-        case "copy":
-            return await by_copy(dsn, hotels)
-        case _:
-            return await by_upserts(dsn, hotels)
+SIDES: dict[str, Callable[[CountingPostgres, int], dict[str, float]]] = {
+    "ours": lambda server, hotels: asyncio.run(ours(server, hotels)),
+    "upsert": lambda server, hotels: asyncio.run(upsert(server, hotels)),
+    "dlt": dlt,
+}
 
 
 def main() -> None:
-    """Run the sides in turn and print one line."""
+    """Run the sides in turn, each on an empty server, and print a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hotels", type=int, default=300)
+    parser.add_argument("--hotels", type=int, default=900)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     options = parser.parse_args()
-    rates: dict[str, list[float]] = {}
+    rates: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds):
-        sides = ("ours", "copy", "upserts") if number % 2 == 0 else ("upserts", "copy", "ours")
-        for side in sides:
+        for side in options.sides if number % 2 == 0 else reversed(options.sides):
             with running(CountingPostgres()) as server:
-                host, port, user, database = server.address
-                dsn = {"host": host, "port": port, "user": user, "database": database}
-                for part, rate in asyncio.run(run(side, server.url(), dsn, options.hotels)).items():
-                    rates.setdefault(f"{side}_{part}", []).append(rate)
-                    tell(f"round {number + 1} {side:8} {part:6} {rate:10.0f} cells/s")
-    found = {name: round(statistics.median(of_side)) for name, of_side in sorted(rates.items())}
-    ratios = {
-        f"ratio_{side}_{part}": round(found[f"ours_{part}"] / found[f"{side}_{part}"], 2)
-        for side in ("copy", "upserts")
-        for part in ("load", "again")
-    }
-    print(json.dumps({"bench": "sync", "db": "postgres", "cells": options.hotels * ROOMS * DAYS, **found, **ratios}))
+                for case, rate in SIDES[side](server, options.hotels).items():
+                    rates.setdefault((case, side), []).append(rate)
+                    tell(f"round {number + 1} {side:8} {case:10} {rate:12,.0f} cells/s")
+    for case in CASES:
+        found = {side: statistics.median(rates[case, side]) for side in options.sides if (case, side) in rates}
+        ratios = {f"ratio_{side}": round(found["ours"] / rate, 1) for side, rate in found.items() if side != "ours"}
+        told = {side: round(rate) for side, rate in found.items()}
+        print(json.dumps({"bench": "sync", "case": case, **told, **(ratios if "ours" in found else {})}))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checka
 
 T = TypeVar("T")
 
-Param: TypeAlias = bool | int | float | str | bytes | Sequence[str] | Sequence[int] | None
+Param: TypeAlias = bool | int | float | str | bytes | Sequence[str] | Sequence[int] | Sequence[bytes] | None
 """What may be bound to a statement. Lists are for statements of tieout's own that unnest them."""
 
 

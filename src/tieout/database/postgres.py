@@ -82,11 +82,14 @@ class PostgresTransaction:
     async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
         self._check()
         statement = compiled(sql, "postgres")
-        args = [statement.bind(row) for row in rows]
+        args: Sequence[Any] = [statement.bind(row) for row in rows]
+        if not args:
+            return
+        method, args = ("execute", list(zip(*args, strict=True))) if statement.takes_lists else ("executemany", [args])
         try:
-            await self._connection.executemany(statement.text, args)
+            await getattr(self._connection, method)(statement.text, *args)
         except BaseException as error:  # noqa: BLE001 - it is raised, translated
-            await self._again(error, "executemany", statement, (args,))
+            await self._again(error, method, statement, args)
         self._fresh = False
 
     async def fetch(self, sql: str | Statement, /, **params: Param) -> Sequence[Row]:

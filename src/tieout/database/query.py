@@ -59,6 +59,16 @@ _NAME_LINE = re.compile(r"^--[ \t]*name:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
+_EACH = "each"
+"""The macro of statements that `execute_many` runs once for all rows, each parameter being the list of its values:
+
+    UPDATE account AS a SET points = one.points
+    FROM {each}(:name::text[], :points::bigint[]) AS one (name, points) WHERE a.name = one.name
+
+PostgreSQL only: there a row costs a tenth of what it does as a statement.
+"""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How one driver wants its statements.
@@ -79,6 +89,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "now": "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
             "for_update": "FOR UPDATE",
             "skip_locked": "FOR UPDATE SKIP LOCKED",
+            _EACH: "unnest",
         },
     ),
     "mysql": Dialect(
@@ -106,15 +117,21 @@ was one: `ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)` matches no row.
 
 
 class Compiled:
-    """A statement as its driver takes it; `params` are the names of its values, in the order they go."""
+    """A statement as its driver takes it; `params` are the names of its values, in the order they go.
 
-    __slots__ = ("_count", "_pick", "dialect", "name", "params", "text")
+    One that `takes_lists` is for `execute_many` alone.
+    """
 
-    def __init__(self, name: str, text: str, params: tuple[str, ...], dialect: str) -> None:
+    __slots__ = ("_count", "_pick", "dialect", "name", "params", "takes_lists", "text")
+
+    def __init__(
+        self, name: str, text: str, params: tuple[str, ...], dialect: str, *, takes_lists: bool = False
+    ) -> None:
         self.name = name
         self.text = text
         self.params = params
         self.dialect = dialect
+        self.takes_lists = takes_lists
         self._pick = _picker(params)
         self._count = len(set(params))
 
@@ -214,7 +231,7 @@ def compile_statement(text: str, dialect: str, name: str) -> Compiled:
     body = compiler.translate(text)
     if _CONTROL.match(_COMMENTS.sub("", body)):
         raise StatementError(f"{name!r} must be one statement that neither begins nor ends a transaction")
-    return Compiled(name, body, tuple(compiler.params), dialect)
+    return Compiled(name, body, tuple(compiler.params), dialect, takes_lists=compiler.takes_lists)
 
 
 def split(text: str, dialect: str) -> Iterator[str]:
@@ -239,6 +256,7 @@ class _Compiler:
         self.dialect = dialect
         self.name = name
         self.params: list[str] = []
+        self.takes_lists = False
         self._ended = False
 
     def translate(self, text: str) -> str:
@@ -282,6 +300,7 @@ class _Compiler:
     def _macro(self, name: str) -> str:
         if name not in self.dialect.macros:
             raise StatementError(f"{self.name!r} uses an unknown macro {{{name}}}")
+        self.takes_lists |= name == _EACH
         return self.dialect.macros[name]
 
     def _mark(self, mark: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,11 @@ from tieout.mirror.fields import Field
 
 MOST_WORDS = (1 << 16) - 1
 """Different values of the dictionary fields of one supplier: what a cell's two bytes can name."""
+
+_FALSE, _TRUE = 0xC2, 0xC3
+"""In MessagePack."""
+
+_SOME_FLAGS, _SOME_NUMBERS = list[list[bool | None]], list[list[int | None]]
 
 
 class Garbled(Exception):
@@ -42,11 +49,12 @@ class Words:
 
     def row(self, values: Sequence[Any]) -> list[int | None]:
         """The numbers of the values of an item's cells, which are mostly one and the same object; None of None."""
-        numbers: dict[int, int | None] = {id(None): None}
-        for value in values:
-            if id(value) not in numbers:
-                numbers[id(value)] = self.number(value)
-        return [numbers[id(value)] for value in values]
+        objects = list(map(id, values))
+        numbers = {
+            at: None if value is None else self.number(value)
+            for at, value in dict(zip(objects, values, strict=True)).items()
+        }
+        return [numbers[at] for at in objects]
 
     def _number(self, value: Any) -> int:
         try:
@@ -91,20 +99,49 @@ def read_answer(
     """
     if not items:
         raise Garbled("no items at all")
-    keys = list(items)
-    fields = _fields(layout, items[keys[0]], partial=partial)
-    for key in keys:
-        wrong = items[key].keys() ^ fields.keys()
+    fields = _fields(layout, next(iter(items.values())), partial=partial)
+    return _read(fields, words, list(items.items()), count)
+
+
+def read_answers(
+    layout: Layout, words: Words, answers: Sequence[Mapping[str, Mapping[str, Sequence[Any]]]], count: int
+) -> list[Answer]:
+    """Many answers to queries for as many cells, at once; raise `Garbled` unless all of all of them is sound."""
+    if not all(answers):
+        raise Garbled("no items at all")
+    whole = _read(layout.fields, words, list(chain.from_iterable(items.items() for items in answers)), count)
+    ends = list(accumulate(map(len, answers)))
+    parts = [slice(end - len(items), end) for end, items in zip(ends, answers, strict=True)]
+    return [
+        Answer(whole.items[part], whole.present[part], {name: column[part] for name, column in whole.values.items()})
+        for part in parts
+    ]
+
+
+def _read(
+    fields: Mapping[str, Field],
+    words: Words,
+    items: Sequence[tuple[str, Mapping[str, Sequence[Any]]]],
+    count: int,
+) -> Answer:
+    for key, given in items:
+        wrong = given.keys() ^ fields.keys()
         if wrong:
             raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
-    present: Bools = np.ones((len(keys), count), dtype=np.bool_)
+    present: Bools = np.ones((len(items), count), dtype=np.bool_)
     values = {}
     for name, field in fields.items():
-        rows = [items[key][name] for key in keys]
-        if any(not isinstance(row, Sequence) or isinstance(row, (str, bytes)) or len(row) != count for row in rows):
-            raise Garbled(f"{name}: not a list of {count} values for each item")
+        rows = [_row(name, given[name], count) for _, given in items]
         values[name] = _column(name, field, words, rows, present)
-    return Answer(keys, present, values)
+    return Answer([key for key, _ in items], present, values)
+
+
+def _row(name: str, values: Any, count: int) -> Sequence[Any]:
+    if isinstance(values, (list, tuple)) and len(values) == count:
+        return values
+    if not isinstance(values, Sequence) or isinstance(values, (str, bytes)) or len(values) != count:
+        raise Garbled(f"{name}: not a list of {count} values for each item")
+    return list(values)
 
 
 def _fields(layout: Layout, given: Mapping[str, Any], *, partial: bool) -> Mapping[str, Field]:
@@ -118,20 +155,51 @@ def _fields(layout: Layout, given: Mapping[str, Any], *, partial: bool) -> Mappi
 
 def _column(name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:
     """One field of all cells; those that have none are taken out of `present`."""
-    filler: bool | int = False if field.kind == "flag" else 0
     if field.kind == "dictionary":
         rows = [words.row(row) for row in rows]
-    kinds = set(map(type, chain.from_iterable(rows)))
-    if type(None) in kinds:
-        present &= np.array([[value is not None for value in row] for row in rows], dtype=np.bool_)
-        rows = [[filler if value is None else value for value in row] for row in rows]
-    if not kinds <= {type(filler), type(None)}:
-        raise Garbled(f"{name}: not all of its values are {'true or false' if filler is False else 'whole numbers'}")
-    try:
-        column = np.array(rows, dtype=np.int64)
-    except OverflowError as error:
-        raise Garbled(f"{name}: a value is far too large") from error
+    column = _flags(rows) if field.kind == "flag" else _numbers(rows)
+    if column is None:
+        column = _some(name, field, rows, present)
     low, high = field.bounds
-    if column.size and (column.min() < low or column.max() > high):
+    if field.kind != "flag" and column.size and (column.min() < low or column.max() > high):
         raise Garbled(f"{name}: a value is not between {low} and {high}")
     return column.astype(field.stored)
+
+
+def _flags(rows: Sequence[Sequence[Any]]) -> NDArray[Any] | None:
+    """Rows of nothing but truth values; None for others.
+
+    Each value takes a byte at least in MessagePack, and has one of these two only when it is true or false.
+    """
+    head, count = msgspec.msgpack.encode(rows[0]), len(rows[0])
+    packed = np.frombuffer(b"".join(map(msgspec.msgpack.encode, rows)), dtype=np.uint8)
+    if packed.size != len(rows) * len(head):
+        return None
+    values = packed.reshape(len(rows), len(head))[:, len(head) - count :]
+    column: NDArray[Any] = values == _TRUE
+    return column if (column | (values == _FALSE)).all() else None
+
+
+def _numbers(rows: Sequence[Sequence[Any]]) -> NDArray[Any] | None:
+    """Rows of nothing but whole numbers of 64 bits; None for others."""
+    pack = struct.Struct(f"<{len(rows[0])}q").pack
+    try:
+        packed = b"".join([pack(*row) for row in rows])
+        has_flags = b"e" in msgspec.json.encode(rows)  # To pack, true and false are numbers.
+    except (struct.error, TypeError):
+        return None
+    return None if has_flags else np.frombuffer(packed, dtype="<i8").reshape(len(rows), -1)
+
+
+def _some(name: str, field: Field, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:
+    """Rows in which some values are missing, or wrong."""
+    is_flag = field.kind == "flag"
+    try:
+        given: list[list[int | None]] = msgspec.convert(rows, _SOME_FLAGS if is_flag else _SOME_NUMBERS)
+        present &= np.array([[value is not None for value in row] for row in given], dtype=np.bool_)
+        return np.array([[0 if value is None else value for value in row] for row in given], dtype=np.int64)
+    except msgspec.ValidationError as error:
+        what = "true or false" if is_flag else "whole numbers"
+        raise Garbled(f"{name}: not all of its values are {what}") from error
+    except OverflowError as error:
+        raise Garbled(f"{name}: a value is far too large") from error

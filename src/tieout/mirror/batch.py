@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tieout.mirror.answers import Answer
+from tieout.mirror.answers import Answer, Garbled, Words, read_answer, read_answers
 from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout, positions
+from tieout.mirror.copying import Copy
+from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Sighting
 
 
 class Seen(NamedTuple):
-    """An observation, checked, and its group's place in the batch."""
+    """An observation, its group's place in the batch, and the digest of its answer if that can be known by one."""
 
     group: int
     observed: Observed
-    answer: Answer
+    digest: bytes | None
 
     @property
     def is_whole(self) -> bool:
@@ -27,77 +29,166 @@ class Seen(NamedTuple):
         return self.observed.whole and self.observed.complete
 
 
+class Batch(NamedTuple):
+    """Observations as they are merged: `groups` are the places of their groups in the copy, by their numbers.
+
+    What is `confirmed` is what the rows say already; the others are compared with them. `garbled` ones are not used,
+    for the reasons given.
+    """
+
+    groups: list[int]
+    confirmed: list[Seen]
+    seen: list[tuple[Seen, Answer]]
+    garbled: list[tuple[Observed, str]]
+
+
 class Rows(NamedTuple):
-    """The items of a batch: the number of each, its group's place in the batch, and where each name stands."""
+    """The items of a batch: the number of each, its group's place in the batch, and where each name stands.
+
+    The items of a group stand together, and groups by their places.
+    """
 
     numbers: list[int]
     group: Ints
     place: dict[str, int]
 
 
+class Window(NamedTuple):
+    """The cells of some observations of one turn that are still open: `cells` of the answers, `slots` of the rows."""
+
+    seen: list[tuple[Seen, Answer]]
+    first: int
+    cells: slice
+    slots: Ints
+
+
 class Round(NamedTuple):
     """Observations of different groups that are merged together, and of each group the cells that it spoke of."""
 
-    seen: Sequence[Seen]
+    windows: Sequence[Window]
     sighting: Sighting
     window: Bools
     start: Ints
     end: Ints
 
 
-def rounds(layout: Layout, rows: Rows, checks: Checks, seen: Iterable[Seen]) -> list[Round]:
+def sort(copy: Copy, observed: Sequence[Observed]) -> Batch:
+    """Observations, sorted: what a group's answers have said before is confirmed when all of them are."""
+    known = [(copy.index.get(one.group), one) for one in observed]
+    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one in known if at is None]
+    sound = [(at, one, digest_of(one)) for at, one in known if at is not None]
+    others = {at for at, one, digest in sound if not copy.digests.knows(one, digest)}
+    answers, wrong = _read(copy.layout, copy.words, [one for at, one, _ in sound if at in others])
+    used = {at for at, one, _ in sound if at not in others or id(one) in answers}
+    groups = sorted(used, key=lambda at: copy.groups[at].n)
+    places = {at: place for place, at in enumerate(groups)}
+    confirmed = [Seen(places[at], one, digest) for at, one, digest in sound if at not in others]
+    seen = [(Seen(places[at], one, digest), answers[id(one)]) for at, one, digest in sound if id(one) in answers]
+    return Batch(groups, confirmed, seen, garbled + wrong)
+
+
+def _read(
+    layout: Layout, words: Words, observed: Sequence[Observed]
+) -> tuple[dict[int, Answer], list[tuple[Observed, str]]]:
+    """The answers of the sound ones, by the object, and the others with what is wrong with them."""
+    answers: dict[int, Answer] = {}
+    garbled: list[tuple[Observed, str]] = []
+    alike: dict[tuple[int, bool], list[Observed]] = defaultdict(list)
+    for one in observed:
+        alike[one.count, one.cause == "push" and not one.complete].append(one)
+    for (count, partial), some in alike.items():
+        if not partial:
+            try:
+                read = read_answers(layout, words, [one.items for one in some], count)
+                answers.update(zip(map(id, some), read, strict=True))
+                continue
+            except Garbled:
+                pass  # Which of them are, is found one by one.
+        for one in some:
+            try:
+                answers[id(one)] = read_answer(layout, words, one.items, count, partial=partial)
+            except Garbled as error:
+                garbled.append((one, str(error)))
+    return answers, garbled
+
+
+def turns(seen: Sequence[Seen]) -> Iterator[list[Seen]]:
+    """All observations, each group once in a turn."""
+    queues: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        queues[one.group].append(one)
+    for turn in range(max(map(len, queues.values()), default=0)):
+        yield [queue[turn] for queue in queues.values() if turn < len(queue)]
+
+
+def rounds(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> Iterator[Round]:
     """All observations, each group once in a round; those of whole groups and others apart."""
-    queues: dict[tuple[int, bool], list[Seen]] = defaultdict(list)
-    for one in seen:
-        queues[one.group, one.is_whole].append(one)
-    found = []
+    answers = {id(one): answer for one, answer in seen}
     for whole in (True, False):
-        waiting = [queue for (_, is_whole), queue in queues.items() if is_whole is whole]
-        turns = range(max(map(len, waiting), default=0))
-        found += [[queue[turn] for queue in waiting if turn < len(queue)] for turn in turns]
-    return [_round(layout, rows, checks, one) for one in found]
+        for turn in turns([one for one, _ in seen if one.is_whole is whole]):
+            yield _round(layout, rows, checks, [(one, answers[id(one)]) for one in turn])
 
 
-def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[Seen]) -> Round:
-    shape = (len(rows.numbers), layout.ring)
-    present = np.zeros(shape, dtype=np.bool_)
-    values = {name: np.zeros(shape, dtype=field.stored) for name, field in layout.fields.items()}
-    window, start, end = _windows(layout, checks, seen)
-    is_partial = any(one.answer.values.keys() != layout.fields.keys() for one in seen)
-    told = {name: np.zeros(shape, dtype=np.bool_) for name in layout.fields} if is_partial else None
-    for one in seen:
-        cells = np.flatnonzero(_open_cells(checks, one, layout.ring))
-        slots = (one.observed.first + cells) & (layout.ring - 1)
-        known = [(at, rows.place[name]) for at, name in enumerate(one.answer.items) if name in rows.place]
-        if not known or not len(cells):
-            continue
-        answered, items = (np.array(column)[:, None] for column in zip(*known, strict=True))
-        present[items, slots] = one.answer.present[answered, cells]
-        for name, told_of in one.answer.values.items():
-            values[name][items, slots] = told_of[answered, cells]
-            if told is not None:
-                told[name][items, slots] = one.answer.present[answered, cells]
-    whole = seen[0].is_whole
-    seen_cells = window[rows.group] if whole else present
-    sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)
-    return Round(seen, sighting, window, start, end)
-
-
-def _windows(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bools, Ints, Ints]:
+def windows_of(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bools, Ints, Ints]:
     """Of each group of the batch the cells that were asked for, and when; none for a group that was not."""
     count = len(checks.base)
     first, cells = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     start, end = np.full(count, NEVER, dtype=np.int64), np.full(count, NEVER, dtype=np.int64)
-    for one in seen:
-        first[one.group], cells[one.group] = one.observed.first, one.observed.count
-        start[one.group], end[one.group] = one.observed.start, one.observed.end
+    groups = [one.group for one in seen]
+    first[groups], cells[groups] = [one.observed.first for one in seen], [one.observed.count for one in seen]
+    start[groups], end[groups] = [one.observed.start for one in seen], [one.observed.end for one in seen]
     at = positions(checks.base, layout.ring)
     window: Bools = (at >= first[:, None]) & (at < (first + cells)[:, None])
     return window, start, end
 
 
-def _open_cells(checks: Checks, one: Seen, ring: int) -> Bools:
-    """Which cells of an observation the ring of its group holds now: the others are over, or too far off."""
-    at, base = one.observed.first + np.arange(one.observed.count), checks.base[one.group]
-    held: Bools = (at >= base) & (at < base + ring)
-    return held
+def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> Round:
+    shape = (len(rows.numbers), layout.ring)
+    present = np.zeros(shape, dtype=np.bool_)
+    values = {name: np.zeros(shape, dtype=field.stored) for name, field in layout.fields.items()}
+    is_partial = any(answer.values.keys() != layout.fields.keys() for _, answer in seen)
+    told = {name: np.zeros(shape, dtype=np.bool_) for name in layout.fields} if is_partial else None
+    windows = _open_windows(layout, checks, seen)
+    for one in windows:
+        known, places = _places(rows, one.seen)
+        cells = np.ix_(places, one.slots)
+        there = np.concatenate([answer.present[:, one.cells] for _, answer in one.seen])[known]
+        present[cells] = there
+        for name in layout.fields:
+            given = [answer for _, answer in one.seen if name in answer.values]
+            if len(given) == len(one.seen):
+                values[name][cells] = np.concatenate([answer.values[name][:, one.cells] for answer in given])[known]
+                if told is not None:
+                    told[name][cells] = there
+    window, start, end = windows_of(layout, checks, [one for one, _ in seen])
+    whole = seen[0][0].is_whole
+    seen_cells = window[rows.group] if whole else present
+    sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)
+    return Round(windows, sighting, window, start, end)
+
+
+def _open_windows(layout: Layout, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> list[Window]:
+    """The observations by the cells of them that the rings of their groups hold now; others are over, or too far off.
+
+    Those of a window have the same fields.
+    """
+    base, alike = checks.base.tolist(), defaultdict(list)
+    for one, answer in seen:
+        first = max(one.observed.first, base[one.group])
+        end = min(one.observed.first + one.observed.count, base[one.group] + layout.ring)
+        if first < end:
+            skipped = first - one.observed.first
+            alike[first, skipped, end - first, frozenset(answer.values)].append((one, answer))
+    return [
+        Window(some, first, slice(skipped, skipped + count), (first + np.arange(count)) & (layout.ring - 1))
+        for (first, skipped, count, _), some in alike.items()
+    ]
+
+
+def _places(rows: Rows, seen: Sequence[tuple[Seen, Answer]]) -> tuple[Bools, Ints]:
+    """Which of the answers' items are of the groups that they are about, and the rows of those."""
+    place = rows.place
+    places = np.array([place.get(name, -1) for _, answer in seen for name in answer.items], dtype=np.int64)
+    groups = np.repeat([one.group for one, _ in seen], [len(answer.items) for _, answer in seen])
+    known: Bools = (places >= 0) & (rows.group[places] == groups) if len(rows.group) else places >= 0
+    return known, places[known]

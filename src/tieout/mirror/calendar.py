@@ -26,6 +26,12 @@ NEVER = -(1 << 62)
 APART = np.dtype([("slot", "<u2"), ("start", "<i8"), ("took", "<u4")])
 """A cell's own time, behind the row: when its observation began (microseconds), and how long it took (milliseconds)."""
 
+RUN = np.dtype([("slots", "<u2"), ("start", "<i8"), ("took", "<u4")])
+"""Slots of a group, one behind the other, that were asked for at one time: since when, and how long it took."""
+
+_BASE = 4
+"""Bytes of a position."""
+
 LONGEST_TOOK = (1 << 32) - 1
 """Milliseconds that an observation may have taken: 49 days, longer than anything that it is compared with is old."""
 
@@ -167,22 +173,36 @@ class Checks:
 
     @classmethod
     def unpack(cls, rows: Sequence[bytes], ring: int) -> Checks:
-        """What `pack` made; raise `SchemaMismatch` when it made something else."""
-        kind = _checks_row(ring)
-        if any(len(row) != kind.itemsize for row in rows):
+        """What `pack` made, or packed before it made runs; raise `SchemaMismatch` when it made something else."""
+        slots = _slots_row(ring)
+        if any(len(row) == slots.itemsize for row in rows):
+            return cls.unpack([_runs_of(row, slots) if len(row) == slots.itemsize else row for row in rows], ring)
+        if any(len(row) <= _BASE or (len(row) - _BASE) % RUN.itemsize for row in rows):
             raise SchemaMismatch("the check times of a group were packed for another axis")
-        packed = np.frombuffer(b"".join(rows), dtype=kind)
-        start, took = packed["start"].astype(np.int64), packed["took"].astype(np.int64) * 1_000
-        return cls(packed["base"].astype(np.int64), start, np.where(start == NEVER, NEVER, start + took))
+        base = np.frombuffer(b"".join(row[:_BASE] for row in rows), dtype="<i4").astype(np.int64)
+        runs = np.frombuffer(b"".join(row[_BASE:] for row in rows), dtype=RUN)
+        owner = np.repeat(np.arange(len(rows)), [(len(row) - _BASE) // RUN.itemsize for row in rows])
+        if (np.bincount(owner, weights=runs["slots"], minlength=len(rows)) != ring).any():
+            raise SchemaMismatch("the check times of a group were packed for another axis")
+        start = runs["start"].astype(np.int64)
+        end = np.where(start == NEVER, NEVER, start + runs["took"].astype(np.int64) * 1_000)
+        shape = (len(rows), ring)
+        return cls(base, np.repeat(start, runs["slots"]).reshape(shape), np.repeat(end, runs["slots"]).reshape(shape))
 
     def pack(self) -> list[bytes]:
-        """One row of bytes for each group."""
-        kind = _checks_row(self.start.shape[1])
-        packed = np.zeros(len(self.base), dtype=kind)
-        packed["base"] = self.base
-        packed["start"], packed["took"] = _interval(self.start, self.end)
-        whole, size = packed.tobytes(), kind.itemsize
-        return [whole[at : at + size] for at in range(0, len(whole), size)]
+        """One row of bytes for each group: runs of slots that were asked for at the same time."""
+        begins: Bools = np.ones(self.start.shape, dtype=np.bool_)
+        begins[:, 1:] = (self.start[:, 1:] != self.start[:, :-1]) | (self.end[:, 1:] != self.end[:, :-1])
+        group, slot = np.nonzero(begins)
+        runs = np.zeros(len(group), dtype=RUN)
+        runs["slots"] = np.diff(np.append(group * self.start.shape[1] + slot, self.start.size))
+        runs["start"], runs["took"] = _interval(self.start[group, slot], self.end[group, slot])
+        base, whole = self.base.astype("<i4").tobytes(), runs.tobytes()
+        ends = (np.cumsum(np.count_nonzero(begins, axis=1)) * RUN.itemsize).tolist()
+        return [
+            base[at * _BASE : (at + 1) * _BASE] + whole[begin:end]
+            for at, (begin, end) in enumerate(zip([0, *ends], ends, strict=False))
+        ]
 
     def roll(self, first: int | Ints) -> None:
         """Forget the times of what is before `first`, of each group or of all."""
@@ -212,8 +232,17 @@ def from_bitmap(rows: Iterable[bytes], ring: int) -> Bools:
     return np.unpackbits(packed, axis=1, count=ring, bitorder="little").astype(np.bool_)
 
 
-def _checks_row(ring: int) -> np.dtype[Any]:
+def _slots_row(ring: int) -> np.dtype[Any]:
+    """How check times were packed first: never as long as some runs, for seven does not divide a ring."""
     return np.dtype([("base", "<i4"), ("start", "<i8", (ring,)), ("took", "<u4", (ring,))])
+
+
+def _runs_of(row: bytes, kind: np.dtype[Any]) -> bytes:
+    """The same check times as runs of one slot."""
+    slots = np.frombuffer(row, dtype=kind)
+    runs = np.ones(slots["start"].size, dtype=RUN)
+    runs["start"], runs["took"] = slots["start"][0], slots["took"][0]
+    return row[:_BASE] + runs.tobytes()
 
 
 def _interval(start: Ints, end: Ints) -> tuple[Ints, Ints]:

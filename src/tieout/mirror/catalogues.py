@@ -125,6 +125,8 @@ class Cataloguer:
             *_parts(changes.lost_groups, lambda tx, part: self._store.remove_groups(tx, number, part)),
             lambda tx: self._note(tx, number, has_changed=bool(changes)),
         ]
+        if changes:
+            copy.digests.clear()
         for step in steps:
             lease = await self._step(lease, step)
         if changes:

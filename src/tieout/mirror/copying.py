@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from tieout.mirror.answers import Words
 from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Checks, Ints, Layout
 from tieout.mirror.define import Terms
+from tieout.mirror.digests import Digests
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore
 
 
@@ -25,7 +27,10 @@ class DayEnd(NamedTuple):
 
 
 class Copy:
-    """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here."""
+    """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here.
+
+    `sizes` are the numbers of items, by group; `digests` are those of what was merged since it was loaded.
+    """
 
     def __init__(self, number: int, layout: Layout, terms: Terms) -> None:
         self.number = number
@@ -39,6 +44,8 @@ class Copy:
         self.index: dict[str, int] = {}
         self.checks = Checks.empty(0, layout.ring, 0)
         self.words = Words({})
+        self.sizes: Counter[int] = Counter()
+        self.digests = Digests()
         self._ends: list[DayEnd] = []
 
     async def load(self, tx: Transaction, store: MirrorStore) -> None:
@@ -57,6 +64,7 @@ class Copy:
         for item in items:
             (self.items if item.gone is None else self.gone_items)[item.name] = item
         self.names = {item.n: name for name, item in self.items.items()}
+        self.sizes, self.digests = Counter(item.group for item in self.items.values()), Digests()
         self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
         self._ends = [day_end(self.terms, group.zone, group.rollover) for group in self.groups]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import deque
+from collections.abc import Coroutine
+from typing import Any
 
 from tieout.coordination.budget import Token
 from tieout.coordination.lease import Lease, LostLease
@@ -56,7 +59,10 @@ CATALOGUE_TIMEOUT = 3_600.0
 
 
 class Leading:
-    """Follows one supplier while this node holds its lease."""
+    """Follows one supplier while this node holds its lease.
+
+    Asking goes on while one task at a time writes: it looks and merges what others have left, or publishes answers.
+    """
 
     def __init__(self, following: Following, planning: Planning, measuring: Measuring) -> None:
         self.following = following
@@ -64,10 +70,14 @@ class Leading:
         self.measuring = measuring
         self.stopping = asyncio.Event()
         self._world = following.world
-        self._tasks: dict[asyncio.Task[Observed | None], Unit] = {}
+        self._tasks: dict[asyncio.Task[None], Unit] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._error: BaseException | None = None
         self._failures: dict[Unit, tuple[int, float]] = {}
         self._staged: list[Observed] = []
         self._staged_at = 0.0
+        self._publishing: list[Observed] = []
         self._publish_every = PUBLISH_EVERY
         self._plan: deque[tuple[Unit, Cause]] = deque()
         self._planned_at = -math.inf
@@ -97,51 +107,71 @@ class Leading:
             await self._sleep(pause)
 
     async def _lead(self, lease: Lease) -> None:
+        self._lease, self._error = lease, None
         copy = await self.following.load()
         await self.following.look()
         try:
             while not self.stopping.is_set():
-                lease = await self._turn(lease, copy)
-            await asyncio.wait(self._tasks, timeout=self.following.terms.timeout) if self._tasks else None
-            self._collect()
-            await self._publish(lease, copy)
+                await self._turn(copy)
+            await self._finish(copy)
         finally:
             await self._drop()
-            await self._world.leases.release(lease)
+            await self._world.leases.release(self._lease)
 
-    async def _turn(self, lease: Lease, copy: Copy) -> Lease:
+    async def _turn(self, copy: Copy) -> None:
         """Do what there is to do now, then wait until there may be more."""
-        if self._world.clock.monotonic() - self._looked_at >= self._look_every:
-            lease = await self._look(lease, copy)
+        self._woken.clear()
+        if self._error is not None:
+            raise self._error
+        if self._writing is None:
+            self._write_behind(copy)
         if not self._is_catalogue_due():
-            await self._begin(lease, copy)
-        elif not self._tasks:
-            lease = await self._read_catalogue(lease, copy)
-        if not self._tasks:
-            lease = await self._publish(lease, copy)
-            await self._sleep(LOOK_EVERY / 2)
-            return lease
-        await asyncio.wait(self._tasks, timeout=PUBLISH_EVERY, return_when=asyncio.FIRST_COMPLETED)
-        self._collect()
-        waited = self._world.clock.monotonic() - self._staged_at
-        is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
-        return await self._publish(lease, copy) if is_many or waited >= self._publish_every else lease
+            await self._begin(copy)
+        elif not self._tasks and self._writing is None:
+            await self._read_catalogue(copy)
+        await self._wait()
 
-    async def _look(self, lease: Lease, copy: Copy) -> Lease:
+    def _write_behind(self, copy: Copy) -> None:
+        """Begin to look, or to publish, when it is time for it."""
+        now = self._world.clock.monotonic()
+        if now - self._looked_at >= self._look_every:
+            self._writing = self._begun(self._look(copy))
+        elif self._staged:
+            is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
+            if is_many or not self._tasks or now - self._staged_at >= self._publish_every:
+                self._writing = self._begun(self._publish(copy))
+
+    async def _wait(self) -> None:
+        """Wait until something is done or due, or we are told to stop."""
+        if not (self._tasks or self._staged or self._writing):
+            await self._sleep(LOOK_EVERY / 2)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PUBLISH_EVERY):
+                await self._woken.wait()
+
+    async def _finish(self, copy: Copy) -> None:
+        """Publish what is still answered in time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.following.terms.timeout)
+        if self._writing is not None:
+            await self._writing
+        await self._publish(copy)
+
+    async def _look(self, copy: Copy) -> None:
         """Look at what others have left; what takes long is done less often, so that most of the time is for asking."""
         self._looked_at = self._world.clock.monotonic()
         await self.following.look()
-        lease = await self._world.leases.keep(lease)
+        self._keep(await self._world.leases.keep(self._lease))
         if self.following.has_mail:
-            lease = await self.following.drain(lease, copy)
+            self._keep(await self.following.drain(self._lease, copy))
         await self.planning.look(copy)
         await self.measuring.look(copy)
         await self.following.purge()
         took = self._world.clock.monotonic() - self._looked_at
         self._look_every = min(max(LOOK_EVERY, LOOK_PAUSE * took), LOOK_LATEST)
-        return lease
 
-    async def _begin(self, lease: Lease, copy: Copy) -> None:
+    async def _begin(self, copy: Copy) -> None:
         """Ask for what is due, as many at a time as the supplier bears."""
         free = self.following.terms.concurrency - len(self._tasks)
         if free <= 0 or self.following.paused or not self.following.may_ask():
@@ -153,8 +183,8 @@ class Leading:
             return
         for token in await self._take_tokens(min(free, len(self._plan))):
             unit, cause = self._plan.popleft()
-            query = self._query(lease, copy.groups[unit.group].name, unit, cause, token)
-            self._tasks[asyncio.create_task(query)] = unit
+            query = self._query(copy.groups[unit.group].name, unit, cause, token)
+            self._tasks[self._begun(query)] = unit
 
     def _look_ahead(self, copy: Copy) -> None:
         """Plan what to ask for next, unless there is a plan that is young enough."""
@@ -162,12 +192,12 @@ class Leading:
         if self._plan and now < self._planned_at + LOOK_EVERY:
             return
         busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
-        staged = {(one.group, one.first, one.count) for one in self._staged}
-        due = self.planning.units(copy, len(busy) + len(staged) + PLANNED)
+        answered = {(one.group, one.first, one.count) for one in (*self._publishing, *self._staged)}
+        due = self.planning.units(copy, len(busy) + len(answered) + PLANNED)
         self._plan = deque(
             (unit, "sync")
             for unit in due
-            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in staged
+            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in answered
         )
         self._planned_at = now
 
@@ -181,18 +211,18 @@ class Leading:
             self._tokens.extend(await budget.reserve("sync", PATIENCE, min(ahead, len(self._plan))))
         return [self._tokens.popleft() for _ in range(min(count, len(self._tokens)))]
 
-    async def _query(self, lease: Lease, group: str, unit: Unit, cause: Cause, token: Token) -> Observed | None:
-        """What the supplier says; None when it was not asked, or gave no answer: then it is left alone for a while."""
+    async def _query(self, group: str, unit: Unit, cause: Cause, token: Token) -> None:
+        """Stage what the supplier says; what it does not answer is left alone for a while."""
         if not await self.following.budget.use(token):
-            return None
-        if not self._world.leases.may_begin(lease, self.following.terms.timeout):
-            return None
+            return
+        if not self._world.leases.may_begin(self._lease, self.following.terms.timeout):
+            return
         observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late)
         if observed is None:
             self._note_failure(unit)
         else:
             self._failures.pop(unit, None)
-        return observed
+            self._stage(observed)
 
     def _note_failure(self, unit: Unit) -> None:
         times = self._failures.get(unit, (0, 0.0))[0] + 1
@@ -202,43 +232,36 @@ class Leading:
     async def _came_late(self, observed: Observed) -> None:
         self._stage(observed)
 
-    def _collect(self) -> None:
-        """Stage what has been answered."""
-        for task in [task for task in self._tasks if task.done()]:
-            del self._tasks[task]
-            observed = None if task.cancelled() else task.result()
-            if observed is not None:
-                self._stage(observed)
-
     def _stage(self, observed: Observed) -> None:
         if not self._staged:
             self._staged_at = self._world.clock.monotonic()
         self._staged.append(observed)
 
-    async def _publish(self, lease: Lease, copy: Copy) -> Lease:
+    async def _publish(self, copy: Copy) -> None:
         if not self._staged:
-            return lease
-        staged, self._staged = self._staged, []
+            return
+        self._publishing, self._staged = self._staged, []
         begun = self._world.clock.monotonic()
         try:
-            lease = (await self.following.publish(lease, copy, staged)).lease
+            self._keep((await self.following.publish(self._lease, copy, self._publishing)).lease)
         except DatabaseError:
-            self._staged = staged + self._staged
+            self._staged = self._publishing + self._staged
             raise
+        finally:
+            self._publishing = []
         took = self._world.clock.monotonic() - begun
         self._publish_every = min(max(PUBLISH_EVERY, PUBLISH_PAUSE * took), PUBLISH_LATEST)
-        return lease
 
     def _is_catalogue_due(self) -> bool:
         may_read = not self.following.paused and self._world.clock.monotonic() >= self._catalogue_after
         return may_read and self.following.is_catalogue_due()
 
-    async def _read_catalogue(self, lease: Lease, copy: Copy) -> Lease:
+    async def _read_catalogue(self, copy: Copy) -> None:
         try:
             async with asyncio.timeout(CATALOGUE_TIMEOUT):
-                lease = await self.following.read_catalogue(lease, copy)
-            self._catalogue_failures = 0
-            return lease
+                self._keep(await self.following.read_catalogue(self._lease, copy))
+            self._catalogue_failures, self._plan = 0, deque()
+            return
         except (LostLease, DatabaseError):
             raise
         except (Garbled, SlowDown, TimeoutError) as error:
@@ -248,7 +271,11 @@ class Leading:
         self._catalogue_failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(self._catalogue_failures, 30), LONGEST_PAUSE)
         self._catalogue_after = self._world.clock.monotonic() + pause
-        return await self._world.leases.renew(lease)
+        self._keep(await self._world.leases.renew(self._lease))
+
+    def _keep(self, lease: Lease) -> None:
+        """Know that the lease was renewed, unless it was for longer meanwhile."""
+        self._lease = max(lease, self._lease, key=lambda one: one.ends)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep with jitter, or until told to stop."""
@@ -257,8 +284,23 @@ class Leading:
         except TimeoutError:
             return
 
+    def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Know that a query, or what was written, has ended; its error ends our lead."""
+        if task is self._writing:
+            self._writing = None
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = error
+        self._woken.set()
+
     async def _drop(self) -> None:
+        """Let nothing go on: queries are cancelled, and what is being written is waited for."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *([self._writing] if self._writing else ()), return_exceptions=True)
         self._tasks.clear()

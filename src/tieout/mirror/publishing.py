@@ -9,12 +9,11 @@ import numpy as np
 
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.mirror.answers import Garbled, read_answer
-from tieout.mirror.batch import Round, Rows, Seen, rounds
+from tieout.mirror.batch import Batch, Round, Rows, Seen, rounds, sort, turns, windows_of
 from tieout.mirror.calendar import Bools, Cells, Checks, positions
 from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Observed
-from tieout.mirror.rules import merge, note_check, times
+from tieout.mirror.rules import Merged, merge, note_check
 from tieout.mirror.sightings import Sighted, Sightings, pack_days
 from tieout.mirror.store import MirrorStore, Suspect
 
@@ -30,6 +29,32 @@ class Published(NamedTuple):
     suspect: int
     garbled: Sequence[tuple[Observed, str]]
     lease: Lease
+
+
+class Done(NamedTuple):
+    """What a transaction did, to be known once it is committed: `taken` are groups whose answers their rows say now."""
+
+    published: Published
+    checks: Checks
+    taken: frozenset[int]
+
+
+class Kept(NamedTuple):
+    """The rows of the groups that are compared, and what has become of them so far."""
+
+    rows: Rows
+    cells: Cells
+    written: Bools
+    changed: Bools
+    suspect: Bools
+    missed: Bools
+
+    def note(self, round_: Round, merged: Merged) -> None:
+        """Take in what one round did."""
+        self.written[:] |= merged.written
+        self.changed[:] |= merged.changed
+        self.suspect[:] |= merged.suspect
+        self.missed[:] |= (round_.sighting.seen & ~merged.taken).any(axis=1)
 
 
 class Publisher:
@@ -48,139 +73,161 @@ class Publisher:
 
         It may be done again: what is newer wins, whatever is merged twice or late.
         """
-        groups, seen, garbled = checked(copy, observed)
+        batch = sort(copy, observed)
         words = dict(copy.words.added)
+        for one, _ in batch.seen:
+            copy.digests.forget(one.observed)
 
-        async def work(tx: Transaction) -> tuple[Published, Checks | None]:
+        async def work(tx: Transaction) -> Done:
             renewed = await self._leases.guard(tx, lease)
             await self._store.add_words(tx, copy.number, words.items())
-            counts, checks = await self._merge(tx, copy, groups, seen) if seen else ((0, 0, 0), None)
+            counts, checks, taken = await self._merge(tx, copy, batch)
             await self._store.take_out(tx, copy.number, messages)
-            return Published(*counts, garbled, renewed), checks
+            return Done(Published(*counts, batch.garbled, renewed), checks, taken)
 
-        published, checks = await self._database.transact(work)
-        if checks is not None:
-            copy.checks.put(np.array(groups), checks)
+        published, checks, taken = await self._database.transact(work)
+        copy.checks.put(np.array(batch.groups, dtype=np.int64), checks)
+        _learn(copy, batch, checks, taken)
         for number in words:
             copy.words.added.pop(number, None)
         return published
 
     async def _merge(
-        self, tx: Transaction, copy: Copy, groups: Sequence[int], seen: Sequence[Seen]
-    ) -> tuple[tuple[int, int, int], Checks]:
-        rows, kept = await self._rows(tx, copy, groups)
-        checks = copy.checks.pick(np.array(groups))
-        checks.roll(copy.first(max(one.observed.start for one in seen), groups))
-        kept.roll(checks.base[rows.group])
-        written = np.zeros(len(kept), dtype=np.bool_)
-        changed = np.zeros(kept.known.shape, dtype=np.bool_)
-        suspect, cells = changed.copy(), 0
-        sighted: list[Sighted] = []
-        for one in rounds(copy.layout, rows, checks, seen):
-            known = one.sighting.seen & kept.known
-            merged = merge(copy.layout.fields, kept, checks, rows.group, one.sighting, rest_holds=copy.terms.rest_holds)
+        self, tx: Transaction, copy: Copy, batch: Batch
+    ) -> tuple[tuple[int, int, int], Checks, frozenset[int]]:
+        checks = copy.checks.pick(np.array(batch.groups, dtype=np.int64))
+        everything = [*batch.confirmed, *(one for one, _ in batch.seen)]
+        if not everything:
+            return (0, 0, 0), checks, frozenset()
+        checks.roll(copy.first(max(one.observed.start for one in everything), batch.groups))
+        sighted = confirm(copy, batch, checks)
+        cells, kept = sum(one.known for one in sighted), await self._kept(tx, copy, batch, checks)
+        for one in rounds(copy.layout, kept.rows, checks, batch.seen) if batch.seen else ():
+            known = one.sighting.seen & kept.cells.known
+            merged = merge(
+                copy.layout.fields, kept.cells, checks, kept.rows.group, one.sighting, rest_holds=copy.terms.rest_holds
+            )
             if one.sighting.whole:
                 note_check(checks, one.window, one.start, one.end)
-            sighted += sightings_of(copy, groups, rows, checks, one, known, merged.changed)
-            cells += int(one.sighting.seen.sum())
-            written |= merged.written
-            changed |= merged.changed
-            suspect |= merged.suspect
-        await self._write(tx, copy, groups, rows, kept.pick(written), written)
-        numbers = [copy.groups[group].n for group in groups]
-        await self._store.write_checks(tx, copy.number, zip(numbers, checks.pack(), strict=True))
+            kept.note(one, merged)
+            sighted += sightings_of(copy, batch, kept.rows, one, known, merged.changed)
+            cells += int(np.count_nonzero(one.sighting.seen))
+        await self._write(tx, copy, batch, kept)
+        numbers = [copy.groups[group].n for group in batch.groups]
+        await self._store.write_checks(tx, copy.number, list(zip(numbers, checks.pack(), strict=True)))
         await self._sightings.add(tx, copy.number, sighted)
-        since = max(one.observed.end for one in seen)
-        await self._mark(tx, copy, rows, kept, checks, suspect, since)
-        return (cells, int(changed.sum()), int(suspect.sum())), checks
+        since = max(one.observed.end for one in everything)
+        await self._mark(tx, copy, batch, kept, checks, since)
+        counts = (cells, int(np.count_nonzero(kept.changed)), int(np.count_nonzero(kept.suspect)))
+        return counts, checks, _taken(batch, kept)
 
-    async def _rows(self, tx: Transaction, copy: Copy, groups: Sequence[int]) -> tuple[Rows, Cells]:
-        """The rows of all items of some groups, as they are now."""
-        owners = {copy.groups[group].n: place for place, group in enumerate(groups)}
-        found = await self._store.cells_of(tx, copy.number, list(owners))
+    async def _kept(self, tx: Transaction, copy: Copy, batch: Batch, checks: Checks) -> Kept:
+        """The rows of all items of the groups that are compared, as they are now."""
+        owners = {copy.groups[batch.groups[one.group]].n: one.group for one, _ in batch.seen}
+        found = await self._store.cells_of(tx, copy.number, list(owners)) if owners else []
         numbers = [n for _, n, _ in found]
         owner = np.array([owners[group] for group, _, _ in found], dtype=np.int64)
         places = {copy.names[n]: place for place, n in enumerate(numbers) if n in copy.names}
-        return Rows(numbers, owner, places), copy.layout.unpack([cells for _, _, cells in found])
+        cells = copy.layout.unpack([cells for _, _, cells in found])
+        cells.roll(checks.base[owner])
+        nothing = np.zeros(cells.known.shape, dtype=np.bool_)
+        none = np.zeros(len(found), dtype=np.bool_)
+        return Kept(Rows(numbers, owner, places), cells, none, nothing, nothing.copy(), none.copy())
 
-    async def _write(
-        self, tx: Transaction, copy: Copy, groups: Sequence[int], rows: Rows, kept: Cells, written: Bools
-    ) -> None:
-        places = np.flatnonzero(written)
-        named = ((copy.groups[groups[rows.group[at]]].n, rows.numbers[at]) for at in places)
-        packed = zip(named, copy.layout.pack(kept), strict=True)
-        await self._store.write_cells(tx, copy.number, ((group, n, row) for (group, n), row in packed))
+    async def _write(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept) -> None:
+        groups, numbers = kept.rows.group.tolist(), kept.rows.numbers
+        packed = copy.layout.pack(kept.cells.pick(kept.written))
+        rows = [
+            (copy.groups[batch.groups[groups[at]]].n, numbers[at], row)
+            for at, row in zip(np.flatnonzero(kept.written).tolist(), packed, strict=True)
+        ]
+        await self._store.write_cells(tx, copy.number, rows)
 
-    async def _mark(
-        self, tx: Transaction, copy: Copy, rows: Rows, kept: Cells, checks: Checks, suspect: Bools, since: int
-    ) -> None:
+    async def _mark(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept, checks: Checks, since: int) -> None:
         """Mark the cells that became suspect; take back the marks of those that are over or were observed since."""
-        at, ring = positions(kept.base, copy.layout.ring), copy.layout.ring
-        found = zip(*np.nonzero(suspect), strict=True)
+        ring, rows = copy.layout.ring, kept.rows
+        at = positions(kept.cells.base, ring)
+        found = zip(*np.nonzero(kept.suspect), strict=True)
         cells = [(rows.numbers[item], int(at[item, slot])) for item, slot in found]
         await self._store.add_suspects(tx, copy.number, cells, since)
+        marks = await self._store.suspects(tx, copy.number)
+        if not marks:
+            return
+        owners = {copy.groups[group].n: place for place, group in enumerate(batch.groups)}
         places = {n: place for place, n in enumerate(rows.numbers)}
-        start, _ = times(kept, checks, rows.group)
 
         def is_settled(mark: Suspect) -> bool:
-            cell = places[mark.item], mark.position & (ring - 1)
-            is_over = bool(mark.position < kept.base[cell[0]])
-            return is_over or bool(start[cell] > mark.since and not suspect[cell])
+            name = copy.names.get(mark.item)
+            group = None if name is None else owners.get(copy.items[name].group)
+            if group is None:
+                return False
+            slot, item = mark.position & (ring - 1), places.get(mark.item)
+            own = None if item is None else kept.cells.start[item, slot]
+            start = checks.start[group, slot] if own is None else max(own, checks.start[group, slot])
+            is_suspect = item is not None and bool(kept.suspect[item, slot])
+            return bool(mark.position < checks.base[group] or (start > mark.since and not is_suspect))
 
-        marks = [mark for mark in await self._store.suspects(tx, copy.number) if mark.item in places]
-        await self._store.clear_suspects(tx, copy.number, filter(is_settled, marks))
+        await self._store.clear_suspects(tx, copy.number, list(filter(is_settled, marks)))
 
 
-def sightings_of(
-    copy: Copy, groups: Sequence[int], rows: Rows, checks: Checks, merged: Round, known: Bools, changed: Bools
-) -> list[Sighted]:
+def confirm(copy: Copy, batch: Batch, checks: Checks) -> list[Sighted]:
+    """Note when the groups were checked of which nothing else is news; a sighting of each of these observations."""
+    base, sighted = checks.base.tolist(), []
+    for turn in turns(batch.confirmed):
+        note_check(checks, *windows_of(copy.layout, checks, turn))
+        for one in turn:
+            observed, n = one.observed, copy.groups[batch.groups[one.group]].n
+            first = max(observed.first, base[one.group])
+            count = observed.first + observed.count - first
+            if count > 0:
+                sighted.append(_sighted(one, n, first, count, copy.sizes[n] * count, 0, b""))
+    return sighted
+
+
+def sightings_of(copy: Copy, batch: Batch, rows: Rows, merged: Round, known: Bools, changed: Bools) -> list[Sighted]:
     """A sighting of each observation that was merged: how many of its cells were known, and which have changed."""
-    found = []
-    for one in merged.seen:
-        observed, ours = one.observed, np.flatnonzero(rows.group == one.group)
-        base = int(checks.base[one.group])
-        first = max(observed.first, base)
-        count = min(observed.first + observed.count, base + copy.layout.ring) - first
-        if count <= 0:
-            continue
-        slots = (first + np.arange(count)) & (copy.layout.ring - 1)
-        cells = changed[ours][:, slots]
+    found, numbers, places = [], np.array(rows.numbers, dtype=np.int64), np.arange(len(batch.groups) + 1)
+    for window in merged.windows:
+        cells = changed[:, window.slots]
         there = cells.any(axis=1)
-        items = [rows.numbers[at] for at in ours[there]]
-        took = (observed.end - observed.start) // 1_000
-        found.append(
-            Sighted(
-                0,
-                copy.groups[groups[one.group]].n,
-                first,
-                count,
-                observed.cause,
-                observed.start,
-                took,
-                one.is_whole,
-                int(known[ours][:, slots].sum()),
-                int(cells.sum()),
-                pack_days(items, cells[there]),
-            )
-        )
+        count = len(window.slots)
+        days, size = pack_days(numbers[there], cells[there])
+        ends = np.searchsorted(rows.group[there], places).tolist()
+        changes = _by_group(rows, cells, len(batch.groups))
+        knowns = _by_group(rows, known[:, window.slots], len(batch.groups))
+        for one, _ in window.seen:
+            at, n = one.group, copy.groups[batch.groups[one.group]].n
+            told = days[ends[at] * size : ends[at + 1] * size]
+            found.append(_sighted(one, n, window.first, count, knowns[at], changes[at], told))
     return found
 
 
-def checked(copy: Copy, observed: Sequence[Observed]) -> tuple[list[int], list[Seen], list[tuple[Observed, str]]]:
-    """The groups that sound observations speak of, those observations, and the others with what is wrong with them."""
-    places: dict[int, int] = {}
-    seen, garbled = [], []
-    for one in observed:
-        group = copy.index.get(one.group)
-        if group is None:
-            garbled.append((one, f"the catalogue has no group {one.group!r:.100}"))
-            continue
-        try:
-            answer = read_answer(
-                copy.layout, copy.words, one.items, one.count, partial=one.cause == "push" and not one.complete
-            )
-        except Garbled as error:
-            garbled.append((one, str(error)))
-        else:
-            seen.append(Seen(places.setdefault(group, len(places)), one, answer))
-    return list(places), seen, garbled
+def _by_group(rows: Rows, cells: Bools, groups: int) -> list[int]:
+    counts = np.bincount(rows.group, weights=np.count_nonzero(cells, axis=1), minlength=groups)
+    return [int(count) for count in counts]
+
+
+def _sighted(one: Seen, group: int, first: int, cells: int, known: int, changed: int, days: bytes) -> Sighted:
+    observed = one.observed
+    took = (observed.end - observed.start) // 1_000
+    return Sighted(0, group, first, cells, observed.cause, observed.start, took, one.is_whole, known, changed, days)
+
+
+def _taken(batch: Batch, kept: Kept) -> frozenset[int]:
+    """The groups that were compared whose rows say now what all their answers said, each in a window of its own."""
+    ends: dict[int, int] = {}
+    apart = {one.group for one, _ in batch.seen} - set(kept.rows.group[kept.missed].tolist())
+    for one, _ in sorted(batch.seen, key=lambda seen: seen[0].observed.first):
+        if one.digest is None or one.observed.first < ends.get(one.group, one.observed.first):
+            apart.discard(one.group)
+        ends[one.group] = one.observed.first + one.observed.count
+    return frozenset(apart)
+
+
+def _learn(copy: Copy, batch: Batch, checks: Checks, taken: frozenset[int]) -> None:
+    """Know what was published by its digest, but for cells so far off that the rows do not hold them yet."""
+    base, ring = checks.base.tolist(), copy.layout.ring
+    for one, _ in batch.seen:
+        is_held = one.observed.first + one.observed.count <= base[one.group] + ring
+        if one.group in taken and one.digest is not None and is_held:
+            copy.digests.learn(one.observed, one.digest, base[one.group])

@@ -54,8 +54,9 @@ class Sighting(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What a sighting did: cells that changed, cells that became suspect, and items whose rows have to be written."""
+    """What a sighting did: cells that were taken, that changed, that became suspect, and items whose rows to write."""
 
+    taken: Bools
     changed: Bools
     suspect: Bools
     written: Bools
@@ -94,7 +95,7 @@ def merge(
         kept.values[name][changed] = values[changed]
     kept.known |= takes
     restamped = _restamp(kept, takes, sighting)
-    return Merged(changed, suspect, changed.any(axis=1) | restamped)
+    return Merged(takes, changed, suspect, changed.any(axis=1) | restamped)
 
 
 def note_check(checks: Checks, window: Bools, start: Ints, end: Ints) -> None:

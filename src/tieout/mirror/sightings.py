@@ -128,12 +128,13 @@ class Sightings:
         await tx.execute(self.sql.purge_sightings, copy=copy, until=until, keep=KEEP)
 
 
-def pack_days(items: Sequence[int], changed: Bools) -> bytes:
-    """The items that changed, by number, each with a bit for each of its cells."""
-    rows = np.zeros(len(items), dtype=_row(changed.shape[1]))
+def pack_days(items: Ints, changed: Bools) -> tuple[bytes, int]:
+    """The items that changed, by number, each with a bit for each of its cells; and how many bytes an item takes."""
+    kind = _row(changed.shape[1])
+    rows = np.zeros(len(items), dtype=kind)
     rows["item"] = items
     rows["days"] = np.packbits(changed, axis=1, bitorder="little")
-    return rows.tobytes()
+    return rows.tobytes(), kind.itemsize
 
 
 def unpack_days(sighted: Sighted) -> Iterator[tuple[int, Ints]]:

@@ -3,3 +3,35 @@ SELECT grp, n, cells
 FROM tieout_mirror_item
 WHERE copy = :copy AND grp = ANY(:groups::bigint[]) AND gone IS NULL
 ORDER BY grp, n
+
+-- name: add_item
+INSERT INTO tieout_mirror_item (copy, grp, n, name, cells, gone)
+SELECT one.copy, one.grp, one.n, one.name, one.cells, NULL
+FROM {each}(:copy::bigint[], :grp::bigint[], :n::bigint[], :name::bytea[], :cells::bytea[])
+    AS one (copy, grp, n, name, cells)
+
+-- name: write_cells
+UPDATE tieout_mirror_item AS i
+SET cells = one.cells
+FROM {each}(:copy::bigint[], :grp::bigint[], :n::bigint[], :cells::bytea[]) AS one (copy, grp, n, cells)
+WHERE i.copy = one.copy AND i.grp = one.grp AND i.n = one.n
+
+-- name: write_checks
+UPDATE tieout_mirror_group AS g
+SET checks = one.checks
+FROM {each}(:copy::bigint[], :n::bigint[], :checks::bytea[]) AS one (copy, n, checks)
+WHERE g.copy = one.copy AND g.n = one.n
+
+-- name: take_out
+DELETE FROM tieout_mirror_inbox AS i
+USING {each}(:copy::bigint[], :id::bytea[]) AS one (copy, id)
+WHERE i.copy = one.copy AND i.id = one.id
+
+-- name: add_sighting
+INSERT INTO tieout_mirror_sighting
+    (copy, seq, grp, first, cells, cause, start, took, whole, known, changed, days, at)
+SELECT one.*, {now}
+FROM {each}(
+    :copy::bigint[], :seq::bigint[], :grp::bigint[], :first::bigint[], :cells::bigint[], :cause::text[],
+    :start::bigint[], :took::bigint[], :whole::bigint[], :known::bigint[], :changed::bigint[], :days::bytea[]
+) AS one (copy, seq, grp, first, cells, cause, start, took, whole, known, changed, days)

@@ -1,0 +1,57 @@
+"""What suppliers said last, by digest: where one says the same again, no cells need be read and compared."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+from tieout.mirror.observed import Observed
+
+SIZE = 16
+"""Bytes of a digest: two different answers of one unit never share it."""
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Digests:
+    """Of each unit that a copy's only writer has merged, the digest of its answer.
+
+    What is here is what the rows say: for all cells of the unit, all of them known, none with a time of its own.
+    """
+
+    def __init__(self) -> None:
+        self._of_groups: dict[str, dict[tuple[int, int], bytes]] = {}
+
+    def knows(self, observed: Observed, digest: bytes | None) -> bool:
+        """Whether the rows say already what this answer says."""
+        units = self._of_groups.get(observed.group)
+        return digest is not None and units is not None and units.get((observed.first, observed.count)) == digest
+
+    def clear(self) -> None:
+        """Know nothing at all."""
+        self._of_groups.clear()
+
+    def forget(self, observed: Observed) -> None:
+        """Know nothing of the units that these cells are in: their rows are about to be written."""
+        first, end = observed.first, observed.first + observed.count
+        units = self._of_groups.get(observed.group, {})
+        for unit in [unit for unit in units if unit[0] < end and sum(unit) > first]:
+            del units[unit]
+
+    def learn(self, observed: Observed, digest: bytes, base: int) -> None:
+        """The rows say what this answer says; `base` is the first position of its group that is not over."""
+        units = self._of_groups.setdefault(observed.group, {})
+        for unit in [unit for unit in units if sum(unit) <= base]:
+            del units[unit]
+        units[observed.first, observed.count] = digest
+
+
+def digest_of(observed: Observed) -> bytes | None:
+    """The digest of an answer about all cells of a group; None for what is less, or cannot be encoded."""
+    if not (observed.whole and observed.complete):
+        return None
+    try:
+        return blake2b(_encode(observed.items), digest_size=SIZE).digest()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None

@@ -1,0 +1,118 @@
+"""What is published again: an answer that says the same does exactly what comparing its cells would do."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
+from tieout import App
+from tieout.mirror.digests import digest_of
+from tieout.mirror.observed import Observed
+
+PRICES = (100, 100, 100, 100, 90)
+SECOND = 1_000_000
+
+
+class Writer:
+    """A copy's only writer, which knows what was said before, or forgets it each time."""
+
+    def __init__(self, rooms, *, forgets):
+        self.following = rooms.following("acme")
+        self.forgets = forgets
+
+    async def begin(self):
+        lease = await self.following.world.leases.take("test")
+        self.copy = await self.following.load()
+        self.lease = await self.following.read_catalogue(lease, self.copy)
+        return self
+
+    async def publish(self, observed):
+        if self.forgets:
+            self.copy.digests.clear()
+        published = await self.following.publish(self.lease, self.copy, observed)
+        self.lease = published.lease
+        return published[:3]
+
+    async def stored(self):
+        """Everything that readers see: rows, check times, suspects and the feed."""
+        following, store = self.following, self.following.world.store
+        layout, number = following.layout, following.number
+
+        async def read(tx):
+            groups = await store.groups(tx, number)
+            rows = await store.cells_of(tx, number, [group.n for group in groups])
+            marks = {mark[:2] for mark in await store.suspects(tx, number)}
+            seen = await following.sightings.after(tx, number, 1, 10_000)
+            return groups, rows, marks, [one[1:-1] for one in seen]
+
+        groups, rows, marks, seen = await following.world.database.read(read)
+        cells = layout.unpack([row for *_, row in rows])
+        known = {name: (column * cells.known).tolist() for name, column in cells.values.items()}
+        return [group.checks for group in groups], known, cells.start.tolist(), marks, sorted(seen, key=repr)
+
+
+def mirror_of(url, hotels):
+    """An App with a mirror that follows nobody by itself."""
+    app = App(url, sweep=False, migrate=True)
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    rooms.supplier("acme", "1000/s")(hotels)
+    return app, rooms
+
+
+def observation(chance, hotels, now):
+    """What a supplier may be heard to say: of some days, of all rooms or one, completely or not, lately or long ago."""
+    group = chance.choice(list(hotels.hotels))
+    first, count = chance.choice([(0, 10), (0, 20), (10, 10), (5, 10)])
+    price = chance.choice(PRICES)
+    items = {
+        item: {"price": [price] * count, "stock": [3] * count, "open": [True] * count, "rules": ["none"] * count}
+        for item in hotels.hotels[group]
+    }
+    whole = chance.random() < 0.85
+    if not whole or chance.random() < 0.1:
+        items.pop(next(iter(items)))
+    start = now - chance.choice([0, 0, 0, 1, 5]) * SECOND
+    took = chance.choice([1_000, 3 * SECOND])
+    complete = chance.random() < 0.9
+    return group, first, count, start, start + took, items, "sync" if whole else "order", complete, whole
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_was_said_before_is_as_if_it_were_compared(tmp_path, seed):
+    """Rows, check times, suspect cells and the feed are the same, whether answers are known by digest or compared."""
+    chance, hotels = Random(seed), Hotels(hotels=2)
+    apps = [mirror_of(f"sqlite:///{tmp_path}/{name}.db", hotels) for name in ("knows", "forgets")]
+    confirmed = 0
+    async with apps[0][0], apps[1][0]:
+        knows, forgets = [await Writer(rooms, forgets=at == 1).begin() for at, (_, rooms) in enumerate(apps)]
+        base = knows.following.layout.axis.position(today())
+        now = knows.following.moments.earliest()
+        for step in range(60):
+            told = [observation(chance, hotels, now + step * SECOND) for _ in range(chance.randrange(1, 5))]
+            observed = [Observed(group, base + first, *rest) for group, first, *rest in told]
+            confirmed += sum(knows.copy.digests.knows(one, digest_of(one)) for one in observed)
+            assert await knows.publish(observed) == await forgets.publish(observed)
+            assert await knows.stored() == await forgets.stored()
+    assert confirmed
+
+
+async def test_windows_that_overlap(here):
+    """Of two answers that are published together the newer one counts for the days of both; the older one is news."""
+    app, rooms = mirror_of(here, Hotels(hotels=1))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+
+        def answer(first, price, at):
+            items = {
+                item: {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["none"] * 10}
+                for item in ("h0-a", "h0-b")
+            }
+            moment = now + at * SECOND
+            return Observed("h0", base + first, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
+
+        await writer.publish([answer(0, 100, 1), answer(5, 90, 2)])
+        assert await writer.publish([answer(0, 100, 3)]) == (20, 10, 0)
+        assert await writer.publish([answer(0, 100, 4)]) == (20, 0, 0)
