@@ -20,7 +20,10 @@ from tieout.mirror.store import GroupRow
 
 
 class Columns:
-    """The cells of some items of one supplier, and when their groups were checked."""
+    """The cells of some items of one supplier, and when their groups were checked.
+
+    No value of a field is further from 0 than its `highest`.
+    """
 
     def __init__(self, layout: Layout, terms: Terms, groups: Sequence[GroupRow], items: int) -> None:
         self.layout = layout
@@ -37,8 +40,14 @@ class Columns:
         }
         self.checks = Checks.unpack([bytes(group.checks) for group in groups], layout.ring)
         self.opens: Ints = np.full(len(groups), NEVER, dtype=np.int64)
+        self.highest = dict.fromkeys(layout.fields, 0)
         self._own: dict[int, Ints] = {}
-        self._ends: list[DayEnd] = [day_end(terms, group.zone, group.rollover) for group in groups]
+        ends = [day_end(terms, group.zone, group.rollover) for group in groups]
+        self._ends: list[DayEnd] = list(dict.fromkeys(ends))
+        places = {end: at for at, end in enumerate(self._ends)}
+        self._end = np.array([places[end] for end in ends], dtype=np.int64)
+        self._firsts: list[int] = []
+        self._earliest, self._latest = NEVER, NEVER
         self._members: list[list[int]] = [[] for _ in groups]
 
     def __len__(self) -> int:
@@ -80,35 +89,50 @@ class Columns:
 
     def roll(self, now: int) -> bool:
         """Forget what is over at the server's time `now`; whether any day has ended."""
-        at = {end: first_open(self.layout.axis, now, end) for end in set(self._ends)}
-        opens = np.array([at[end] for end in self._ends], dtype=np.int64)
+        firsts = [first_open(self.layout.axis, now, end) for end in self._ends]
+        if firsts == self._firsts:
+            return False
+        self._firsts = firsts
+        opens = np.array(firsts, dtype=np.int64)[self._end]
         ended = np.flatnonzero(opens > self.opens)
         if not len(ended):
             return False
         self.opens = np.maximum(self.opens, opens)
+        self._earliest, self._latest = int(self.opens.min()), int(self.opens.max())
         self.checks.roll(self.opens)
         items = np.array([place for group in ended for place in self._members[group]], dtype=np.int64)
         if len(items):
             self._forget(items)
         return True
 
+    def holds(self, first: int, nights: int) -> Bools | None:
+        """Whose days hold a stay: one that begins today may be over for a hotel further east. None: everybody's."""
+        last = first + nights - self.layout.axis.count
+        if self._latest <= first and last <= self._earliest:
+            return None
+        return np.asarray((self.opens <= first) & (last <= self.opens))[self.group]
+
     def _forget(self, items: Ints) -> None:
         first = self.opens[self.group[items]]
+        late = self.base[items] < first
+        if not late.any():
+            return
+        items, first = items[late], first[late]
         gone = positions(self.base[items], self.layout.ring) < first[:, None]
         self.known[:, items] &= ~gone.T
-        self.base[items] = np.maximum(self.base[items], first)
+        self.base[items] = first
 
     def _put(self, items: Ints, cells: Cells) -> None:
         self.base[items] = cells.base
         self.known[:, items] = cells.known.T
         for name, column in cells.values.items():
             self.values[name][:, items] = column.T
+            self.highest[name] = max(self.highest[name], abs(int(column.min())), abs(int(column.max())))
         apart = (cells.start != NEVER).any(axis=1)
-        for at, place in enumerate(items):
-            if apart[at]:
-                self._own[int(place)] = cells.start[at]
-            else:
-                self._own.pop(int(place), None)
+        for place in items[~apart].tolist() if self._own else ():
+            self._own.pop(place, None)
+        for at in np.flatnonzero(apart).tolist():
+            self._own[int(items[at])] = cells.start[at]
         self._forget(items)
 
     def members(self, group: int) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieout.mirror.calendar import Layout
+from tieout.mirror.fields import Fold
 from tieout.mirror.stay import fold, of_length, rests_on
+
+_FOLDS: Mapping[str, Callable[[list[Any]], Any]] = {"sum": sum, "min": min, "max": max, "all": all, "any": any}
 
 
 def cells_of_stay(layout: Layout, nights: int) -> int:
@@ -24,11 +27,22 @@ def fold_stay(
     """Each field of a stay; `cells` has one row of `nights` + 1 values for each field. A word that is 0 is None."""
     values: dict[str, Any] = {}
     for name, field in layout.fields.items():
-        value = fold(field, cells[name][None, :])[0].item()
+        value = _fold(field.fold, cells[name].tolist())
         if field.kind == "dictionary":
             value = msgspec.json.decode(words[value]) if value else None
         values[name] = of_length(value, nights) if field.fold == "by_length" else value
     return values
+
+
+def _fold(how: Fold, values: list[Any]) -> Any:
+    """One field of one stay, as `stay.fold` folds many."""
+    match how:
+        case "at_first" | "by_length":
+            return values[0]
+        case "at_end":
+            return values[-1]
+        case _:
+            return _FOLDS[how](values[:-1])
 
 
 def is_known(layout: Layout, known: NDArray[np.bool_], nights: int) -> bool:

@@ -13,9 +13,10 @@ from tieout.contracts import Transaction
 from tieout.errors import DatabaseError
 from tieout.mirror.columns import Columns
 from tieout.mirror.doubts import Doubts
+from tieout.mirror.parts import Marks, Part
 from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings, groups_of
 from tieout.mirror.suppliers import Following, World
-from tieout.mirror.view import Marks, Part, View
+from tieout.mirror.view import View
 
 log = logging.getLogger("tieout.mirror")
 
@@ -25,8 +26,11 @@ EVERY = 0.25
 ROWS = 5_000
 """Rows that are unpacked at a time, before others may run."""
 
-SIGHTINGS = 2_000
-"""Sightings that are taken in at a time."""
+SIGHTINGS = 200
+"""Sightings that are taken in at a time: what is decoded of them and their rows is nobody's wait."""
+
+REPLACED = 250
+"""Rows that are merged at a time: about a millisecond, in which no search runs."""
 
 MARKS = 100_000
 """Suspect cells, and doubts, that views know of at a time; those beyond are suspect only where they are read singly."""
@@ -53,8 +57,8 @@ class Viewing:
 
     async def load(self) -> None:
         """Load everything; the view is current as of the moment before it began."""
-        for name, following in self._followings.items():
-            self.view.parts[name] = await self._part(name, following)
+        parts = {name: await self._part(name, following) for name, following in self._followings.items()}
+        await self._put(parts)
         await self.look()
 
     async def run(self) -> None:
@@ -75,7 +79,7 @@ class Viewing:
         """Take in what has changed since the last look."""
         heads, now = await self._world.database.read(self._sightings.heads)
         for name, following in self._followings.items():
-            part, head = self.view.parts[name], heads.get(following.number, 0)
+            part, head = self.view.table.parts[name], heads.get(following.number, 0)
             while part.cursor < head:
                 part = await self._advance(name, following, part)
             part.columns.roll(now)
@@ -102,14 +106,21 @@ class Viewing:
         part.columns.trim()
         return part
 
+    async def _put(self, parts: Mapping[str, Part]) -> None:
+        for _ in self.view.table.put(parts):
+            await asyncio.sleep(0)
+
     async def _advance(self, name: str, following: Following, part: Part) -> Part:
         """A part some steps further; anew, when items came or went."""
         changed = await self._world.database.read(lambda tx: self._changed(tx, following, part))
         if not changed.sighted or any(one.cause == CATALOGUE for one in changed.sighted):
-            part = self.view.parts[name] = await self._part(name, following)
+            part = await self._part(name, following)
+            await self._put({name: part})
             return part
         part.words |= changed.words
-        part.columns.replace(changed.rows)
+        for at in range(0, len(changed.rows), REPLACED):
+            part.columns.replace(changed.rows[at : at + REPLACED])
+            await asyncio.sleep(0)
         for one in changed.sighted:
             part.columns.see(one)
         part.cursor = changed.sighted[-1].seq
@@ -125,7 +136,7 @@ class Viewing:
 
     async def _mark(self) -> None:
         """Know what is doubtful now."""
-        copies = {following.number: self.view.parts[name] for name, following in self._followings.items()}
+        copies = {following.number: self.view.table.parts[name] for name, following in self._followings.items()}
         suspects, doubts = await self._world.database.read(lambda tx: self._doubts.everywhere(tx, MARKS))
         items: dict[int, list[tuple[int, int]]] = {copy: [] for copy in copies}
         windows: dict[int, list[tuple[int, int, int]]] = {copy: [] for copy in copies}
