@@ -47,6 +47,9 @@ REFRESHES = 1_000
 COUNT_EVERY = 5.0
 """Seconds between two times that a node stores what was looked at and ordered."""
 
+CURRENT = 1.0
+"""Seconds that a view may lag behind the copy and still answer for it."""
+
 LEASE = 15.0
 """Seconds after which another node takes over from one that has died."""
 
@@ -127,9 +130,12 @@ class Mirror:
     ) -> Offer:
         """What the copy says of a stay, at once; unless told not to, the supplier is asked behind that.
 
-        Raise `UnknownItem`, or `InvalidParams` for cells that the copy does not hold.
+        A view that this node keeps answers for the copy while it is current, when nobody is to be asked. Raise
+        `UnknownItem`, or `InvalidParams` for cells that the copy does not hold.
         """
         reading = self._reading(supplier)
+        if not refresh and (seen := self._seen(supplier, item, first, nights)) is not None:
+            return seen
         offer, stay = await reading.read(item, self.layout.axis.position(first), nights)
         if refresh:
             reading.counting.note(number(item), "browse")
@@ -268,6 +274,14 @@ class Mirror:
     def _now(self) -> int:
         """The server's time, as well as this node knows it."""
         return max((reading.following.moments.earliest() for reading in self._readings.values()), default=0)
+
+    def _seen(self, supplier: str, item: str, first: Start, nights: int) -> Offer | None:
+        """What this node's view knows of a stay, if it has one that is current."""
+        view = None if self._viewing is None else self._viewing.view
+        if view is None or view.lag > CURRENT or not view.has(supplier, item):
+            return None
+        offer = view.read(supplier, item, first, nights)
+        return None if offer.values is None else offer
 
     def _reading(self, supplier: str) -> Reading:
         return self._of(self._readings, supplier)

@@ -85,6 +85,11 @@ class View:
         now = self._now()
         return Result([self._found(place, position, nights, now) for place in chosen.tolist()], len(places), self.lag)
 
+    def has(self, supplier: str, item: str) -> bool:
+        """Whether an item of a supplier is in it."""
+        part = self.table.parts.get(supplier)
+        return part is not None and item in part.columns.of
+
     def read(self, supplier: str, item: str, first: Start = None, nights: int = 1) -> Offer:
         """What the copy says of one stay, as `Mirror.read`, without asking the database or the supplier.
 
