@@ -271,6 +271,21 @@ async def test_a_deferred_constraint_is_told_at_commit(fragile):
     assert len(await fragile.read(fetching("SELECT * FROM pair"))) == 0
 
 
+async def test_one_statement_for_all_rows(fragile):
+    """What takes {each} row as lists runs once for all of them, fails for all of them, and not at all for none."""
+    await fragile.transact(executing("CREATE TABLE cell (id BIGINT PRIMARY KEY, body BYTEA)"))
+    each = "INSERT INTO cell SELECT one.* FROM {each}(:id::bigint[], :body::bytea[]) AS one (id, body)"
+
+    async def add(tx, numbers) -> None:
+        await tx.execute_many(each, [{"id": n, "body": None if n % 2 else bytes([n])} for n in numbers])
+
+    await fragile.transact(partial(add, numbers=range(4)))
+    await fragile.transact(partial(add, numbers=()))
+    await refused(UniqueViolation, fragile.transact(partial(add, numbers=(7, 0))))
+    rows = await fragile.read(fetching("SELECT id, body FROM cell ORDER BY id"))
+    assert [tuple(row) for row in rows] == [(0, b"\0"), (1, None), (2, b"\2"), (3, None)]
+
+
 async def test_prepared_statements_survive_a_change_of_schema(postgres):
     """A stale prepared statement is prepared anew when it comes first; later it asks for another try, and gets it."""
     database = connect(postgres.url(pool=1))

@@ -112,6 +112,31 @@ def test_check_times_are_kept():
         Checks.unpack(checks.pack(), 8)
 
 
+@given(arrays(np.int64, (3, 8), elements=st.integers(0, 3)), st.booleans())
+def test_check_times_are_kept_in_runs(times, is_never):
+    """Whatever the times, they come back; the more slots share one, the shorter they are packed."""
+    start = np.where((times == 0) & is_never, NEVER, times * 1_000)
+    checks = Checks(np.array([5, 6, 7]), start, np.where(start == NEVER, NEVER, start + 2_000))
+    rows = checks.pack()
+    found = Checks.unpack(rows, 8)
+    assert (found.base == checks.base).all()
+    assert (found.start == checks.start).all() and (found.end == checks.end).all()
+    assert all((len(row) < 20) == (len(set(of_group)) == 1) for row, of_group in zip(rows, start, strict=True))
+
+
+def test_check_times_that_were_packed_before():
+    """Rows with the times of each slot, as they were stored first, are read still, beside others."""
+    ring = 64
+    kind = np.dtype([("base", "<i4"), ("start", "<i8", (ring,)), ("took", "<u4", (ring,))])
+    row = np.zeros(1, dtype=kind)
+    row["base"], row["start"], row["took"] = 100, NEVER, 0
+    row["start"][0, 7], row["took"][0, 7] = 1_000, 2
+    found = Checks.unpack([*Checks.empty(1, ring, 50).pack(), row.tobytes()], ring)
+    assert found.base.tolist() == [50, 100]
+    assert (found.start[1, 7], found.end[1, 7]) == (1_000, 3_000)
+    assert (found.start != NEVER).sum() == 1 and (found.end != NEVER).sum() == 1
+
+
 @given(arrays(np.bool_, st.tuples(st.integers(0, 4), st.sampled_from([1, 8, 64]))))
 def test_bitmaps(cells):
     """A bitmap says which cells are meant."""
