@@ -47,7 +47,7 @@ def fields(first: date, prices: list[int], stocks: list[int], opens: list[bool])
 def site() -> tuple[Any, Mirror]:
     app, made = mirror(os.environ["BENCH_DB"], int(os.environ["BENCH_HOTELS"]))
     if "BENCH_REDIS" in os.environ:
-        made.read = FromRedis(int(os.environ["BENCH_REDIS"])).read  # type: ignore[method-assign,assignment]
+        made.read = FromRedis(int(os.environ["BENCH_REDIS"])).read  # type: ignore[method-assign,assignment]  # Redis in its place
     return app, made
 
 

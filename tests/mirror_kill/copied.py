@@ -11,7 +11,9 @@ RING = 8
 
 ROW = struct.Struct(f"<iBB{RING}i")
 APART = struct.Struct("<HqI")
-CHECKS = struct.Struct(f"<i{RING}q{RING}I")
+BASE = struct.Struct("<i")
+RUN = struct.Struct("<HqI")
+"""So many slots of a group, one behind the other, that were asked for since one moment, for so many milliseconds."""
 
 ITEMS = """SELECT i.n, i.name, i.cells, g.checks FROM tieout_mirror_item i
 JOIN tieout_mirror_group g ON g.copy = i.copy AND g.n = i.grp WHERE i.gone IS NULL AND g.gone IS NULL"""
@@ -33,8 +35,9 @@ class Cell(NamedTuple):
 def cells_of(row: bytes, checks: bytes) -> dict[int, Cell]:
     """The known cells of an item, by the number of their day."""
     base, known, opens, *prices = ROW.unpack_from(row)
-    of_group, *times = CHECKS.unpack(checks)
-    starts, took = list(times[:RING]), [span * 1_000 for span in times[RING:]]
+    (of_group,) = BASE.unpack_from(checks)
+    times = [(start, span * 1_000) for slots, start, span in RUN.iter_unpack(checks[BASE.size :]) for _ in range(slots)]
+    starts, took = map(list, zip(*times, strict=True))
     for slot in range(RING):
         if at(slot, of_group) < max(base, of_group):
             starts[slot], took[slot] = -(1 << 62), 0

@@ -35,7 +35,11 @@ ROW = np.dtype(
     ]
 )
 APART = np.dtype([("slot", "<u2"), ("start", "<i8"), ("took", "<u4")])
-CHECKS = np.dtype([("base", "<i4"), ("start", "<i8", (RING,)), ("took", "<u4", (RING,))])
+BASE = 4
+"""Bytes before the runs of a group's check times."""
+
+RUN = np.dtype([("slots", "<u2"), ("start", "<i8"), ("took", "<u4")])
+"""So many slots, one behind the other, that were asked for since one moment, for so many milliseconds."""
 
 COPIES = "SELECT id, supplier FROM tieout_mirror"
 ITEMS = """SELECT i.name, i.cells, g.checks FROM tieout_mirror_item AS i
@@ -108,12 +112,11 @@ class Copied:
         self.names = [bytes(row["name"]).decode() for row in stored]
         packed = [bytes(row["cells"]) for row in stored]
         cells = np.frombuffer(b"".join(row[: ROW.itemsize] for row in packed), dtype=ROW)
-        checks = np.frombuffer(b"".join(bytes(row["checks"]) for row in stored), dtype=CHECKS)
+        start, took = _checks(stored)
         at = first + np.arange(RING)
         self.known = _bits(cells["known"])[:, slots] & (at >= cells["base"][:, None])
         self.open = _bits(cells["open"])[:, slots]
         self.price, self.stock, self.rules = (cells[name][:, slots] for name in ("price", "stock", "rules"))
-        start, took = checks["start"].astype(np.int64).copy(), checks["took"].astype(np.int64) * 1_000
         for place, row in enumerate(packed):
             own = np.frombuffer(row, dtype=APART, offset=ROW.itemsize)
             later = own[own["start"] > start[place, own["slot"]]]
@@ -121,6 +124,15 @@ class Copied:
             took[place, later["slot"]] = later["took"].astype(np.int64) * 1_000
         self.start = start[:, slots]
         self.end = self.start + took[:, slots]
+
+
+def _checks(stored: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Since when each slot was asked for, and how long that took, in microseconds."""
+    runs = np.frombuffer(b"".join(bytes(row["checks"])[BASE:] for row in stored), dtype=RUN)
+    start, took = (
+        np.repeat(runs[name].astype(np.int64), runs["slots"]).reshape(-1, RING) for name in ("start", "took")
+    )
+    return start, took * 1_000
 
 
 class Auditor:
@@ -145,9 +157,9 @@ class Auditor:
         stored = await rows(self._db, CHECKED.format(copy=copy))
         if not stored:
             return 0, 0
-        checks = np.frombuffer(b"".join(bytes(row["checks"]) for row in stored), dtype=CHECKS)
+        start, _ = _checks(stored)
         slots = (_today(zone) + np.arange(horizon)) % RING
-        return int((checks["start"][:, slots] > 0).sum()), len(stored) * horizon
+        return int((start[:, slots] > 0).sum()), len(stored) * horizon
 
     async def count(self, sql: str) -> int:
         """The one number that a statement finds."""
