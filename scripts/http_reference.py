@@ -10,7 +10,7 @@ from tieout.access.rules import PERMISSIONS
 from tieout.server.app import routes_of
 from tieout.server.front import SIGNED
 from tieout.server.metrics import Metrics
-from tieout.server.settings import Settings
+from tieout.server.settings import Oidc, Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "http.md"
 BEGIN, END = "<!-- written by scripts/http_reference.py -->", "<!-- end -->"
@@ -19,7 +19,8 @@ BEGIN, END = "<!-- written by scripts/http_reference.py -->", "<!-- end -->"
 def routes() -> list[str]:
     """One row for each route."""
     rows = ["| route | does | for |", "|---|---|---|"]
-    for method, path, summary, opt in routes_of(tieout.App("sqlite://"), Settings()):
+    provider = Oidc("https://id.example.com", "tieout", "a secret")
+    for method, path, summary, opt in routes_of(tieout.App("sqlite://"), Settings(oidc=provider)):
         wanted = set(opt.get("permits", ()))
         roles = [role for role, has in PERMISSIONS.items() if wanted & has]
         who = "everybody" if opt.get("open") else ", ".join(roles)

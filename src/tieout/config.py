@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +14,19 @@ from tieout.errors import ConfigError, DefinitionError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", re.ASCII)
+
+FROM_ENVIRONMENT = "env:"
+"""Begins what is looked up in the environment: what follows is the variable's name."""
+
+
+def looked_up(text: str, what: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The text, or the variable that it names; raise `ConfigError` when that is not set."""
+    if not text.startswith(FROM_ENVIRONMENT):
+        return text
+    name = text.removeprefix(FROM_ENVIRONMENT)
+    if name not in environment:
+        raise ConfigError(f"{what} looks for ${name}, which is not set")
+    return environment[name]
 
 
 def duration(value: float | str) -> float:

@@ -8,9 +8,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+from tieout import tracing
 from tieout.errors import NotSent
 
 T = TypeVar("T")
@@ -93,7 +95,9 @@ class LoopCaller:
             return asyncio.get_running_loop().create_task(method(*args, **kwargs)), None
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tieout-call")
-        queued = self._threads.submit(method, *args, **kwargs)
+        # A thread has no span at work, unless it is given the context of who asks.
+        begin = partial(copy_context().run, method) if tracing.is_on() else method
+        queued = self._threads.submit(begin, *args, **kwargs)
         return asyncio.wrap_future(queued), queued
 
     def _let_run_on(self, running: asyncio.Future[Any], late: Callable[[Any], Awaitable[None]]) -> None:

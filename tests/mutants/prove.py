@@ -9,7 +9,14 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from tests.mutants import calling_mutants, message_mutants, mirror_mutants, moving_mutants, other_mutants
+from tests.mutants import (
+    access_mutants,
+    calling_mutants,
+    message_mutants,
+    mirror_mutants,
+    moving_mutants,
+    other_mutants,
+)
 from tests.mutants.mutant import Mutant
 from tests.mutants.running import sound, together
 from tests.prove.telling import Told, tell
@@ -20,6 +27,7 @@ MUTANTS = (
     *mirror_mutants.MUTANTS,
     *message_mutants.MUTANTS,
     *other_mutants.MUTANTS,
+    *access_mutants.MUTANTS,
 )
 SMALL = 8
 """Mutants of a small run, drawn by its seed."""

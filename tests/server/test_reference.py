@@ -10,7 +10,7 @@ import pytest
 
 from scripts import http_reference
 from tieout.server.routes.reference import FILES
-from tieout.server.settings import Proxy, Sender, Settings
+from tieout.server.settings import Oidc, Proxy, Sender, Settings
 
 SETTINGS = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
 
@@ -23,7 +23,7 @@ def test_the_page_of_routes_and_metrics_is_current():
 
 @pytest.mark.parametrize(
     ("heading", "struct"),
-    [("## The server", Settings), ("### Senders", Sender), ("### Proxy", Proxy)],
+    [("## The server", Settings), ("### Senders", Sender), ("### Proxy", Proxy), ("### OpenID", Oidc)],
 )
 def test_each_setting_is_explained(heading, struct):
     """Every setting has its line, and no other has."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple
 
+from tieout.access.remembered import Remembered
 from tieout.access.rules import (
     ID_BYTES,
     NO_DIGEST,
@@ -22,12 +23,6 @@ from tieout.access.store import Token, TokenStore
 from tieout.audit.store import AuditStore
 from tieout.contracts import Clock, Database, Transaction
 from tieout.errors import ConfigError, NotAllowed, UnknownToken
-
-REMEMBERED = 2.0
-"""Seconds for which a token that was looked up is believed: as long may a revoked one still be let in."""
-
-REMEMBERED_TOKENS = 10_000
-"""Tokens remembered at a time; beyond that all are looked up anew."""
 
 USE_NOTED_EVERY = 60_000_000
 """Microseconds: the last use of a token is written down no more often than this."""
@@ -50,8 +45,7 @@ class Tokens:
         self.database = database
         self.store = TokenStore(database.dialect)
         self.audit = audit
-        self.clock = clock
-        self._known: dict[bytes, tuple[float, Token | None]] = {}
+        self._known: Remembered[Token | None] = Remembered(clock)
 
     async def create(
         self, owner: str, roles: tuple[str, ...], *, lifetime: int, note: str = "", actor: str, reason: str
@@ -111,14 +105,11 @@ class Tokens:
         return caller(name, token.owner, check_roles(tuple(token.roles.split())), token_id.hex())
 
     async def _look_up(self, token_id: bytes) -> Token | None:
-        now = self.clock.monotonic()
         known = self._known.get(token_id)
-        if known is not None and now - known[0] < REMEMBERED:
-            return known[1]
+        if known is not None:
+            return known[0]
         token = await self.database.read(lambda tx: self.store.read(tx, token_id))
-        if len(self._known) >= REMEMBERED_TOKENS:
-            self._known.clear()
-        self._known[token_id] = (now, token)
+        self._known.keep(token_id, token)
         if token is not None and token.is_valid and (token.used or 0) + USE_NOTED_EVERY < token.now:
             await self.database.transact(lambda tx: self.store.note_use(tx, token_id))
         return token

@@ -63,13 +63,17 @@ NO_DIGEST = bytes(32)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request: the name that the audit keeps, the client that owns its keys, and what it may do."""
+    """Who makes a request: the name that the audit keeps, the client that owns its keys, and what it may do.
+
+    `is_ambient`: what says so is sent by a browser by itself, also when another site makes it send the request.
+    """
 
     name: str
     client: str
     roles: tuple[Role, ...]
     permissions: frozenset[Permission]
     limit: str = ""
+    is_ambient: bool = False
 
     def may(self, *wanted: Permission) -> bool:
         """Whether one of these is permitted."""
@@ -81,10 +85,10 @@ class Caller(msgspec.Struct, frozen=True):
         return "" if "process:read" in self.permissions else self.client
 
 
-def caller(name: str, client: str, roles: tuple[Role, ...], limit: str = "") -> Caller:
+def caller(name: str, client: str, roles: tuple[Role, ...], limit: str = "", *, is_ambient: bool = False) -> Caller:
     """A caller with the permissions of its roles."""
     permissions: frozenset[Permission] = frozenset().union(*(PERMISSIONS[role] for role in roles))
-    return Caller(name, client, roles, permissions, limit)
+    return Caller(name, client, roles, permissions, limit, is_ambient)
 
 
 def check_client(name: str) -> str:

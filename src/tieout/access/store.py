@@ -28,6 +28,23 @@ class Token(msgspec.Struct, frozen=True):
         return self.revoked is None and self.now < self.expires
 
 
+class Session(msgspec.Struct, frozen=True):
+    """A person's session, without its secret; times as above."""
+
+    id: bytes
+    name: str
+    roles: str
+    created: int
+    used: int
+    expires: int
+    ended: int | None
+    now: int
+
+    def is_valid(self, idle: int) -> bool:
+        """Whether it counts: neither ended nor too old, and used within `idle` microseconds."""
+        return self.ended is None and self.now < min(self.expires, self.used + idle)
+
+
 class TokenStore:
     """Tokens over named SQL."""
 
@@ -69,3 +86,40 @@ class TokenStore:
 def _token(row: Row) -> Token:
     token, digest, *rest = row
     return Token(bytes(token), bytes(digest), *rest)
+
+
+class SessionStore:
+    """Sessions over named SQL."""
+
+    def __init__(self, dialect: str) -> None:
+        self.sql = load("tieout.access", dialect)
+
+    async def add(self, tx: Transaction, session: bytes, login: bytes, name: str, roles: str, lifetime: int) -> None:
+        """Store a new one, which ends after `lifetime` microseconds; `login` begins no other."""
+        await tx.execute(self.sql.add_session, id=session, login=login, name=name, roles=roles, lifetime=lifetime)
+
+    async def read(self, tx: Transaction, session: bytes) -> Session | None:
+        """The session with this id, or None."""
+        row = await tx.fetch_one(self.sql.read_session, id=session)
+        return None if row is None else _session(row)
+
+    async def note_use(self, tx: Transaction, session: bytes) -> None:
+        """Note that it has just been used."""
+        await tx.execute(self.sql.session_used, id=session)
+
+    async def end(self, tx: Transaction, session: bytes) -> bool:
+        """Let it count no more; False when that was so already."""
+        return await tx.execute(self.sql.end_session, id=session) == 1
+
+    async def page(self, tx: Transaction, name: str, limit: int) -> list[Session]:
+        """Sessions that were not ended, the oldest first; `name` "" means everybody's."""
+        return [_session(row) for row in await tx.fetch(self.sql.list_sessions, name=name, limit=limit)]
+
+    async def forget(self, tx: Transaction, age: int) -> None:
+        """Delete those that have been over for `age` microseconds."""
+        await tx.execute(self.sql.forget_sessions, age=age)
+
+
+def _session(row: Row) -> Session:
+    session, *rest = row
+    return Session(bytes(session), *rest)

@@ -29,6 +29,7 @@ from tieout.cli import (
     recon_live,
     routes,
     serve,
+    session,
     settling,
     token,
     worker,
@@ -68,6 +69,7 @@ root.command(recon.commands)
 root.command(message.commands)
 root.command(mirror.commands)
 root.command(token.commands)
+root.command(session.commands)
 root.command(doctor.doctor)
 root.command(demo.commands)
 root.command(prove.prove)

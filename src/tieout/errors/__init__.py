@@ -27,6 +27,7 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── UnknownBreak                no break has this id
     │   ├── UnknownMessage              no letter has this number
     │   ├── UnknownToken                no token has this id
+    │   ├── UnknownSession              no session has this id, or it was ended
     │   ├── UnknownJob                  no bulk command has this id
     │   ├── UnknownPage                 there is nothing at this address, or not for this method
     │   ├── NewerVersion                the row was written by newer code: retry later, on a newer node
@@ -35,6 +36,7 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── ApprovalNeeded              recorded; a second person has to ask for the same
     │   ├── InvalidRequest              a header, parameter or media type is not as it has to be
     │   ├── NotAuthenticated            nobody knows who asks: no token, a wrong one, or an unsigned callback
+    │   ├── LoginFailed                 a person's log-in came to nothing
     │   ├── Forbidden                   who asks may not do this
     │   ├── TooLarge                    a request's body is over the limit
     │   ├── RateLimited                 one caller asks too often: retry after `retry_after` seconds
@@ -43,6 +45,7 @@ A code never changes its meaning; the message is for people, and may change.
     ├── SourceUnreadable              a side of a comparison cannot be read: nothing was compared
     ├── FeedGap                       changes have been missed, or cannot be told whole: compare offline
     ├── NotSent                       raised by a call step: the request has certainly not left
+    ├── ProviderUnavailable           the OpenID provider does not answer, or not usably
     └── DatabaseError                 has `outcome` (failed | unknown) and `retryable`
         ├── RetryTransaction            deadlock or serialisation failure: run the transaction again
         ├── DatabaseUnavailable         no connection: nothing was done
@@ -74,6 +77,7 @@ from tieout.errors.database import (
 from tieout.errors.elsewhere import (
     FeedGap,
     NotSent,
+    ProviderUnavailable,
     SourceUnreadable,
 )
 from tieout.errors.requests import (
@@ -87,6 +91,7 @@ from tieout.errors.requests import (
     KeyInFlight,
     KeyRetired,
     LengthRequired,
+    LoginFailed,
     NewerVersion,
     NotAllowed,
     NotAuthenticated,
@@ -105,6 +110,7 @@ from tieout.errors.requests import (
     UnknownMessage,
     UnknownPage,
     UnknownProcess,
+    UnknownSession,
     UnknownToken,
 )
 from tieout.errors.root import (
@@ -144,12 +150,14 @@ __all__ = [
     "KeyInFlight",
     "KeyRetired",
     "LengthRequired",
+    "LoginFailed",
     "NewerVersion",
     "NotAllowed",
     "NotAuthenticated",
     "NotSent",
     "Overloaded",
     "ParamsChanged",
+    "ProviderUnavailable",
     "RateLimited",
     "Refused",
     "RequestError",
@@ -171,6 +179,7 @@ __all__ = [
     "UnknownMessage",
     "UnknownPage",
     "UnknownProcess",
+    "UnknownSession",
     "UnknownToken",
     "Unrepeatable",
     "UsageError",

@@ -21,3 +21,9 @@ class NotSent(TieoutError):
     """Raised by a call step: the request has certainly not left, so it may be sent again at once."""
 
     code = "not-sent"
+
+
+class ProviderUnavailable(TieoutError):
+    """The OpenID provider cannot be reached, or answers what cannot be used. Tokens and sessions go on."""
+
+    code = "provider-unavailable"

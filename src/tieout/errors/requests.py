@@ -115,6 +115,12 @@ class UnknownToken(RequestError):
     code = "unknown-token"
 
 
+class UnknownSession(RequestError):
+    """No session has this id, or it was ended before."""
+
+    code = "unknown-session"
+
+
 class UnknownJob(RequestError):
     """No bulk command has this id."""
 
@@ -165,6 +171,12 @@ class NotAuthenticated(RequestError):
     """Nobody knows who asks: no token, one that does not count, or a callback that is not rightly signed."""
 
     code = "not-authenticated"
+
+
+class LoginFailed(RequestError):
+    """A person's log-in came to nothing: it was not begun here, or the provider says no, or proves nothing."""
+
+    code = "login-failed"
 
 
 class Forbidden(RequestError):

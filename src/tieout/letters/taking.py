@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from tieout import tracing
 from tieout.contracts import Delivery, Transaction
 from tieout.errors import DatabaseError, TooLarge
 from tieout.identity import KEY_BYTES, storable_text
@@ -82,8 +83,10 @@ class Taking:
 
     async def _run(self, delivery: Delivery) -> None:
         first = partial(self._means.inbox.once, source=self.source, message_id=number_of(delivery).decode())
-        async with asyncio.timeout(EFFECT_SECONDS):
-            await self.effect(delivery, first)
+        stored = delivery.headers.get(tracing.HEADER, "")
+        with tracing.span(f"take {self.source}", stored, "consumer"):
+            async with asyncio.timeout(EFFECT_SECONDS):
+                await self.effect(delivery, first)
 
     async def _keep(self, delivery: Delivery, error: Exception) -> None:
         came, verdict = as_kept(self.source, delivery), fate(error, 0, pause_after(0))

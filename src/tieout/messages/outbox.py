@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from tieout import tracing
 from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.errors import InvalidParams
@@ -108,4 +109,4 @@ def _stored_headers(headers: Mapping[str, str]) -> str:
         raise InvalidParams(f"the headers of a message are at most {HEADERS}, of text of at most 255 characters")
     if not all(text.isascii() and text.isprintable() for text in texts):
         raise InvalidParams("the headers of a message are printable ASCII")
-    return canonical_json(dict(headers))
+    return canonical_json(dict(tracing.carried(headers) if len(headers) < HEADERS else headers))

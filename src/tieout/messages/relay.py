@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from tieout import tracing
 from tieout.contracts import Caller, Channel, Clock, Database, Message, Transaction
 from tieout.coordination.lease import Lease, Leases, LostLease
 from tieout.messages.outbox import Outbox
@@ -113,6 +114,20 @@ class Relay:
 
     async def _publish(self, part: Sequence[Waiting]) -> Sequence[str | None]:
         messages = [_message(waiting) for waiting in part]
+        spans = [self._span(message) for message in messages] if tracing.is_on() else []
+        try:
+            return await self._handed_over(part, messages)
+        finally:
+            for span in spans:
+                if span is not None:
+                    span.end()
+
+    def _span(self, message: Message) -> Any:
+        """The sending of a message, in the trace that wrote it."""
+        stored = message.headers.get(tracing.HEADER, "")
+        return tracing.begun(f"send {self.name}", stored, "producer", {"messaging.message.id": message.id})
+
+    async def _handed_over(self, part: Sequence[Waiting], messages: Sequence[Message]) -> Sequence[str | None]:
         verdicts = await self._caller.attempt(self.channel.publish, (messages,), {}, PUBLISH_SECONDS, _forget)
         if len(verdicts) != len(part):
             raise ValueError(f"{len(verdicts)} answers for {len(part)} messages")

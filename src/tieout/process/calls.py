@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tieout import tracing
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, InvalidParams, NotSent
@@ -85,6 +86,16 @@ class Calls:
         return record.due is not None and self.world.server_time(record) + call.rules.timeout <= record.due
 
     async def _attempt(
+        self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
+    ) -> Reported:
+        attributes = {"tieout.process": record.id.hex(), "tieout.call": entry.n, "tieout.source": source}
+        with tracing.span(f"{by} {record.type}.{entry.step}", entry.trace, "client", attributes) as span:
+            outcome = await self._tried(record, entry, call, method, source, by)
+            if span is not None:
+                span.set_attribute("tieout.outcome", type(outcome).__name__.lower())
+        return outcome
+
+    async def _tried(
         self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
     ) -> Reported:
         timeout = call.rules.timeout / 1e6

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from tieout import tracing
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.process.call_type import CallType
@@ -136,6 +137,11 @@ class Driving:
 
     async def take_over(self, record: Record) -> CameTo:
         """Do what a claimed process needs next, and go on while it moves."""
+        attributes = {"tieout.process": record.id.hex(), "tieout.attempts": record.attempts}
+        with tracing.span(f"sweep {record.type}", record.trace, "internal", attributes):
+            return await self._taken_over(record)
+
+    async def _taken_over(self, record: Record) -> CameTo:
         await self._check_deadline(record)
         if why := why_lost(self.world.types[record.type], record):
             await self._hold(record, "unknown-state", why)

@@ -52,15 +52,18 @@ def land(process_type: ProcessType, moved: Next) -> Landing:
             return Landing(moved.state, "running", waits.lane, 0, opened, _children(waits.lane, moved.children))
 
 
-def first_calls(landing: Landing) -> list[Entry]:
+def first_calls(landing: Landing, trace: str = "") -> list[Entry]:
     """The calls of a process that starts with this landing. The row's own creation time is when they opened."""
-    return [Entry(n, step, args) for n, (step, args) in enumerate(landing.calls, 1)]
+    return [Entry(n, step, args, trace=trace) for n, (step, args) in enumerate(landing.calls, 1)]
 
 
-def moved_on(record: Record, landing: Landing, at: int, source: Source, by: By, n: int, actor: str = "") -> Record:
+def moved_on(
+    record: Record, landing: Landing, at: int, source: Source, by: By, n: int, actor: str = "", *, trace: str = ""
+) -> Record:
     """A copy of `record`, of which nothing is open any more, after it has landed; call `n` is what moved it."""
     calls = list(record.calls)
-    calls += [Entry(n, step, args, opened=at) for n, (step, args) in enumerate(landing.calls, len(calls) + 1)]
+    opened = enumerate(landing.calls, len(calls) + 1)
+    calls += [Entry(n, step, args, opened=at, trace=trace) for n, (step, args) in opened]
     transition = Transition(landing.state, at, source, by, n, actor)
     return msgspec.structs.replace(
         record,

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from tieout import tracing
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError
@@ -145,11 +146,17 @@ class Moving:
             return None
 
     async def _run_next(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
+        attributes = {"tieout.process": record.id.hex(), "tieout.source": cause.source, "tieout.by": cause.by}
+        with tracing.span(f"move {record.type}.{record.state}", record.trace, "internal", attributes):
+            return await self._moved(tx, process_type, record, cause)
+
+    async def _moved(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
         following = await self._following(tx, process_type, record)
         process = self.world.revive(process_type, record)
         moved = await self.world.run_step(tx, partial(following.run, process))
         landing = land(process_type, process_type.check_next(following.handler, moved))
-        after = moved_on(record, landing, self.world.server_time(record), cause.source, cause.by, cause.n, cause.actor)
+        at, trace = self.world.server_time(record), tracing.context()
+        after = moved_on(record, landing, at, cause.source, cause.by, cause.n, cause.actor, trace=trace)
         if following.cancels:
             after.wish = None
         if record.state in process_type.children:

@@ -45,7 +45,8 @@ class Entry(msgspec.Struct, omit_defaults=True):
     """One call of a process: its number, step, arguments, and the first final claim. A timer's wait is kept as one too.
 
     `sent` is the server's time of the last marked send; None for a first send, which needs no mark unless the call
-    is not idempotent. `closed` once the process has moved on by `final`.
+    is not idempotent. `closed` once the process has moved on by `final`. `trace` is the `traceparent` of what opened
+    it.
     """
 
     n: int
@@ -55,6 +56,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     sent: int | None = None
     final: FinalClaim | None = None
     closed: bool = False
+    trace: str = ""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -125,6 +127,11 @@ class Record(msgspec.Struct):
     def open_entries(self) -> list[Entry]:
         """Every call that the process waits on: several only at a join."""
         return [entry for entry in self.calls if not entry.closed]
+
+    @property
+    def trace(self) -> str:
+        """The `traceparent` of what it did last, "" where nobody collected traces."""
+        return self.calls[-1].trace if self.calls else ""
 
     def entry(self, n: int) -> Entry | None:
         """Call `n`, or None."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tieout import tracing
 from tieout.contracts import Transaction
 from tieout.errors import DatabaseError, InvalidKey, KeyRetired, NotAllowed, ParamsChanged
 from tieout.identity import Spelling, encode_json
@@ -62,7 +63,12 @@ class Starting:
         Whatever a repeated request's own attempt raised, the process that is there decides what it gets. A refusal is
         certain: also an earlier attempt whose COMMIT was lost has not stored anything, and will not.
         """
-        params = self.world.registered(request).stored_params(request.__dict__)
+        process_type = self.world.registered(request)
+        params = process_type.stored_params(request.__dict__)
+        with tracing.span(f"start {process_type.name}"):
+            return await self._start(request, params, parent)
+
+    async def _start(self, request: Process[Any], params: dict[str, Any], parent: bytes | None) -> Started:
         encoded = encode_json(params)
         while True:
             try:
@@ -91,7 +97,7 @@ class Starting:
         process_type, request, params, snapshots, parent = prepared
         moved = await self.world.run_step(tx, partial(process_type.start.method, request))
         landing = land(process_type, process_type.check_next(process_type.start, moved))
-        calls = first_calls(landing)
+        calls = first_calls(landing, tracing.context())
         identity: Identity = request.__dict__["identity"]
         process = NewProcess(
             identity.id,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from tieout.access import Caller, Permission, Role, Tokens
-from tieout.access.rules import ROLES, caller
+from tieout.access.rules import PREFIX, ROLES, caller
+from tieout.access.sessions import PEOPLE
 from tieout.errors import Forbidden, NotAuthenticated
 from tieout.identity import storable_text
 from tieout.server.settings import Settings
 
-PEOPLE = "people"
-"""The client that owns what persons start through the proxy."""
+if TYPE_CHECKING:
+    from tieout.server.logins import Logins
 
 Headers = Mapping[str, Sequence[str]]
 
@@ -24,10 +25,11 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Doorkeeper:
-    """Tells who makes a request, by its token or by what the proxy says."""
+    """Tells who makes a request: by its token, by the session of its browser, or by what the proxy says."""
 
-    def __init__(self, tokens: Tokens, settings: Settings) -> None:
+    def __init__(self, tokens: Tokens, settings: Settings, logins: Logins | None = None) -> None:
         self.tokens = tokens
+        self.logins = logins
         self.proxy = settings.proxy
         self.networks = settings.proxy_networks()
 
@@ -35,12 +37,20 @@ class Doorkeeper:
         """Who makes it; None when nobody says so. Raise `NotAuthenticated` for a token that does not count."""
         given = headers.get("authorization", ())
         if given:
-            scheme, _, token = given[0].partition(" ")
-            found = await self.tokens.caller(token.strip()) if scheme.lower() == "bearer" and len(given) == 1 else None
-            if found is None:
-                raise NotAuthenticated("this token does not count: it is wrong, has expired or was revoked")
+            return await self._bearer(given)
+        if self.logins is not None and (found := await self.logins.person(headers)):
             return found
         return self._person(headers, peer)
+
+    async def _bearer(self, given: Sequence[str]) -> Caller:
+        scheme, _, rest = given[0].partition(" ")
+        token, is_bearer = rest.strip(), scheme.lower() == "bearer" and len(given) == 1
+        if is_bearer and self.logins is not None and self.logins.oidc.audience and not token.startswith(f"{PREFIX}_"):
+            return await self.logins.program(token)
+        found = await self.tokens.caller(token) if is_bearer else None
+        if found is None:
+            raise NotAuthenticated("this token does not count: it is wrong, has expired or was revoked")
+        return found
 
     def _person(self, headers: Headers, peer: str) -> Caller | None:
         proxy = self.proxy
@@ -53,7 +63,7 @@ class Doorkeeper:
         if not roles:
             raise Forbidden("none of your groups has a role here")
         name = f"user:{storable_text(users[0].strip(), 200)}"
-        return caller(name, PEOPLE, tuple(role for role in ROLES if role in roles), name)
+        return caller(name, PEOPLE, tuple(role for role in ROLES if role in roles), name, is_ambient=True)
 
     def _is_proxy(self, peer: str) -> bool:
         try:
@@ -82,5 +92,5 @@ def caller_of(connection: Connection) -> Caller:
     """Who makes this request; raise `NotAuthenticated` when nobody knows."""
     found: Caller | None = connection.scope.get("tieout.caller")  # type: ignore[assignment]  # scopes are open
     if found is None:
-        raise NotAuthenticated("this needs a token: Authorization: Bearer tieout_…")
+        raise NotAuthenticated("this needs a token: Authorization: Bearer tieout_…; or a log-in, where there is one")
     return found

@@ -10,23 +10,29 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tieout import tracing
 from tieout.access import Caller
 from tieout.coordination.bucket import Buckets
 from tieout.errors import InvalidRequest, NotAuthenticated, RateLimited, TieoutError, TooLarge
-from tieout.server.auth import Doorkeeper
+from tieout.server.auth import Doorkeeper, Headers
 from tieout.server.bodies import check_json, read_body
 from tieout.server.problems import refusal
-from tieout.server.site import Site
+from tieout.server.settings import CALLBACK
+from tieout.server.site import Site, fields_of
 
 log = logging.getLogger("tieout.server")
 
 SIGNED = ("/v1/report/", "/v1/push/")
 """Below these, bodies are signed: nothing is read into them before the signature is."""
 
-WITHOUT_CALLER = frozenset({"/healthz", "/readyz", "/version"})
-"""Here nobody is asked who they are: a node has to say how it is also when its database does not answer."""
+WITHOUT_CALLER = frozenset({"/healthz", "/readyz", "/version", "/v1/login", CALLBACK})
+"""Here nobody is asked who they are: a node has to say how it is also when its database does not answer, and whoever
+logs in may have a session that is over."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What another site may make a browser ask, since it changes nothing, and that site does not see the answer."""
 
 FAILURES = 5.0, 50.0
 """Requests of one address with no token that counts: in a second on average, and at once."""
@@ -56,9 +62,7 @@ class Exchange:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.scope = scope
-        self.headers: dict[str, list[str]] = {}
-        for name, value in scope["headers"]:
-            self.headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        self.headers = fields_of(scope)
         given = self.headers.get("x-request-id", ("",))[0]
         self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self.status = 0
@@ -95,7 +99,8 @@ class Front:
         self.routes = routes
         self.site = site
         self.prefix = prefix
-        self.door = Doorkeeper(site.tokens, site.settings)
+        self.door = Doorkeeper(site.tokens, site.settings, site.logins)
+        self.origin = site.settings.origin
         self.rates = Buckets(site.settings.rate, site.settings.burst)
         self.failures = Buckets(*FAILURES)
         self.requests: set[Exchange] = set()
@@ -109,9 +114,18 @@ class Front:
         exchange = Exchange(scope, send)
         self.requests.add(exchange)
         try:
-            await self._answer(exchange, receive)
+            with tracing.span("request", exchange.headers.get(tracing.HEADER, ("",))[0], "server") as span:
+                await self._answer_and_tell(exchange, receive)
+                if span is not None:
+                    span.update_name(f"{scope['method']} {exchange.route}")
+                    span.set_attribute("http.response.status_code", exchange.status)
         finally:
             self.requests.discard(exchange)
+
+    async def _answer_and_tell(self, exchange: Exchange, receive: Receive) -> None:
+        try:
+            await self._answer(exchange, receive)
+        finally:
             self._tell(exchange)
 
     async def drain(self, seconds: float) -> None:
@@ -177,11 +191,18 @@ class Front:
             return None
         if wait := self.rates.take(caller.limit, now):
             raise RateLimited(f"more than {self.site.settings.rate:g} requests in a second", wait)
-        if caller.name.startswith("user:") and exchange.scope["method"] in WITH_BODY:
-            sites = exchange.headers.get("sec-fetch-site", ())
-            if any(site not in SITES for site in sites):
-                raise InvalidRequest("another site may not do this in a person's name")
+        if caller.is_ambient and exchange.scope["method"] not in SAFE:
+            self._check_site(exchange.headers)
         return caller
+
+    def _check_site(self, headers: Headers) -> None:
+        """Raise `InvalidRequest` where a browser may have been made to send this by another site's page."""
+        sites, origins = headers.get("sec-fetch-site", ()), headers.get("origin", ())
+        is_foreign = any(site not in SITES for site in sites)
+        is_foreign |= bool(self.origin) and any(origin != self.origin for origin in origins)
+        is_untold = "cookie" in headers and not (sites or origins)
+        if is_foreign or is_untold:
+            raise InvalidRequest("another site may not do this in a person's name: Origin has to be this server's")
 
     async def _refuse(self, exchange: Exchange, error: Exception) -> None:
         status = 431 if isinstance(error, TooLarge) and "header" in str(error) else None

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from tieout import tracing
 from tieout.errors import TieoutError
 from tieout.server.masking import Masking, without_secrets
 from tieout.server.settings import Settings
@@ -30,7 +31,7 @@ def formatter(masking: Masking, *, messages: bool) -> logging.Formatter:
     """Makes a line of JSON of a record: time, level, logger, event, what it was told besides, and the error."""
 
     def told(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event.update(getattr(event["_record"], "told", {}))
+        event.update(tracing.ids() | getattr(event["_record"], "told", {}))
         error = event.pop("exc_info", None)
         if error:
             event["error"] = shown(error, messages=messages)

@@ -11,12 +11,15 @@ MASK = "[masked]"
 
 _FORMS = re.compile(
     r"tieout_[0-9a-f]{12}_[0-9a-f]{64}"
+    r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|(?<=tieout-session=)[0-9a-f]+"
     r"|whsec_[A-Za-z0-9+/=_-]+"
     r"|v1,[A-Za-z0-9+/=]{43,}"
     r"|(?<=://)[^\s/@:]*:[^\s/@]*(?=@)"
     r"|(?i:(?<=bearer )|(?<=basic ))[^\s,;\"']+"
 )
-"""Tokens, webhook keys and signatures, the user and password of a URL, and what follows Bearer and Basic."""
+"""Tokens, ours and providers', sessions, webhook keys and signatures, the user and password of a URL, and what follows
+Bearer and Basic."""
 
 
 class Masking:

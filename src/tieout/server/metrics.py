@@ -42,6 +42,7 @@ class Metrics:
         self.refused = counter("tieout_http_refused", "Requests refused before any route.", ("code",))
         self.reports = counter("tieout_callbacks", "Signed callbacks, by what they did.", ("sender", "effect"))
         self.pushes = counter("tieout_pushes", "Messages pushed by suppliers, by what they did.", ("sender", "effect"))
+        self.logins = counter("tieout_logins", "People's log-ins, by how they ended.", ("outcome",))
         self.moves = counter("tieout_moves", "Moves of processes by this node.", ("type", "state", "source"))
         self.listeners = gauge("tieout_event_clients", "Listeners of /v1/events.")
         self.dropped = gauge("tieout_event_dropped", "Hints dropped because a listener did not keep up.")

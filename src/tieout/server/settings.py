@@ -6,17 +6,20 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tieout.access.rules import Role
 from tieout.errors import ConfigError
+from tieout.wire.oidc import LOOPBACK, is_safe
 from tieout.wire.standard_webhooks import parse_key
 
 ENVIRONMENT = "TIEOUT_"
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+CALLBACK = "/v1/login/callback"
+"""Where the OpenID provider sends browsers back to."""
 
 SECRET_NAMES = (
     "*password*",
@@ -34,6 +37,10 @@ SECRET_NAMES = (
     "pin",
 )
 """Fields that are masked unless somebody says otherwise."""
+
+
+Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""How a provider's tokens may be signed: by a key pair only, so that nobody who can check one can make one."""
 
 
 class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +71,43 @@ class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: dict[str, Role] = {}
 
 
+class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An OpenID provider that people log in at. Times are in seconds.
+
+    issuer         its address, letter by letter as it writes it itself
+    client_id, client_secret   what the provider knows this server by; `env:NAME` is looked up
+    roles          which role each value of `roles_claim` has; a person without any is refused
+    roles_claim    tells a person's groups; of that very name, or behind a path such as `realm_access.roles`
+    name_claim     names a person in the audit: what two persons never share, and nobody can change by themselves
+    scopes         asked for beside `openid`
+    audience       whom the provider's access tokens have to be for, to be taken from programs; none: they are not
+    algorithms     by which its tokens may be signed
+    idle, life     how long a session may go unused, and how long it counts at the most
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    roles: dict[str, Role] = {}
+    roles_claim: str = "groups"
+    name_claim: str = "sub"
+    scopes: tuple[str, ...] = ()
+    audience: str = ""
+    algorithms: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    idle: float = 1_800.0
+    life: float = 43_200.0
+
+    def __post_init__(self) -> None:
+        if not is_safe(self.issuer):
+            raise ConfigError(f"oidc.issuer is an address by TLS, or of this machine, not {self.issuer!r:.200}")
+        if not (self.client_id and self.client_secret):
+            raise ConfigError("oidc needs a client_id and a client_secret: public clients are not served")
+        if self.audience == self.client_id:
+            raise ConfigError("oidc.audience is not the client_id: ID tokens, which browsers see, would be let in")
+        if not 0 < self.idle <= self.life:
+            raise ConfigError("oidc.idle is more than nothing, and at most oidc.life")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting of the server. Sizes are in bytes, times in seconds.
 
@@ -80,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     drain           how long requests may take to end after SIGTERM
     senders         who may report by callbacks, by name
     proxy           the proxy that logs people in
+    oidc            the OpenID provider that people log in at
+    public_url      where browsers reach this server, with the prefix: other pages do nothing in a person's name
     mask            fields that are hidden in logs, and from viewers; `SECRET_NAMES` unless given
     log_messages    whether logs tell the messages of errors that are not tieout's, which may hold anything
     open_docs       whether the description of the API is there for everybody
@@ -103,6 +149,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     drain: float = 30.0
     senders: dict[str, Sender] = {}
     proxy: Proxy | None = None
+    oidc: Oidc | None = None
+    public_url: str = ""
     mask: tuple[str, ...] = SECRET_NAMES
     log_messages: bool = False
     open_docs: bool = True
@@ -118,6 +166,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         for name in ("max_body", "max_headers", "body_seconds", "rate", "burst", "event_clients", "event_queue"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be more than nothing, not {getattr(self, name)}")
+        if self.public_url and (not is_safe(self.public_url) or self.public_url.endswith("/")):
+            raise ConfigError(
+                f"public_url is by TLS, or of this machine, with no slash at its end: {self.public_url!r}"
+            )
+        if self.oidc and not self.public_url and not self.is_local:
+            raise ConfigError("oidc needs public_url: the provider sends browsers back there")
         self.sender_keys()
         self.proxy_networks()
 
@@ -126,6 +180,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The URL that all paths stand behind."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http{'s' if self.tls_cert else ''}://{host}:{self.port}{self.prefix}"
+
+    @property
+    def reached_at(self) -> str:
+        """The URL that browsers find all paths behind."""
+        return self.public_url or self.address
+
+    @property
+    def origin(self) -> str:
+        """What browsers call this server's pages; "" where that is not known."""
+        if not (self.public_url or self.oidc):
+            return ""
+        parts = urlsplit(self.reached_at)
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     @property
     def is_local(self) -> bool:

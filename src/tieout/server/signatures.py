@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 
 from tieout.errors import NotAuthenticated
-from tieout.server.site import Asked, Site
+from tieout.server.site import Asked, Site, headers_of
 from tieout.wire.standard_webhooks import Fault, Signed, verify
 
 
 def signed_by(request: Asked, site: Site, body: bytes) -> Signed | Fault:
     """Whose signature the body has, or what is wrong with it; every sender's keys count."""
-    headers: dict[str, list[str]] = {}
-    for name, value in request.scope["headers"]:
-        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return verify(headers, body, site.sender_keys, time.time())
+    return verify(headers_of(request), body, site.sender_keys, time.time())
 
 
 def not_signed(what: str, fault: Fault) -> NotAuthenticated:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from litestar import Request
 
-from tieout.access import Caller, Tokens
+from tieout.access import Caller, Sessions, Tokens
 from tieout.alarm.store import Alarm
 from tieout.app import App
 from tieout.contracts import Transaction
@@ -21,7 +23,10 @@ from tieout.server.auth import caller_of
 from tieout.server.hints import Hub
 from tieout.server.masking import Masking
 from tieout.server.metrics import Metrics
-from tieout.server.settings import Settings
+from tieout.server.settings import Oidc, Settings
+
+if TYPE_CHECKING:
+    from tieout.server.logins import Logins
 
 D = TypeVar("D", bound=msgspec.Struct)
 
@@ -54,6 +59,7 @@ class Site:
     masking: Masking
     metrics: Metrics
     sender_keys: dict[str, tuple[bytes, ...]]
+    logins: Logins | None
     is_draining: bool = field(default=False)
 
     async def hear_alarms(self) -> None:
@@ -109,7 +115,46 @@ def make_site(app: App, settings: Settings) -> Site:
     app.watchers += [hub.moved, metrics.moved]
     tokens = Tokens(app.database, app.operate.audit, app.engine.world.clock)
     jobs = Jobs(app.database, app.operate)
-    return Site(app, settings, tokens, jobs, hub, Masking(settings.mask), metrics, settings.sender_keys())
+    return Site(
+        app,
+        settings,
+        tokens,
+        jobs,
+        hub,
+        Masking(settings.mask),
+        metrics,
+        settings.sender_keys(),
+        logins_of(app, settings),
+    )
+
+
+def logins_of(app: App, settings: Settings) -> Logins | None:
+    """What people log in by, where a provider is set; raise `ConfigError` when what that needs is not installed."""
+    if settings.oidc is None:
+        return None
+    try:
+        made: type[Logins] = import_module("tieout.server.logins").Logins
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"logging in needs {error.name}: pip install 'tieout[oidc]'") from error
+    return made(settings, settings.oidc, sessions_of(app, settings.oidc))
+
+
+def sessions_of(app: App, oidc: Oidc) -> Sessions:
+    """The sessions of people who have logged in."""
+    return Sessions(app.database, app.operate.audit, app.engine.world.clock, round(oidc.idle * 1_000_000))
+
+
+def headers_of(request: Asked) -> dict[str, list[str]]:
+    """Its header fields, by names in small letters."""
+    return fields_of(request.scope)
+
+
+def fields_of(scope: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The header fields of a scope, by names in small letters."""
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return headers
 
 
 def site_of(request: Asked) -> Site:

@@ -28,3 +28,33 @@ WHERE id = :id AND revoked IS NULL
 SELECT count(*) AS tokens
 FROM tieout_token
 WHERE revoked IS NULL AND expires > {now}
+
+-- name: add_session
+INSERT INTO tieout_session (id, login, name, roles, created, used, expires)
+VALUES (:id, :login, :name, :roles, {now}, {now}, {now} + :lifetime)
+
+-- name: read_session
+SELECT id, name, roles, created, used, expires, ended, {now} AS now
+FROM tieout_session
+WHERE id = :id
+
+-- name: session_used
+UPDATE tieout_session
+SET used = {now}
+WHERE id = :id AND ended IS NULL
+
+-- name: end_session
+UPDATE tieout_session
+SET ended = {now}
+WHERE id = :id AND ended IS NULL
+
+-- name: list_sessions
+SELECT id, name, roles, created, used, expires, ended, {now} AS now
+FROM tieout_session
+WHERE ended IS NULL AND expires > {now} AND (:name = '' OR name = :name)
+ORDER BY created, id
+LIMIT :limit
+
+-- name: forget_sessions
+DELETE FROM tieout_session
+WHERE expires < {now} - :age

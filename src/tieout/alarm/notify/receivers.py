@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tieout.alarm.notify.routing import AlarmSettings, Route
+from tieout.config import looked_up
 from tieout.contracts import Channel
 from tieout.errors import ConfigError
 from tieout.wire.robots import ROBOTS
@@ -18,13 +19,11 @@ from tieout.wire.robots import ROBOTS
 EXTRAS = {"email": "", "apprise": "apprise"}
 """The extra that a receiver needs, where it is not `notify`."""
 
-FROM_ENVIRONMENT = "env:"
-"""Begins what is looked up in the environment: what follows is the variable's name."""
-
 
 def receiver(route: Route, environment: Mapping[str, str] = os.environ) -> Channel:
     """What sends to a route; raise `ConfigError` for a route that cannot work, or an extra that is not installed."""
-    route = replace(route, url=_looked_up(route.url, environment), secret=_looked_up(route.secret, environment))
+    url, secret = (looked_up(text, "a route", environment) for text in (route.url, route.secret))
+    route = replace(route, url=url, secret=secret)
     try:
         made: Channel = _made(route)
     except ModuleNotFoundError as error:
@@ -48,12 +47,3 @@ def _made(route: Route) -> Any:
         return import_module("tieout.alarm.notify.many").Apprise(route)
     web = import_module("tieout.alarm.notify.web")
     return web.RobotReceiver(route, route.to) if route.to in ROBOTS else web.Webhook(route)
-
-
-def _looked_up(text: str, environment: Mapping[str, str]) -> str:
-    if not text.startswith(FROM_ENVIRONMENT):
-        return text
-    name = text.removeprefix(FROM_ENVIRONMENT)
-    if name not in environment:
-        raise ConfigError(f"a route looks for ${name}, which is not set")
-    return environment[name]

@@ -13,6 +13,7 @@ from tieout.server.routes import (
     commands,
     events,
     health,
+    logins,
     messages,
     mirrors,
     processes,
@@ -40,4 +41,5 @@ def all_routes(site: Site) -> Sequence[ControllerRouterHandler]:
         *events.ROUTES,
         *reference.ROUTES,
         *health.ROUTES,
+        *logins.routes(site),
     ]
