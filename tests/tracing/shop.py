@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
+
 import tieout
 from tieout import Answer, Failed, Found, Next, Sending, Succeeded, Transaction, tracing
+from tieout.access import Tokens
 from tieout.contracts import Message
+from tieout.server import asgi
 
 
 class Broker:
@@ -84,3 +88,18 @@ class Shop:
         if not self.answers:
             await asyncio.Event().wait()
         return Succeeded("A1")
+
+
+async def start(app: tieout.App, key: str, **headers: str) -> str:
+    """Start a redemption over HTTP; its id."""
+    tokens = Tokens(app.database, app.operate.audit, app.engine.world.clock)
+    made = await tokens.create("shop", ("client",), lifetime=3_600_000_000, actor="tests", reason="a test")
+    transport = httpx.ASGITransport(asgi(app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.post(
+            "/v1/types/redeem/processes",
+            json={"user": "bob"},
+            headers={"Authorization": f"Bearer {made.text}", "Idempotency-Key": key, **headers},
+        )
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]

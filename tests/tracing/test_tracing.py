@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from opentelemetry import trace
@@ -17,12 +18,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import tieout
-from tests.tracing.shop import Broker, Shop
+from tests.tracing.shop import Broker, Shop, start
 from tieout import tracing
-from tieout.access import Tokens
 from tieout.contracts import Delivery
 from tieout.process.record import Entry
-from tieout.server import asgi
 from tieout.server.logs import formatter
 from tieout.server.masking import Masking
 
@@ -59,21 +58,6 @@ async def until(condition: Callable[[], Any]) -> Any:
         while not (found := condition()):  # noqa: ASYNC110 - spans are told to nobody
             await asyncio.sleep(0.01)
         return found
-
-
-async def start(app: tieout.App, key: str, **headers: str) -> str:
-    """Start a redemption over HTTP; its id."""
-    tokens = Tokens(app.database, app.operate.audit, app.engine.world.clock)
-    made = await tokens.create("shop", ("client",), lifetime=3_600_000_000, actor="tests", reason="a test")
-    transport = httpx.ASGITransport(asgi(app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-        answer = await http.post(
-            "/v1/types/redeem/processes",
-            json={"user": "bob"},
-            headers={"Authorization": f"Bearer {made.text}", "Idempotency-Key": key, **headers},
-        )
-    assert answer.status_code == 201, answer.text
-    return answer.json()["id"]
 
 
 def named(spans: list[ReadableSpan], name: str) -> list[ReadableSpan]:
@@ -130,6 +114,24 @@ async def test_one_trace_from_the_request_to_the_message(shop, spans):
 
 def written(span: ReadableSpan) -> str:
     return f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+
+
+async def test_a_killed_node_leaves_its_trace(shop, spans):
+    """What another node does with the process of one that was killed is in the trace of the request that began it."""
+    command = [sys.executable, "-m", "tests.tracing.killed", shop.url, WRITTEN]
+    node = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    try:
+        process = (await node.stdout.readline()).decode().strip()
+    finally:
+        node.kill()
+        await node.wait()
+    async with shop.app() as app:
+        await app.database.transact(lambda tx: tx.execute("UPDATE tieout_process SET due = 0"))
+        await until(lambda: named(spans(), "send broker"))
+        assert (await app.get(process)).state == "completed"
+    found = spans()
+    for name in ("sweep redeem", "query redeem.issue", "move redeem.issue", "send broker"):
+        assert {trace_of(span) for span in named(found, name)} == {TRACE}
 
 
 async def test_a_callback_is_linked_to_what_it_moves(shop, spans):

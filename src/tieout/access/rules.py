@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-from tieout.errors import ConfigError
+from tieout.errors import ConfigError, Forbidden
 
 Role: TypeAlias = Literal["client", "viewer", "operator", "approver", "admin", "metrics"]
 
@@ -104,6 +105,14 @@ def check_roles(roles: tuple[str, ...]) -> tuple[Role, ...]:
     if not roles or len(known) != len(set(roles)):
         raise ConfigError(f"name one or more of the roles {', '.join(ROLES)}; not {', '.join(roles) or 'none'}")
     return known
+
+
+def granted(groups: Iterable[str], roles: Mapping[str, Role]) -> tuple[Role, ...]:
+    """The roles of somebody in these groups; raise `Forbidden` for nobody's."""
+    has = {roles[group] for group in groups if group in roles}
+    if not has:
+        raise Forbidden("none of your groups has a role here")
+    return tuple(role for role in ROLES if role in has)
 
 
 def write_token(token_id: bytes, secret: bytes) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from tieout.access import Caller, Permission, Role, Tokens
-from tieout.access.rules import PREFIX, ROLES, caller
+from tieout.access import Caller, Permission, Tokens
+from tieout.access.rules import PREFIX, caller, granted
 from tieout.access.sessions import PEOPLE
 from tieout.errors import Forbidden, NotAuthenticated
 from tieout.identity import storable_text
@@ -59,11 +59,9 @@ class Doorkeeper:
         if not self._is_proxy(peer) or len(users) != 1 or not users[0].strip():
             raise NotAuthenticated("only the proxy may say who somebody is")
         groups = ",".join(headers.get(proxy.roles_header.lower(), ())).split(",")
-        roles: set[Role] = {proxy.roles[group.strip()] for group in groups if group.strip() in proxy.roles}
-        if not roles:
-            raise Forbidden("none of your groups has a role here")
+        roles = granted((group.strip() for group in groups), proxy.roles)
         name = f"user:{storable_text(users[0].strip(), 200)}"
-        return caller(name, PEOPLE, tuple(role for role in ROLES if role in roles), name, is_ambient=True)
+        return caller(name, PEOPLE, roles, name, is_ambient=True)
 
     def _is_proxy(self, peer: str) -> bool:
         try:

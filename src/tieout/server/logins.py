@@ -20,9 +20,9 @@ import msgspec
 from litestar.datastructures import Cookie
 
 from tieout.access import Caller, Role, Sessions
-from tieout.access.rules import ROLES, caller
+from tieout.access.rules import caller, granted
 from tieout.config import looked_up
-from tieout.errors import Forbidden, LoginFailed, NotAllowed, NotAuthenticated, ProviderUnavailable
+from tieout.errors import LoginFailed, NotAllowed, NotAuthenticated, ProviderUnavailable
 from tieout.identity import storable_text
 from tieout.server.cookies import Cookies
 from tieout.server.provider import Provider
@@ -170,10 +170,7 @@ class Logins:
         return storable_text(found.strip(), 200)
 
     def _roles(self, claims: Mapping[str, Any]) -> tuple[Role, ...]:
-        has = {self.oidc.roles[one] for one in values_of(claims, self.oidc.roles_claim) if one in self.oidc.roles}
-        if not has:
-            raise Forbidden("none of your groups has a role here")
-        return tuple(role for role in ROLES if role in has)
+        return granted(values_of(claims, self.oidc.roles_claim), self.oidc.roles)
 
     def _derived(self, use: str, *parts: str) -> str:
         return hmac.new(self._key, "\n".join((use, *parts)).encode(), hashlib.sha256).hexdigest()
