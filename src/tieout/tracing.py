@@ -23,7 +23,7 @@ HEADER = "traceparent"
 
 Kind: TypeAlias = Literal["internal", "server", "client", "producer", "consumer"]
 
-Attributes: TypeAlias = Mapping[str, str | int]
+Attributes: TypeAlias = Mapping[str, Any]
 
 _WRITTEN = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 

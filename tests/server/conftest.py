@@ -107,7 +107,7 @@ def postgres_url(server: Postgres) -> str:
     return server.url(server.database())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house = made(tmp_path_factory.mktemp("house"))
     yield house

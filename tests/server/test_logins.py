@@ -11,7 +11,10 @@ from jwcrypto.jwk import JWK
 from tests.server.house import changed, program_claims, told
 from tests.server.node import token, wait_for
 from tests.server.test_access import ALLOWED, OPEN
-from tests.servers.openid import SECRET, as_it_is
+from tests.servers.openid import CLIENT, SECRET, as_it_is
+from tieout.errors import ProviderUnavailable
+from tieout.server.provider import Provider
+from tieout.server.settings import Oidc
 
 
 def test_somebody_logs_in(house):
@@ -195,16 +198,21 @@ def test_a_provider_that_is_down(house, another):
     wait_for(lambda: house.browser().http.get("/v1/login").status_code == 303, "the provider")
 
 
-def test_a_provider_that_is_another_one(house, another):
+async def test_a_provider_that_is_another_one(house):
     """What says that it is another issuer, or has keys or addresses that cannot be used, is no provider of ours."""
-    for change in (
-        {"issuer": "https://evil.example"},
-        {"token_endpoint": "http://evil.example/token"},
-        {"jwks_uri": "http://evil.example/keys"},
+    oidc = Oidc(issuer=house.openid.issuer, client_id=CLIENT, client_secret=SECRET)
+    assert (await Provider(oidc, SECRET).metadata()).issuer == house.openid.issuer
+    for part, change in (
+        ("openid-configuration", {"issuer": "https://evil.example"}),
+        ("openid-configuration", {"token_endpoint": "http://evil.example/token"}),
+        ("openid-configuration", {"jwks_uri": "http://evil.example/keys"}),
+        ("jwks.json", {"keys": []}),
+        ("jwks.json", {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "x"}]}),
+        ("jwks.json", {"keys": "none"}),
     ):
-        with house.openid.changing("openid-configuration", lambda answer, change=change: answer | change):
-            another()
-            assert told(house.browser().http.get("/v1/login")) == (503, "provider-unavailable")
+        lying = house.openid.changing(part, lambda answer, change=change: answer | change)
+        with lying, pytest.raises(ProviderUnavailable):
+            await Provider(oidc, SECRET).metadata()
 
 
 def test_nothing_secret_is_logged(house):

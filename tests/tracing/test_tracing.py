@@ -127,10 +127,10 @@ async def test_a_killed_node_leaves_its_trace(shop, spans):
         await node.wait()
     async with shop.app() as app:
         await app.database.transact(lambda tx: tx.execute("UPDATE tieout_process SET due = 0"))
-        await until(lambda: named(spans(), "send broker"))
-        assert (await app.get(process)).state == "completed"
+        await until(lambda: named(spans(), "move redeem.issue"))
+        assert (await app.wait(process)).state == "completed"
     found = spans()
-    for name in ("sweep redeem", "query redeem.issue", "move redeem.issue", "send broker"):
+    for name in ("sweep redeem", "query redeem.issue", "move redeem.issue"):
         assert {trace_of(span) for span in named(found, name)} == {TRACE}
 
 

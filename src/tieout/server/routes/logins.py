@@ -45,11 +45,15 @@ async def login(
 
 @get("/v1/login/callback", tags=["access"], status_code=200, responses={**refusals(), 303: SENT_ON}, **OPEN)
 async def come_back(
-    request: Asked, state: Word = "", code: Word = "", error: Word = "", iss: Word = ""
+    request: Asked,
+    login_state: Annotated[str, QueryParameter(name="state", max_length=4_096)] = "",
+    code: Word = "",
+    error: Word = "",
+    iss: Word = "",
 ) -> Response[None]:
     """The end of a log-in: the provider sends the browser here, which is given its session and sent on."""
     logins = _logins(request)
-    answer = {"state": state, "code": code, "error": error, "iss": iss}
+    answer = {"state": login_state, "code": code, "error": error, "iss": iss}
     told = {name: text for name, text in answer.items() if text}
     count = site_of(request).metrics.logins
     try:
