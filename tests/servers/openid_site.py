@@ -77,9 +77,9 @@ def configure() -> None:
 configure()
 
 from django.contrib.auth.models import Group, User  # noqa: E402 - models exist once Django is set up
-from django.contrib.auth.views import LoginView  # noqa: E402 - likewise
-from oauth2_provider.models import Application  # noqa: E402 - likewise
-from oauth2_provider.oauth2_validators import OAuth2Validator  # noqa: E402 - likewise
+from django.contrib.auth.views import LoginView  # noqa: E402 - it needs those models
+from oauth2_provider.models import Application  # noqa: E402 - it needs those models
+from oauth2_provider.oauth2_validators import OAuth2Validator  # noqa: E402 - it needs those models
 
 
 class Claims(OAuth2Validator):
