@@ -28,12 +28,15 @@ def points(
     prizes: Annotated[
         points_demo.Edition, Parameter(help="How the prize service keeps from issuing twice: itself, or by tieout.")
     ] = "by-hand",
+    recon: Annotated[
+        bool, SWITCH, Parameter(help="Follow both databases, and plant differences that must be found. Needs a server.")
+    ] = False,
     keep: Annotated[bool, SWITCH, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,
     json: Annotated[bool, SWITCH, Parameter(name="--json", help="Print the figures as one last line of JSON.")] = False,
 ) -> int:
     """Exchange points for prizes through a service that lies, while both sides are killed; exit 0 if they agree."""
     return points_demo.run(
-        db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep, prizes=prizes
+        db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep, prizes=prizes, recon=recon
     )
 
 

@@ -40,7 +40,7 @@ async def make_ground(db: str, files: Mapping[str, str]) -> Ground:
     mark, at = secrets.token_hex(4), urlsplit(db)
     databases = {name: f"tieout_demo_{name}_{mark}" for name in files}
     try:
-        await _command(db, [f"CREATE DATABASE {database}" for database in databases.values()])
+        await command(db, [f"CREATE DATABASE {database}" for database in databases.values()])
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -52,11 +52,12 @@ async def clear_ground(ground: Ground) -> None:
     if ground.server:
         names = [urlsplit(url).path[1:] for url in ground.databases.values()]
         force = " WITH (FORCE)" if ground.server.startswith("postgresql://") else ""
-        await _command(ground.server, [f"DROP DATABASE IF EXISTS {name}{force}" for name in names])
+        await command(ground.server, [f"DROP DATABASE IF EXISTS {name}{force}" for name in names])
     shutil.rmtree(ground.folder, ignore_errors=True)
 
 
-async def _command(server: str, statements: list[str]) -> None:
+async def command(server: str, statements: list[str]) -> None:
+    """Run statements on the server or database of a URL, each in a transaction of its own."""
     run = _on_postgres if server.startswith("postgresql://") else _on_mysql
     try:
         await run(server, statements)

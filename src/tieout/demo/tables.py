@@ -28,16 +28,40 @@ async def rows(url: str, sql: str) -> list[Row]:
         return [dict(row) for row in database.execute(sql)]
 
 
-async def _mysql_rows(url: str, sql: str) -> list[Row]:
+async def _mysql(url: str) -> Any:
     import asyncmy
     from asyncmy.cursors import DictCursor
 
     at = urlsplit(url)
     place = {"host": at.hostname, "port": at.port or 3306, "user": at.username, "password": at.password or ""}
-    connection = await asyncmy.connect(**place, db=at.path[1:], cursor_cls=DictCursor)
+    return await asyncmy.connect(**place, db=at.path[1:], cursor_cls=DictCursor)
+
+
+async def _mysql_rows(url: str, sql: str) -> list[Row]:
+    connection = await _mysql(url)
     try:
         async with connection.cursor() as cursor:
             await cursor.execute(sql)
             return list(await cursor.fetchall())
+    finally:
+        await connection.ensure_closed()
+
+
+async def execute(url: str, sql: str) -> None:
+    """Run one statement, committed at once, on a `postgresql://` or a `mysql://` URL."""
+    if url.startswith("postgresql://"):
+        import asyncpg
+
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+        return
+    connection = await _mysql(url)
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute(sql)
+        await connection.commit()
     finally:
         await connection.ensure_closed()

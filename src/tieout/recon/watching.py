@@ -29,7 +29,7 @@ from tieout.recon.translating import Translation
 
 log = logging.getLogger("tieout.recon")
 
-LEASE = 15.0
+LEASE = 5.0
 """Seconds after which another node goes on where one that died was."""
 
 STANDBY_EVERY = 2.0

@@ -29,6 +29,7 @@ def run(
     json: bool = False,
     keep: bool = False,
     prizes: Edition = "by-hand",
+    recon: bool = False,
 ) -> int:
     """Run the demo and print its result; return the exit status, 0 only when both sides agree.
 
@@ -39,6 +40,7 @@ def run(
     json     print the figures as the last line of standard output, and everything else on standard error.
     keep     keep what was made, and serve without faults until Ctrl-C.
     prizes   how the prize service keeps from issuing twice: "by-hand", or under `@app.once`: "once".
+    recon    follow both databases with a rule, and plant differences behind the services' backs; needs a server.
     """
     for name, value, low, high in (
         ("seconds", seconds, 5, 86_400),
@@ -51,10 +53,17 @@ def run(
         raise ConfigError(f"--prizes is {' or '.join(get_args(Edition))}, not {prizes!r}")
     try:
         from tieout.demo.points.director import Options, direct
+
+        if recon:
+            from tieout.demo.points.reconciling import check_db
+
+            check_db(db)
     except ImportError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo]'") from error
     try:
-        return asyncio.run(direct(Options(db, seconds, rate, seed, users, json, keep, prizes)))
+        return asyncio.run(
+            direct(Options(db, seconds, rate, seed, users, json, keep, "once" if recon else prizes, recon))
+        )
     except ServiceFailed as error:
         print(error, file=sys.stderr)
         return 1

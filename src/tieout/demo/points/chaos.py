@@ -10,6 +10,9 @@ Shares = dict[str, dict[str, float]]
 CONFLICTS_WANTED = 3.0
 """Contradictions planted per second: more than a hundred in a minute, whatever the rate."""
 
+REFUSED = 0.06
+"""The share of prizes that are refused."""
+
 SECONDS_BETWEEN_KILLS = 9.0
 """At most, for each service; a short run has two kills of each all the same."""
 
@@ -38,12 +41,17 @@ def kills(seed: int, seconds: float) -> list[Kill]:
     return sorted(plan)
 
 
+def honest(rate: float) -> Shares:
+    """The same by a service that says of no prize what is not true."""
+    return {**misbehaviour(rate), "result": {"refused": REFUSED}}
+
+
 def misbehaviour(rate: float) -> Shares:
     """What share of all keys the prize service treats how, at this many requests a second."""
     conflicts = min(CONFLICTS_WANTED / max(rate, 0.1), 0.3)
     return {
         "result": {
-            "refused": 0.06,
+            "refused": REFUSED,
             "failed_then_succeeded": 0.45 * conflicts,
             "succeeded_then_failed": 0.45 * conflicts,
             "mislabelled": 0.1 * conflicts,

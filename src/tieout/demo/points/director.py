@@ -31,6 +31,21 @@ VIEW_EVERY_SECONDS = 0.5
 FINDINGS_SHOWN = 20
 
 
+EACH = 3
+"""Differences of each kind that are planted with `--recon`."""
+
+WORDS = (
+    "points for a prize: do both sides agree?",
+    "Every key agrees, or carries one open conflict.",
+    "The two sides do NOT agree.",
+)
+RECON_WORDS = (
+    "points for a prize: was each planted difference found?",
+    "Each planted difference was found in time, live and offline, and nothing else.",
+    "What was found is NOT what was planted.",
+)
+
+
 class Options(NamedTuple):
     """What was asked for on the command line."""
 
@@ -42,6 +57,7 @@ class Options(NamedTuple):
     json: bool
     keep: bool
     prizes: str
+    recon: bool
 
 
 MALL_PROGRAM = ["-m", "tieout.demo.points.mall"]
@@ -73,10 +89,36 @@ class Run:
 
     async def play(self) -> tuple[dict[str, Any], list[auditor.Finding]]:
         """All of it; the figures and what does not agree."""
+        await self.begin()
+        await self.act()
+        await self.stop()
+        self._view.event(self.seconds, "auditing both sides")
+        return await self._audit()
+
+    async def reconcile(self) -> dict[str, Any]:
+        """The same with differences that are planted behind the services' backs; what following both sides came to."""
+        from tieout.demo.points.reconciling import Reconciling
+
+        beside = Reconciling(self._places, self._view, self._options.seed, EACH)
+        try:
+            await self.begin()
+            self._phase("both databases are followed, differences are planted")
+            await beside.begin()
+            await self.act()
+            return await beside.finish()
+        finally:
+            await self.stop()
+            await beside.end()
+
+    async def begin(self) -> None:
+        """Open the accounts, and start both services."""
         await self.mall.run_once(
             [*MALL_PROGRAM, "--db", self._places.mall_url, "--open-accounts", str(self._options.users)]
         )
         await self.start()
+
+    async def act(self) -> None:
+        """Let the users in, until all has come to rest."""
         watching = asyncio.create_task(self._watch())
         try:
             await self._act()
@@ -84,10 +126,7 @@ class Run:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
-        await self.stop()
         self._log.close()
-        self._view.event(self.seconds, "auditing both sides")
-        return await self._audit()
 
     async def start(self) -> None:
         """Start both services."""
@@ -99,7 +138,7 @@ class Run:
 
     async def _act(self) -> None:
         options = self._options
-        await self._plant(chaos.misbehaviour(options.rate))
+        await self._plant((chaos.honest if options.recon else chaos.misbehaviour)(options.rate))
         async with Shoppers(self.mall.url, self._log, options.seed, options.users) as shoppers:
             self._phase("users redeem, faults strike")
             killing = [self._kill(service) for service in self.services]
@@ -188,13 +227,17 @@ async def direct(options: Options) -> int:
     """Run the demo and print its result; 0 only when both sides agree."""
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    places = await make_places(options.db)
+    places = await make_places(options.db, recon=options.recon)
     keep = options.keep
     try:
         with View(on_stderr=options.json) as view:
             run = Run(options, places, view)
+            found: list[auditor.Finding] = []
             try:
-                summary, found = await run.play()
+                if options.recon:
+                    summary = await run.reconcile()
+                else:
+                    summary, found = await run.play()
             finally:
                 await run.stop()
         keep = keep or not summary["agreement"]
@@ -210,9 +253,9 @@ async def direct(options: Options) -> int:
 
 
 def _report(options: Options, view: View, summary: dict[str, Any], found: list[auditor.Finding]) -> None:
-    view.result("points for a prize: do both sides agree?", summary, style_of)
-    agreed = summary["agreement"]
-    view.say("Every key agrees, or carries one open conflict." if agreed else "The two sides do NOT agree.")
+    title, yes, no = RECON_WORDS if options.recon else WORDS
+    view.result(title, summary, style_of)
+    view.say(yes if summary["agreement"] else no)
     for finding in found[:FINDINGS_SHOWN]:
         view.say(f"{finding.kind}: {finding.key}: {finding.what}")
     if options.json:

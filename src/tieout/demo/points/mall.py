@@ -41,6 +41,11 @@ TABLES = (
     """CREATE TABLE points_change (
         id VARCHAR(32) NOT NULL, account VARCHAR(40) NOT NULL, delta BIGINT NOT NULL, reason VARCHAR(10) NOT NULL
     )""",
+    """CREATE TABLE redemption (
+        order_key VARCHAR(255) NOT NULL, account VARCHAR(40) NOT NULL, sku VARCHAR(40) NOT NULL,
+        quantity BIGINT NOT NULL, state VARCHAR(10) NOT NULL, completed_at BIGINT
+    )""",
+    "CREATE INDEX redemption_key ON redemption (order_key)",
     "CREATE TABLE catalogue (sku VARCHAR(40) PRIMARY KEY, price BIGINT NOT NULL)",
 )
 

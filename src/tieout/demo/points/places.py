@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tieout.demo.ground import Ground, make_ground
 
 FILES = {"mall": "mall.db", "prizes": "prizes/prizes.db"}
+RECON = {"recon": "recon.db"}
 """The services' databases where there is no server; the prize service has a folder of its own."""
 
 
@@ -43,6 +44,6 @@ class Places(NamedTuple):
         return self.folder / "prizes" / "conflicts.jsonl"
 
 
-async def make_places(db: str) -> Places:
-    """New ones: files, or databases on the server of a URL."""
-    return Places(await make_ground(db, FILES))
+async def make_places(db: str, *, recon: bool = False) -> Places:
+    """New ones: files, or databases on the server of a URL; with one more for what follows them."""
+    return Places(await make_ground(db, FILES | RECON if recon else FILES))

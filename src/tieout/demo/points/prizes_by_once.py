@@ -21,8 +21,8 @@ WAIT = 0.5
 """Seconds that a duplicate waits for the request that is at work: less than a caller waits for its answer."""
 
 PRIZE = (
-    "INSERT INTO prize (order_key, sku, quantity, code, status, result, created, ready_at, turns_at)"
-    " VALUES (:order_key, :sku, :quantity, :code, :status, :result, :created, :ready_at, :turns_at)"
+    "INSERT INTO prize (order_key, sku, quantity, code, status, result, created, ready_at, turns_at, issued_at)"
+    " VALUES (:order_key, :sku, :quantity, :code, :status, :result, :created, :ready_at, :turns_at, :issued_at)"
 )
 CALLBACK = (
     "INSERT INTO callback (id, order_key, status, due, tries, state)"

@@ -17,6 +17,12 @@ CATALOGUE = {"mug": 120, "umbrella": 350, "headphones": 1_900, "bicycle": 24_000
 CALL_TIMEOUT = 1.0
 """Seconds that the mall waits for the prize service."""
 
+OPENED = (
+    "INSERT INTO redemption (order_key, account, sku, quantity, state, completed_at)"
+    " VALUES (:key, :user, :sku, :quantity, 'open', NULL)"
+)
+COMPLETED = "UPDATE redemption SET state = 'completed', completed_at = {now} WHERE order_key = :key"
+
 EVIDENCE_BYTES = 500
 """How much is kept of an answer that makes no sense."""
 
@@ -74,6 +80,7 @@ class Redeem(tieout.Process[Shop], name="redeem", key="request_id", owner="user"
         if not taken:
             raise tieout.Refused("not enough points")
         await _record(tx, self.id, self.user, -cost, "redeemed")
+        await tx.execute(OPENED, key=self._order, user=self.user, sku=self.sku, quantity=self.quantity)
         return self.issue.next(sku=self.sku, quantity=self.quantity)
 
     @tieout.call(
@@ -98,6 +105,7 @@ class Redeem(tieout.Process[Shop], name="redeem", key="request_id", owner="user"
     @issue.succeeded(to="completed")
     async def complete(self, tx: Transaction, prize: Prize) -> Next:
         """Both sides have moved."""
+        await tx.execute(COMPLETED, key=self._order)
         return self.completed(prize)
 
     @issue.failed(to="refunded")
@@ -106,7 +114,13 @@ class Redeem(tieout.Process[Shop], name="redeem", key="request_id", owner="user"
         cost = self.price * self.quantity
         await tx.execute("UPDATE account SET points = points + :cost WHERE name = :user", cost=cost, user=self.user)
         await _record(tx, self.id, self.user, cost, "refunded")
+        await tx.execute("UPDATE redemption SET state = 'refunded' WHERE order_key = :key", key=self._order)
         return self.refunded(why.code)
+
+    @property
+    def _order(self) -> str:
+        """The key that the prize service is asked with: there is one call."""
+        return f"{self.id}:1"
 
 
 async def _record(tx: Transaction, process: str, user: str, delta: int, reason: str) -> None:

@@ -71,7 +71,7 @@ class PrizeService:
         made, calls = self.new_prize(order, pending=pending)
         find, make = (
             "SELECT * FROM prize WHERE order_key = $1",
-            "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO prize VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         async with self.store.transaction() as fetch:
             if not await fetch(find, order.key):
@@ -97,7 +97,8 @@ class PrizeService:
         ]
         made = {"code": code, "status": CLAIMS[result][1], "result": result}
         ordered = {"order_key": order.key, "sku": order.sku, "quantity": order.quantity}
-        return {**ordered, **made, "created": now, "ready_at": ready, "turns_at": turns}, calls
+        times = {"created": now, "ready_at": ready, "turns_at": turns, "issued_at": int(now * 1e6)}
+        return {**ordered, **made, **times}, calls
 
     def _calls_back(self, key: str, result: str, ready: float, turns: float) -> list[tuple[str, float]]:
         first, last = CLAIMS[result]

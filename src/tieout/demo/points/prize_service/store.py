@@ -14,7 +14,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS prize (
         order_key VARCHAR(255) {unique}, sku VARCHAR(40) NOT NULL, quantity INTEGER NOT NULL, code VARCHAR(40) NOT NULL,
         status VARCHAR(20) NOT NULL, result VARCHAR(40) NOT NULL, created DOUBLE PRECISION NOT NULL,
-        ready_at DOUBLE PRECISION NOT NULL, turns_at DOUBLE PRECISION NOT NULL
+        ready_at DOUBLE PRECISION NOT NULL, turns_at DOUBLE PRECISION NOT NULL, issued_at BIGINT NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS callback (
         id VARCHAR(255) PRIMARY KEY, order_key VARCHAR(255) NOT NULL, status VARCHAR(20) NOT NULL,
