@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, NamedTuple
 
 from tieout.contracts import Param
-from tieout.recon.values import EPOCH, MICROSECOND, Kind, number_text
+from tieout.recon.values import EPOCH, MICROSECOND, Kind
 
 LARGEST = 1 << 63
 """Whole numbers that a database can hold are smaller."""
@@ -94,6 +94,11 @@ def written_moment(value: str) -> str:
     return str(((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND)
 
 
+def without_zeros(value: str) -> str:
+    """A decimal without the zeros at its end; what has no point stays as it is."""
+    return value.rstrip("0").rstrip(".") if "." in value else value
+
+
 def bound_key(column: Column, part: str) -> Param:
     """A part of a key as its column is compared with it."""
     if column.kind == "integer":
@@ -161,7 +166,7 @@ class PostgresSql(Dialect):
             case _, "boolean":
                 return lambda value: "1" if value == "t" else "0"
             case "number", _:
-                return number_text
+                return without_zeros
             case _, "character":
                 return lambda value: value.rstrip(" ")
         return None

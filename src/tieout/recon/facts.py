@@ -103,7 +103,11 @@ class Kept:
         if self.outcome == "doubtful":
             self.due = AT_ONCE
             return
-        outcome = plain.outcome(*self.records) or judge(judged, *self.records).outcome
+        outcome: Standing | None = plain.outcome(*self.records)
+        if outcome is None and all(self.records):
+            outcome = judge(judged, *self.records).outcome
+        elif outcome is None:
+            outcome = "waiting" if any(self.records) else "withdrawn"
         if outcome in RESTING:
             self.outcome, self.due = outcome, None
         else:
@@ -137,12 +141,18 @@ class Plain:
         if ours.values != theirs.values:
             return None
         for number in self._numbers:
-            value = ours.values[number]
-            if value is None or not value.isdigit() or len(value) > 1_000:
+            if not is_plain_number(ours.values[number]):
                 return None
         if self._grace is not None and ours.at is not None and theirs.at is not None:
             return "late-tied" if abs(ours.at - theirs.at) > self._grace else "tied"
         return "tied"
+
+
+def is_plain_number(value: str | None) -> bool:
+    """Whether a text is surely a number of moderate length."""
+    if value is None or len(value) > 100 or not value.isascii():
+        return False
+    return value.removeprefix("-").replace(".", "", 1).isdigit()
 
 
 def missed(kept: Kept, side: int, found: Sequence[Record], since: int) -> list[Record]:

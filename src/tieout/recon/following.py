@@ -149,7 +149,7 @@ class Follower:
             seen, at = Seen(one.at, f"{one.position.history}:{one.position.place}"), one.at - self.offset
             for change in one.changes:
                 for translation in self._tables.get(change.table, ()):
-                    facts += translation.facts(change, at, seen)
+                    translation.facts(change, at, seen, facts)
         return facts
 
     def _was_kept(self, position: Position) -> bool:

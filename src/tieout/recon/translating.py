@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import md5
 
 import msgspec
@@ -26,13 +26,13 @@ class Translation:
         self.rule, self.side = rule, SIDES.index(reading.name)
         self.table = reading.side.table.removeprefix("public.")
         self._key, self._values = reading.fed_key, reading.fed_fields
-        self._at, self._when = reading.fed_time, reading.fed_event
+        self._at, self._when = None if reading.fed_time is None else [reading.fed_time], reading.fed_event
         self._share = None if sample >= 1 else f"{int(sample * 2**32):08x}"
         self.overlong = 0
         """Rows whose key is too long to be followed."""
 
-    def facts(self, change: Change, at: int, seen: Seen) -> Iterator[Fact]:
-        """What a change does to keys; nothing where no named column is different.
+    def facts(self, change: Change, at: int, seen: Seen, facts: list[Fact]) -> None:
+        """Add what a change does to keys; nothing where no named column is different.
 
         Raise `FeedGap` when the table lacks a column that the rule reads.
         """
@@ -41,29 +41,30 @@ class Translation:
             after = None if change.after is None else self._read(change.after)
         except KeyError as error:
             raise FeedGap(f"{self.table} has no column {error.args[0]} any more, which a rule reads") from error
-        if before == after:
-            return
-        if before is not None and after is not None and before[0] == after[0]:
-            yield Fact(self.rule, before[0], self.side, before[1], after[1], at, seen)
-            return
-        if before is not None:
-            yield Fact(self.rule, before[0], self.side, before[1], None, at, seen)
-        if after is not None:
-            yield Fact(self.rule, after[0], self.side, None, after[1], at, seen)
+        if before is None:
+            if after is not None:
+                facts.append(Fact(self.rule, after[0], self.side, None, after[1], at, seen))
+        elif after is None:
+            facts.append(Fact(self.rule, before[0], self.side, before[1], None, at, seen))
+        elif before[0] != after[0]:
+            facts.append(Fact(self.rule, before[0], self.side, before[1], None, at, seen))
+            facts.append(Fact(self.rule, after[0], self.side, None, after[1], at, seen))
+        elif before[1] != after[1]:
+            facts.append(Fact(self.rule, before[0], self.side, before[1], after[1], at, seen))
 
     def _read(self, row: Row) -> tuple[str, Record] | None:
         """The key and record that a row asserts; None when its event has not happened, or it is not in the sample."""
         if self._when is not None and not _has_happened(self._when, row):
             return None
-        key = [_text(fed, row) for fed in self._key]
+        key = _texts(self._key, row)
         if self._share is not None and not _is_sampled(key, self._share):
             return None
-        at = None if self._at is None else micros(_text(self._at, row))
         text = key_text(key, self.side)
         if len(text) > KEY_LENGTH:
             self.overlong += 1
             return None
-        return text, Record(at, tuple([_text(fed, row) for fed in self._values]))
+        at = None if self._at is None else micros(_texts(self._at, row)[0])
+        return text, Record(at, tuple(_texts(self._values, row)))
 
 
 def key_text(key: Sequence[str | None], side: int) -> str:
@@ -84,14 +85,13 @@ def can_be_asked(text: str) -> bool:
 
 def _has_happened(event: tuple[Fed, frozenset[str] | None], row: Row) -> bool:
     fed, states = event
-    state = _text(fed, row)
+    (state,) = _texts([fed], row)
     return state is not None if states is None else state in states
 
 
-def _text(fed: Fed, row: Row) -> str | None:
-    name, convert = fed
-    value = row[name]
-    return value if value is None or convert is None else convert(value)
+def _texts(fed: Sequence[Fed], row: Row) -> list[str | None]:
+    """The canonical texts of columns."""
+    return [value if (value := row[name]) is None or convert is None else convert(value) for name, convert in fed]
 
 
 def _is_sampled(key: Sequence[str | None], share: str) -> bool:
