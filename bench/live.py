@@ -1,11 +1,11 @@
 """Following both sides live: row events from commit to durable verdict, beside a bare reader of the same logs.
 
-`python -m bench.live [--pairs N] [--rounds N]`, on a private PostgreSQL that flushes at every commit and holds both sources
-and what tieout keeps. So many rows are committed on each side, a transaction each, with nobody reading; then *ours*
-follows until every pair is tied, and the *reader* (the same feeds, whose changes are decoded and counted) reads to the
-end. After that rows are committed at half the rate of ours while it follows; p99 is from a row's commit until the
-commit of the verdict that it led to. The last line is one JSON object: row events per second of each (medians of the rounds), their
-ratio, and milliseconds.
+`python -m bench.live [--pairs N] [--rounds N]`, on a private PostgreSQL that flushes at every commit and holds both
+sources and what tieout keeps. So many rows are committed on each side, a transaction each, with nobody reading; then
+*ours* follows until every pair is tied, and the *reader* (the same feeds, whose changes are decoded and counted) reads
+to the end. After that rows are committed at half the rate of ours while it follows; p99 is from a row's commit until
+the commit of the verdict that it led to. The last line is one JSON object: row events per second of each (medians of
+the rounds), their ratio, and milliseconds.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def mariadb():
 
 @pytest.fixture(scope="session")
 def postgres():
-    server = Postgres(**FAST)
+    server = Postgres(**FAST, wal_level="logical")
     try:
         server.create()
         yield server

@@ -27,6 +27,10 @@ LATE_SECONDS = 3.0
 COMPLETE = "SELECT order_key FROM redemption WHERE state = 'completed' AND completed_at < {before} ORDER BY order_key"
 
 
+TOLD = "SELECT order_key FROM prize WHERE order_key NOT IN (SELECT order_key FROM callback WHERE state = 'waiting')"
+"""Prizes of which nothing is left to be told to the mall: it would see a planted difference itself."""
+
+
 class Kind(NamedTuple):
     """A kind of difference: what is done to which database, and what a comparison has to say of it.
 
@@ -105,7 +109,7 @@ class Planter:
         while True:
             before = int((time.time() - CALM_SECONDS) * 1e6)
             complete = {row["order_key"] for row in await rows(self._mall, COMPLETE.format(before=before))}
-            issued = {row["order_key"] for row in await rows(self._prizes, "SELECT order_key FROM prize")}
+            issued = {row["order_key"] for row in await rows(self._prizes, TOLD)}
             free = sorted((complete & issued) - self._used)
             if free:
                 victim: str = self._chance.choice(free)
