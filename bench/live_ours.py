@@ -99,7 +99,7 @@ async def reader(pairs: int) -> float:
         connection = await asyncpg.connect(os.environ["LIVE_UP"])
         kept = await connection.fetchval(
             "SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name = $1",
-            feed._slot,  # noqa: SLF001
+            feed._slot,  # noqa: SLF001 - where it was confirmed is no part of the contract
         )
         await connection.close()
         here = await feed.here()
@@ -119,7 +119,7 @@ async def reader(pairs: int) -> float:
 async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, float]:
     """Milliseconds from commit to verdict while rows are committed at a rate."""
     waits: list[float] = []
-    note = Live._note_kept  # noqa: SLF001
+    note = Live._note_kept  # noqa: SLF001 - the one place that knows when what is durable
 
     def noted(self, work, done):
         note(self, work, done)
@@ -127,7 +127,7 @@ async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, floa
         keys = [facts for several in work.facts.values() for facts in several.values()]
         waits.extend((now - facts[-1].at) / 1e3 for facts in keys[::SAMPLE])
 
-    Live._note_kept = noted  # noqa: SLF001
+    Live._note_kept = noted  # noqa: SLF001 - as above
     writers = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bench.live_load", name, str(first), str(last), str(pairs_a_second)

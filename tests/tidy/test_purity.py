@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.tidy import tree
-from tieout import mirror
+from tieout import mirror, recon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,10 @@ IMPURE = {
 CLOCKS = {"now", "today", "utcnow", "fromtimestamp"}
 RULES = [path for path in tree.modules("src") if path.name == "rules.py"]
 DEMO = tree.modules("src/tieout/demo")
-APART = ("prize_service", "supplier_service", "auditor", "tables")
-"""Parts of the demo that stand for somebody else's code; auditors share how they read tables."""
+APART = ("prize_service", "supplier_service", "auditor", "planter", "tables")
+"""Parts of the demo that stand for somebody else's code; auditors and the planter share how tables are reached."""
 
-MIRROR = {f"tieout.mirror.{name}" for name in mirror.__all__}
+NOUNS = {f"tieout.mirror.{name}" for name in mirror.__all__} | {f"tieout.recon.{name}" for name in recon.__all__}
 """What the documentation has users import from there."""
 
 
@@ -100,9 +100,9 @@ def demo_may_take(path: Path, name: str, node: ast.AST) -> bool:
     parts = path.relative_to(tree.PACKAGE / "demo").with_suffix("").parts
     apart = next((part for part in parts if part in APART), None)
     if apart:
-        theirs = [f"tieout.demo.{parts[0]}.{apart}.", *["tieout.demo.tables."] * (apart == "auditor")]
+        theirs = [f"tieout.demo.{parts[0]}.{apart}.", *["tieout.demo.tables."] * (apart in {"auditor", "planter"})]
         return f"{name}.".startswith(tuple(theirs))
-    if name in MIRROR:
+    if name in NOUNS:
         return True
     if f"{name}.".startswith("tieout.demo."):
         return True
