@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -162,3 +163,16 @@ def test_a_sample_takes_the_same_keys_on_both_sides() -> None:
         comparison.close()
     assert 400 < counts.tied < 600
     assert counts.candidates == 0
+
+
+def doubled(sides: tuple[str, ...]) -> tuple[list, list]:
+    """Rows of a thousand keys that agree; the last one stands twice on these sides."""
+    rows = [(f"key-{n}", 150, ("x",)) for n in range(1_000)]
+    upstream, downstream = (rows + rows[-1:] if side in sides else rows for side in ("upstream", "downstream"))
+    return upstream, downstream
+
+
+@pytest.mark.parametrize("sides", [("upstream",), ("downstream",), ("upstream", "downstream")])
+def test_one_key_that_is_there_twice_is_no_pair(sides) -> None:
+    """Among keys that are each there once, one that is not is left to the judge, on whichever side it is."""
+    checked(Judged((Field("a", "a"),)), *doubled(sides))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
 from tieout.recon.reading import Found, Key, unpacked
 from tieout.recon.rules import Field, Judged, Record, SideName
@@ -25,6 +26,9 @@ SMALL = "-?[0-9]{1,20}([.][0-9]{1,9})?"
 
 PARTS = 1_000_000
 """Most parts of a key that are added up by statement."""
+
+MEMORY = "1GB"
+"""What DuckDB may use before it goes on in temporary files."""
 
 SHOWN = 100
 """Rows without a business time that a report shows; all are counted."""
@@ -44,12 +48,22 @@ class Comparison:
 
     def __init__(self, files: dict[SideName, Path], judged: Judged, period: Period, keys: int, sample: float) -> None:
         folder = files["upstream"].parent
-        self._duck = duckdb.connect(config={"temp_directory": str(folder / "spill"), "preserve_insertion_order": False})
+        self._duck = duckdb.connect(
+            config={
+                "temp_directory": str(folder / "spill"),
+                "memory_limit": MEMORY,
+                "preserve_insertion_order": False,
+            }
+        )
         self._judged, self._period = judged, period
         self._keys = [f"k{number}" for number in range(keys)]
+        self._alike: set[SideName] = set()
         for side, file in files.items():
             self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, sample)}")
-            self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
+            if side in judged.many:
+                self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
+            else:
+                self._duck.execute(f"CREATE VIEW {side}_keyed AS {self._single(side)}")
 
     def close(self) -> None:
         """Give memory and temporary files back."""
@@ -57,15 +71,36 @@ class Comparison:
 
     def classify(self) -> Counts:
         """Count what is plain, and note the keys of what is not."""
-        keys = ", ".join(f"coalesce(u.{key}, d.{key}) AS {key}" for key in self._keys)
+        if not self._classified():
+            for side in SIDES:
+                if side not in self._judged.many:
+                    self._duck.execute(f"DROP VIEW {side}_keyed; CREATE TABLE {side}_keyed AS {self._keyed(side)}")
+            self._classified()
+        found = dict(self._duck.execute("SELECT class, sum(pairs) FROM classified GROUP BY class").fetchall())
+        tied, late_tied, carried = (int(found.get(name, 0)) for name in ("tied", "late-tied", "carried"))
+        (left,) = self._duck.execute("SELECT count(*) FROM classified WHERE class = 'candidate'").fetchone() or (0,)
+        return Counts(tied, late_tied, carried, left)
+
+    def _classified(self) -> bool:
+        """Join the sides, as if no key were twice on a side that has each once; whether that was so.
+
+        A key that is twice on one side and is met on the other makes more pairs than the other side has rows. One that
+        is not met is a candidate, and the judge sees all of its rows.
+        """
+        keys = ", ".join(f"CASE WHEN class = 'candidate' THEN {key} END AS {key}" for key in self._keys)
+        joined = ", ".join(f"coalesce(u.{key}, d.{key}) AS {key}" for key in self._keys)
         on = " AND ".join(f"u.{key} = d.{key}" for key in self._keys)
-        self._duck.execute(
-            f"CREATE TABLE classified AS SELECT {keys}, {self._class()} AS class"  # noqa: S608 - names are our own
+        pairs = (
+            f"SELECT {joined}, {self._class()} AS class, u.n AS ours, d.n AS theirs"  # noqa: S608 - names are our own
             f" FROM upstream_keyed AS u FULL OUTER JOIN downstream_keyed AS d ON {on}"
         )
-        found = dict(self._duck.execute("SELECT class, count(*) FROM classified GROUP BY class").fetchall())
-        counted = (found.get(name, 0) for name in ("tied", "late-tied", "carried", "candidate"))
-        return Counts(*counted)
+        self._duck.execute(
+            f"CREATE OR REPLACE TABLE classified AS SELECT class, {keys}, count(*) AS pairs, count(ours) AS ours,"  # noqa: S608 - names are our own
+            f" count(theirs) AS theirs FROM ({pairs}) GROUP BY ALL"
+        )
+        met = self._duck.execute("SELECT sum(ours), sum(theirs) FROM classified").fetchone() or (0, 0)
+        there = [self._duck.execute(f"SELECT count(*) FROM {side}_keyed").fetchone() or (0,) for side in SIDES]  # noqa: S608 - names are our own
+        return [int(count or 0) for count in met] == [count for (count,) in there]
 
     def candidates(self, batch: int) -> Iterator[list[Key]]:
         """The keys that are left to the judge, in order, batch by batch."""
@@ -102,17 +137,27 @@ class Comparison:
         """For each of these keys, one of the side's that differs from it in case and spaces only."""
         if not keys:
             return {}
-        width = len(self._keys)
-        marks = ", ".join(f"({', '.join('?' * width)})" for _ in keys)
-        written = " OR ".join(f"s.{key} <> w.{key}" for key in self._keys)
-        same = " AND ".join(f"lower(trim(s.{key})) = lower(trim(w.{key}))" for key in self._keys)
+        if side not in self._alike:
+            self._find_alike(side)
+        marks = ", ".join(f"({', '.join('?' * len(self._keys))})" for _ in keys)
         names = ", ".join(self._keys)
         rows = self._duck.execute(
-            f"SELECT {', '.join(f'w.{k}, s.{k}' for k in self._keys)} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
-            f" JOIN (VALUES {marks}) AS w({names}) ON {same} AND ({written})",
+            f"SELECT * FROM {side}_alike WHERE ({names}) IN (VALUES {marks})",  # noqa: S608 - names are our own
             [part for key in keys for part in key],
         ).fetchall()
-        return {tuple(row[0::2]): tuple(row[1::2]) for row in rows}
+        width = len(self._keys)
+        return {row[:width]: row[width:] for row in rows}
+
+    def _find_alike(self, side: SideName) -> None:
+        """Note for all candidates at a time which of the side's keys are the same but for case and spaces."""
+        written = " OR ".join(f"s.{key} <> w.{key}" for key in self._keys)
+        same = " AND ".join(f"lower(trim(s.{key})) = lower(trim(w.{key}))" for key in self._keys)
+        listed = ", ".join([*(f"w.{key}" for key in self._keys), *(f"s.{key} AS as_{key}" for key in self._keys)])
+        self._duck.execute(
+            f"CREATE TABLE {side}_alike AS SELECT {listed} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
+            f" JOIN (SELECT * FROM classified WHERE class = 'candidate') AS w ON {same} AND ({written})"
+        )
+        self._alike.add(side)
 
     def _rows(self, sql: str, params: list[Any]) -> list[Found]:
         keys = len(self._keys)
@@ -120,6 +165,18 @@ class Comparison:
         return unpacked(
             [(*row[:keys], None if row[keys] is None else str(row[keys]), *row[keys + 1 :]) for row in rows], keys
         )
+
+    def _single(self, side: SideName) -> str:
+        """The rows of a side that has each key once."""
+        fields = enumerate(self._judged.fields)
+        values = [f"{_summand(f'v{n}')} AS v{n}" if field.summed else f"v{n}" for n, field in fields]
+        listed = ", ".join(
+            [*self._keys, "1 AS n", "at_us", f"{self._inside('at_us')} AS inside", "false AS mixed", *values]
+        )
+        return f"SELECT {listed} FROM {side} WHERE {self._counts()}"  # noqa: S608 - names are our own
+
+    def _counts(self) -> str:
+        return " AND ".join(f"{column} IS NOT NULL" for column in ("at_us", *self._keys))
 
     def _keyed(self, side: SideName) -> str:
         """One row for each key: how many rows it has, its time, and for each field its value, or the sum.
@@ -132,8 +189,7 @@ class Comparison:
         mixed = " OR ".join(_mixed(f"v{n}") for n, field in fields if many and not field.summed) or "false"
         inside = f"bool_or({self._inside('at_us')}) AS inside"
         listed = ", ".join([names, "count(*) AS n", "max(at_us) AS at_us", inside, f"{mixed} AS mixed", *values])
-        keyed = " AND ".join(f"{key} IS NOT NULL" for key in self._keys)
-        return f"SELECT {listed} FROM {side} WHERE at_us IS NOT NULL AND {keyed} GROUP BY {names}"  # noqa: S608 - names are our own
+        return f"SELECT {listed} FROM {side} WHERE {self._counts()} GROUP BY {names}"  # noqa: S608 - names are our own
 
     def _inside(self, column: str) -> str:
         return f"({column} >= {self._period.since} AND {column} < {self._period.until})"
@@ -172,6 +228,10 @@ def sampled(file: Path, keys: Sequence[str], sample: float) -> str:
 def _mixed(column: str) -> str:
     """Whether the rows of a key do not all have the same value."""
     return f"(count(DISTINCT {column}) > 1 OR (count({column}) > 0 AND count({column}) < count(*)))"
+
+
+def _summand(column: str) -> str:
+    return f"CASE WHEN regexp_full_match({column}, '{SMALL}') THEN TRY_CAST({column} AS DECIMAL(38, 9)) END"
 
 
 def _summed(column: str) -> str:
