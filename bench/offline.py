@@ -1,8 +1,8 @@
 """Two databases compared over a day: `python -m bench.offline [--rows N]`, on a private PostgreSQL with fsync on.
 
 Ten million rows on each side, of which 1 in 1,000 and then 1 in 20 is different, spread evenly: end to end, beside
-reladiff's method for two databases, and beside DuckDB alone on Parquet files that are ready. Each says what it found, and
-has to find the same. reladiff compares fewer rows where it would take too long, and is compared by the row.
+reladiff's method for two databases, and beside DuckDB alone on Parquet files that are ready. Each says what it found,
+and has to find the same. reladiff compares fewer rows where it would take too long, and is compared by the row.
 The last lines are JSON, one for each share of differences.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from bench.peer import environment

@@ -1,5 +1,6 @@
-"""What DuckDB alone needs: `python -m bench.offline_duckdb FOLDER ROWS EVERY` writes two typed Parquet files with the rows
-of the databases, and compares them by one join, written by hand. Prints one JSON line.
+"""DuckDB alone, on two typed Parquet files with the rows of the databases, compared by one join written by hand.
+
+`python -m bench.offline_duckdb FOLDER ROWS EVERY` writes the files and compares them. Prints one JSON line.
 """
 
 from __future__ import annotations

@@ -25,12 +25,9 @@ async def run(upstream: str, downstream: str, folder: Path) -> dict[str, Any]:
     for name in ("__init__", "classify"):
         setattr(Comparison, name, _timed(comparing, getattr(Comparison, name)))
     async with tieout.App(f"sqlite:///{folder}/app.db", sweep=False) as app:
-        app.rule(
-            "payments",
-            upstream=side(upstream, table="payment", key="id", when=reached("currency", {"EUR", "USD", "CNY"}), at="paid_at"),
-            downstream=side(downstream, table="payment", key="id", when=reached("currency", {"EUR", "USD", "CNY"}), at="paid_at"),
-            agree=[same("amount"), same("currency")],
-        )
+        paid = reached("currency", {"EUR", "USD", "CNY"})
+        ours, theirs = (side(url, table="payment", key="id", when=paid, at="paid_at") for url in (upstream, downstream))
+        app.rule("payments", upstream=ours, downstream=theirs, agree=[same("amount"), same("currency")])
         began, cpu = time.monotonic(), time.process_time()
         ended = await app.recon.run("payments", DAY, folder=folder / "snapshots")
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
