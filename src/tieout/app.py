@@ -23,7 +23,7 @@ from tieout.declaring import Declaring
 from tieout.errors import AppClosed, AppForked, ConfigError, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
 from tieout.identity import raw_id
-from tieout.letters import Consuming, Letters
+from tieout.letters import Letters
 from tieout.letters.rules import Fate
 from tieout.messages import Inbox, Outbox, Relaying
 from tieout.messages.store import First
@@ -135,9 +135,9 @@ class App(Declaring):
         self.watch = Watch(self.engine.world, self._native, self.acknowledged)
         self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
         world = self.engine.world
-        self._channels = channels or {}
-        self._relaying = Relaying.over(self._channels, self._native, world.clock, self._caller, world.chance)
-        self.consuming = Consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
+        self.channels = channels or {}
+        self._relaying = Relaying.over(self._relayed(), self._native, world.clock, self._caller, world.chance)
+        self.consuming = self._consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
@@ -154,7 +154,7 @@ class App(Declaring):
 
     async def __aenter__(self) -> Self:
         if self.sweeps:
-            self.consuming.check(self._channels)
+            self.consuming.check(self.channels)
         await self.database.open()
         try:
             await (migrate(self._native) if self.migrates else check(self._native))
@@ -175,7 +175,7 @@ class App(Declaring):
             self._worker.watch()
         if self.sweeps:
             self._worker.start()
-            self.consuming.start(self._channels)
+            self.consuming.start(self.channels)
             for mirror in self.mirrors.values():
                 mirror.follow()
         return self
@@ -199,6 +199,10 @@ class App(Declaring):
         if isinstance(self._caller, LoopCaller):
             await self._caller.close()
         await self.database.close()
+
+    def _relayed(self) -> Mapping[str, Channel]:
+        """The channels that this App sends to what waits for them."""
+        return self.channels
 
     async def _notify(self) -> None:
         """Tell of alarms, if there are routes; raise `ConfigError` for one that cannot work."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
 P = TypeVar("P", bound=Process[Any])
-H = TypeVar("H", bound=Callable[[Any, Delivery], Awaitable[Any]])
+H = TypeVar("H", bound=Callable[[Any, Delivery], Any])
 
 
 class Declaring:
@@ -42,6 +42,7 @@ class Declaring:
 
     is_blocking: ClassVar[bool] = False
     _waiting: ClassVar[type[LoopWaiting | ThreadWaiting]] = LoopWaiting
+    _consuming: ClassVar[type[Consuming]] = Consuming
     _present: Callable[[Any], Any] | None = None
 
     database: Database
@@ -128,12 +129,11 @@ class Declaring:
         acknowledged. Messages of one key are handled in order; one whose handler raises is kept and tried again later,
         and does not hold up those behind it. Raise `DefinitionError` for a handler that is not `async def`.
         """
-        self._check_has_loop("messages are consumed")
 
         def define(handler: H) -> H:
-            is_async = iscoroutinefunction(handler)
-            if not is_async:
-                raise DefinitionError(f"the handler of {source} must be `async def handler(tx, message)`")
+            if iscoroutinefunction(handler) is self.is_blocking:
+                kind = "def" if self.is_blocking else "async def"
+                raise DefinitionError(f"the handler of {source} must be `{kind} handler(tx, message)`")
             world = self.engine.world
 
             async def effect(message: Delivery, first: First) -> None:
@@ -157,7 +157,6 @@ class Declaring:
         It holds the JSON of a callback, by itself or as the data of a CloudEvent. For another format give `read`, which
         returns the call's key and its outcome, and raises `InvalidParams` for what it cannot read.
         """
-        self._check_has_loop("reports are consumed")
 
         async def effect(message: Delivery, first: First) -> None:
             await self._hear(*read(message), first)
@@ -172,7 +171,6 @@ class Declaring:
         The request key is among them: the same request again, in whichever message, gets the process that there is. For
         another format give `read`, which returns the request. What the type refuses is a dead letter at once.
         """
-        self._check_has_loop("requests are consumed")
         read_it = read or partial(read_request, type_of(cls))
 
         async def effect(message: Delivery, _: First) -> None:

@@ -117,7 +117,7 @@ def test_logs_go_to_standard_error(shop):
     """Without --json nothing is written to standard output; the log says what is swept and why it stops."""
     process = shop.spawn("worker", "--sweep-every", "50ms")
     try:
-        assert "sweeping redeem, reminder" in process.stderr.readline()
+        assert "at work on types: redeem, reminder" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
@@ -134,7 +134,7 @@ def test_logs_go_to_standard_error(shop):
         (["shop:app.nothing"], "has no"),
         (["shop:no_app"], "no tieout.App"),
         (["shop:Redeem"], "no tieout.App"),
-        (["shop:no_types"], "no process types"),
+        (["shop:no_types"], "nothing to work on"),
         (["shop"], "module:app"),
         (["sqlite:///shop.db"], "name the App"),
         (["shop:app", "--app", "shop:app"], "not several"),

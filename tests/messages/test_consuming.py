@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.messages.belt import Belt, delivery, letters, make_due, until
-from tieout import App, ConfigError, DefinitionError, InvalidParams, NotAllowed, UsageError
+from tieout import App, ConfigError, DefinitionError, InvalidParams, NotAllowed
 from tieout.errors import DatabaseUnavailable
 from tieout.letters import consuming
 from tieout.letters.consuming import BATCH
@@ -235,7 +235,7 @@ async def _handler(tx, message):
 
 
 def test_what_cannot_work_is_refused_when_it_is_declared():
-    """An address that is none, a second consumer of one source, a plain function, and an App without a loop."""
+    """An address that is none, a second consumer of one source, and a plain function."""
     app = App("sqlite://")
     with pytest.raises(ConfigError, match="channel/topic"):
         app.consume("belt")(_handler)
@@ -244,10 +244,6 @@ def test_what_cannot_work_is_refused_when_it_is_declared():
         app.consume("belt/t")(_handler)
     with pytest.raises(DefinitionError, match="async def"):
         app.consume("belt/u")(print)
-    from tieout.blocking import App as BlockingApp
-
-    with pytest.raises(UsageError, match="event loop"):
-        BlockingApp("sqlite://").core.consume("belt/t")
 
 
 @pytest.mark.parametrize(("channels", "why"), [({}, "no such channel"), ({"belt": object()}, "nothing comes in")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial, wraps
@@ -16,9 +16,11 @@ from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 from tieout import contracts
 from tieout.app import POLL
 from tieout.app import App as AsyncApp
+from tieout.blocking.consuming import ThreadConsuming
 from tieout.blocking.plain import Database, HttpOnce, Once, Plain, PlainInbox, PlainOutbox, Transaction, run_plainly
 from tieout.blocking.threads import ThreadCaller, ThreadClock
 from tieout.blocking.worker import ThreadWorker
+from tieout.contracts import Channel, Delivery
 from tieout.database import connect
 from tieout.database.driving import drive
 from tieout.errors import DefinitionError, UsageError
@@ -28,6 +30,7 @@ from tieout.process.inspecting import Inspection
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
 from tieout.process.process_type import ProcessType
+from tieout.process.reading import Told, read_report
 from tieout.process.record import Record, Source
 from tieout.process.store import Filter
 from tieout.process.view import ProcessView
@@ -36,6 +39,7 @@ from tieout.worker import Limits, Worker
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type[Process[Any]])
+H = TypeVar("H", bound=Callable[[Any, Delivery], Any])
 
 IN_FLIGHT = 32
 """Processes that are worked on at a time unless `limits` says otherwise: each has a thread, and a call another."""
@@ -46,6 +50,7 @@ class Core(AsyncApp):
 
     is_blocking: ClassVar[bool] = True
     _waiting = ThreadWaiting
+    _consuming = ThreadConsuming
 
     def __init__(self, url: str, **options: Any) -> None:
         self._calling = ThreadCaller(options["limits"].in_flight)
@@ -61,6 +66,10 @@ class Core(AsyncApp):
         """Drain: claim nothing more, let running work end, give the database back."""
         await super().close()
         self._calling.close()
+
+    def _relayed(self) -> Mapping[str, Channel]:
+        """None: sending is done on an event loop."""
+        return {}
 
     def _new_worker(self) -> ThreadWorker:
         return ThreadWorker(self.engine, self.limits, self._moved_to, self.keep_house, self.watch.look)
@@ -132,6 +141,7 @@ class App:
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
+    channels    ways by which messages come in, by name, if this App sweeps; what is in the outbox is sent by others
 
     Use it as `with app:`, after a fork: in a child, an App that was opened before raises `AppForked`.
     """
@@ -147,6 +157,7 @@ class App:
         retention: float | str = "90d",
         tombstones: float | str = "400d",
         limits: Limits | None = None,
+        channels: Mapping[str, Channel] | None = None,
         chance: Random | None = None,
     ) -> None:
         self.core = Core(
@@ -158,6 +169,7 @@ class App:
             retention=retention,
             tombstones=tombstones,
             limits=limits or Limits(in_flight=IN_FLIGHT),
+            channels=channels,
             chance=chance,
         )
         self.database = Database(self.core.database)
@@ -165,6 +177,7 @@ class App:
         self.alarms = Plain(self.core.alarms)
         self.inbox = PlainInbox(self.core.inbox)
         self.outbox = PlainOutbox(self.core.outbox)
+        self.letters = Plain(self.core.letters)
 
     @property
     def types(self) -> dict[str, ProcessType]:
@@ -192,6 +205,23 @@ class App:
     def http_once(self, *, owner: Owner | None, scope: str = "http", rules: HttpRules | None = None) -> HttpOnce:
         """What the WSGI middleware answers from; as `tieout.App.http_once`, with `owner` given the WSGI environ."""
         return HttpOnce(self.core.http_once(owner=owner, scope=scope, rules=rules))
+
+    def consume(self, source: str) -> Callable[[H], H]:
+        """Let each message of `channel/topic` run `def handler(tx, message)` once; as `tieout.App.consume`.
+
+        Handlers run in threads. One that hangs cannot be ended, and holds up its source.
+        """
+        return self.core.consume(source)
+
+    def consume_reports(self, source: str, *, read: Callable[[Delivery], Told] = read_report) -> None:
+        """Take each message for a report of what became of a call; as `tieout.App.consume_reports`."""
+        self.core.consume_reports(source, read=read)
+
+    def consume_starts(
+        self, source: str, cls: type[Process[Any]], *, read: Callable[[Delivery], Process[Any]] | None = None
+    ) -> None:
+        """Start a process for each message, which holds its params; as `tieout.App.consume_starts`."""
+        self.core.consume_starts(source, cls, read=read)
 
     def __enter__(self) -> Self:
         drive(self.core.__aenter__())

@@ -14,7 +14,7 @@ from tieout.app import App
 from tieout.cli.printing import SWITCH, Json, emit, note
 from tieout.cli.routes import alarm_settings_in
 from tieout.cli.where import ANYWHERE, Place, Where, found
-from tieout.cli.worker import Level, Stop
+from tieout.cli.worker import Level, Stop, duties
 from tieout.errors import ConfigError
 
 Part = Literal["api", "worker", "api,worker", "worker,api"]
@@ -44,8 +44,8 @@ async def serve(
     settings = server.read_settings(config, os.environ, **given)
     async with found(where.at(place), code=True) as app:
         server.log_as_json(log_level, settings)
-        if not (app.types or app.mirrors):
-            raise ConfigError("this App has neither process types nor mirrors: register them in its module")
+        if not any(duties(app).values()):
+            raise ConfigError("this App has nothing to serve: process types, mirrors, messages, channels")
         app.sweeps = "worker" in run
         if config is not None:
             app.alarm_settings = alarm_settings_in(config) or app.alarm_settings

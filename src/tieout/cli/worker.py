@@ -50,8 +50,8 @@ async def worker(
     """
     async with found(where.at(place), code=True) as app:
         logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format=LOG_FORMAT)
-        if not app.types:
-            raise ConfigError("this App has no process types: register them in its module")
+        if not any(duties(app).values()):
+            raise ConfigError("this App has nothing to work on: process types, mirrors, messages, channels")
         app.sweeps = True
         app.limits = _limits(app.limits, sweep_every, in_flight, drain)
         if config is not None:
@@ -62,12 +62,22 @@ async def worker(
         emit({"event": "stopped"})
 
 
+def duties(app: App) -> dict[str, list[str]]:
+    """What a worker of this App has to do, by kind, each by its name."""
+    return {
+        "types": sorted(app.types),
+        "mirrors": sorted(app.mirrors),
+        "sources": sorted(app.consuming.sources),
+        "channels": sorted(app.channels),
+    }
+
+
 async def _until_told(app: App, *, as_json: bool) -> None:
-    stop = Stop()
-    types = sorted(app.types)
-    log.info("sweeping %s, up to %d at a time; SIGTERM drains", ", ".join(types), app.limits.in_flight)
+    stop, does = Stop(), duties(app)
+    told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in does.items() if names)
+    log.info("at work on %s; up to %d processes at a time; SIGTERM drains", told, app.limits.in_flight)
     if as_json:
-        emit({"event": "sweeping", "pid": os.getpid(), "types": types, "limits": app.limits})
+        emit({"event": "sweeping", "pid": os.getpid(), **does, "limits": app.limits})
     number = await stop.told
     in_flight = app.worker.in_flight
     log.info("%s: draining %d processes for up to %g s", number.name, in_flight, app.limits.drain)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from tieout.contracts import Channel, Database, Delivery, Subscription
 from tieout.errors import ConfigError, DatabaseError, DefinitionError
 from tieout.identity import key_bytes
-from tieout.letters.store import LetterStore
-from tieout.letters.taking import Effect, Means, OnDead, Taking, Transact
+from tieout.letters.store import Letter, LetterStore
+from tieout.letters.taking import Effect, Means, OnDead, Taking, Transact, Within
 from tieout.messages.rules import address
 from tieout.messages.store import Inbox
+
+T = TypeVar("T")
 
 log = logging.getLogger("tieout.letters")
 
@@ -38,12 +40,14 @@ LETTERS_EVERY = 2.0
 class Consuming:
     """Consumes what was declared, on the event loop."""
 
+    within: ClassVar[Within] = asyncio.timeout
+
     def __init__(self, database: Database, transact: Transact, inbox: Inbox, chance: Random, on_dead: OnDead) -> None:
         self.store = LetterStore(database.dialect)
         self.sources: dict[str, Taking] = {}
         self._database = database
         self._chance = chance
-        self._means = Means(transact, inbox, self.store, on_dead)
+        self._means = Means(transact, inbox, self.store, on_dead, type(self).within)
         self._loops: list[asyncio.Task[None]] = []
 
     def declare(self, source: str, effect: Effect) -> None:
@@ -79,6 +83,10 @@ class Consuming:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
 
+    async def do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do what reads and writes the database."""
+        return await work()
+
     async def _consume_forever(self, taking: Taking, subscribe: Callable[[], Awaitable[Subscription]]) -> None:
         pause = Pause(self._chance)
         while True:
@@ -113,7 +121,7 @@ class Consuming:
         pause = Pause(self._chance)
         while True:
             try:
-                return await taking.take(delivery)
+                return await self.do(partial(taking.take, delivery))
             except DatabaseError as error:
                 log.warning("%s: a message waits for the database: %s", taking.source, error)
             await pause.take()
@@ -122,12 +130,15 @@ class Consuming:
         source = taking.source.encode()
         while True:
             try:
-                due = await self._database.read(partial(self.store.due, source=source, limit=BATCH))
+                due = await self.do(partial(self._due, source))
                 for letter in due:
-                    await taking.retry(letter)
+                    await self.do(partial(taking.retry, letter))
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever the database does
                 log.warning("%s: its letters cannot be tried again now: %s", taking.source, error)
             await asyncio.sleep(LETTERS_EVERY * (0.5 + self._chance.random() / 2))
+
+    async def _due(self, source: bytes) -> Sequence[Letter]:
+        return await self._database.read(partial(self.store.due, source=source, limit=BATCH))
 
 
 class Pause:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -37,6 +38,10 @@ OnDead: TypeAlias = Callable[[Transaction, str, Fate], Awaitable[Any]]
 """Told in the transaction in which a message of a source becomes dead."""
 
 
+Within: TypeAlias = Callable[[float], AbstractAsyncContextManager[Any]]
+"""Ends what takes longer than so many seconds, where that can be ended."""
+
+
 class Means(NamedTuple):
     """What messages are taken in with, wherever they come from."""
 
@@ -44,6 +49,7 @@ class Means(NamedTuple):
     inbox: Inbox
     store: LetterStore
     on_dead: OnDead
+    within: Within = asyncio.timeout
 
 
 class Taking:
@@ -85,7 +91,7 @@ class Taking:
         first = partial(self._means.inbox.once, source=self.source, message_id=number_of(delivery).decode())
         stored = delivery.headers.get(tracing.HEADER, "")
         with tracing.span(f"take {self.source}", stored, "consumer"):
-            async with asyncio.timeout(EFFECT_SECONDS):
+            async with self._means.within(EFFECT_SECONDS):
                 await self.effect(delivery, first)
 
     async def _keep(self, delivery: Delivery, error: Exception) -> None:
