@@ -38,7 +38,7 @@ $(STAMP): requirements.txt pyproject.toml scripts/find_python.sh
 	@touch $@
 
 demo: setup
-	@$(BIN)/tieout demo points $(if $(KEEP),--keep) $(if $(PRIZES),--prizes $(PRIZES))
+	@$(BIN)/tieout demo points $(if $(KEEP),--keep) $(if $(BROKER),--broker $(BROKER)) $(if $(PRIZES),--prizes $(PRIZES))
 	@$(BIN)/tieout demo hotels
 
 check: setup

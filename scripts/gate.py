@@ -38,6 +38,7 @@ SLOW = (
     "demo",
     "hotels",
     "server",
+    "browser",
     "database",
     "alembic",
     "interleavings",

@@ -18,6 +18,9 @@ fi
 if ! command -v redis-server >/dev/null; then
     missing+=(redis-server) # beside us in the benchmark of reads
 fi
+if ! command -v chromium >/dev/null; then
+    missing+=(chromium) # shows the pages, without a window
+fi
 if ! command -v strace >/dev/null; then
     missing+=(strace) # records what reaches the disk
 fi

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tieout.demo.points import prize_service
 from tieout.demo.services import Service, free_ports
+from tieout.wire.standard_webhooks import Signed, parse_key, sign, verify
+
+SECRET = "whsec_" + "dGhlLWtleS1vZi10aGUtcHJpemUtc2VydmljZS0wMDAx"
+SIGNING = {"PRIZES_SECRET": SECRET}
 
 FOLDER = Path(prize_service.__file__).parent.parent
 
@@ -70,8 +76,24 @@ class Shop(Caller):
         await until(lambda: key in self.logged())
 
 
+class Mall(Caller):
+    """A running mall, and its API."""
+
+    def __init__(self, service: Service, http: ClientSession, api_port: int) -> None:
+        super().__init__(service, http)
+        self.api = f"http://127.0.0.1:{api_port}"
+
+    async def report(self, key: str, body: object, *, secret: str = SECRET) -> tuple[int, dict[str, object]]:
+        """Call back about a call, signed."""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = sign(parse_key(secret), f"msg_{secrets.token_hex(8)}", int(time.time()), sent)
+        headers["content-type"] = "application/json"
+        async with self.http.post(f"{self.api}/v1/report/{key}", data=sent, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+
 class Listener:
-    """Takes calls back; acknowledges them while `status` is 200."""
+    """Takes calls back that are rightly signed; acknowledges them while `status` is 200."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -79,7 +101,10 @@ class Listener:
         self.told: list[dict[str, object]] = []
 
     async def take(self, request: web.Request) -> web.Response:
-        self.told.append(await request.json())
+        body = await request.read()
+        fields = {name.lower(): [value] for name, value in request.headers.items()}
+        assert isinstance(verify(fields, body, {"prizes": [parse_key(SECRET)]}, time.time()), Signed)
+        self.told.append(json.loads(body))
         return web.Response(status=self.status)
 
     async def until(self, count: int) -> list[dict[str, object]]:
@@ -98,7 +123,7 @@ async def http():
 async def listener():
     made = Listener(free_ports(1)[0])
     app = web.Application()
-    app.add_routes([web.post("/callback", made.take)])
+    app.add_routes([web.post("/callback/{key}", made.take)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", made.port).start()
@@ -118,7 +143,7 @@ async def shop(tmp_path, http, listener, edition):
     program = "tieout.demo.points.prizes_by_once" if edition == "once" else "prize_service"
     arguments = ["-m", program, "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
     arguments += ["--callback", f"http://127.0.0.1:{listener.port}/callback", "--conflict-log", str(log)]
-    service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER)
+    service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER, environment=SIGNING)
     await service.start()
     yield Shop(service, http, log)
     await service.stop()
@@ -126,12 +151,13 @@ async def shop(tmp_path, http, listener, edition):
 
 @pytest.fixture
 async def mall(tmp_path, shop, http):
-    port, program = free_ports(1)[0], ["-m", "tieout.demo.points.mall", "--db", f"sqlite:///{tmp_path}/mall.db"]
-    arguments = [*program, "--port", str(port), "--prizes", shop.service.url, "--tied"]
-    service = Service("mall", arguments, port, tmp_path / "mall.log")
+    port, api_port = free_ports(2)
+    program = ["-m", "tieout.demo.points.mall", "--db", f"sqlite:///{tmp_path}/mall.db"]
+    arguments = [*program, "--port", str(port), "--api-port", str(api_port), "--prizes", shop.service.url, "--tied"]
+    service = Service("mall", arguments, port, tmp_path / "mall.log", environment=SIGNING)
     await service.run_once([*program, "--open-accounts", "20"])
     await service.start()
-    yield Caller(service, http)
+    yield Mall(service, http, api_port)
     await service.stop()
 
 

@@ -22,7 +22,10 @@ CREATE TABLE points_change (id TEXT, account TEXT, delta INTEGER, reason TEXT);
 CREATE TABLE catalogue (sku TEXT, price INTEGER);
 INSERT INTO catalogue VALUES ('mug', 120), ('umbrella', 350);
 """
-PRIZES = "CREATE TABLE prize (order_key TEXT, sku TEXT, quantity INTEGER, code TEXT, status TEXT);"
+PRIZES = """
+CREATE TABLE prize (order_key TEXT, sku TEXT, quantity INTEGER, code TEXT, status TEXT);
+CREATE TABLE callback (way TEXT, state TEXT);
+"""
 
 
 class Worlds:
@@ -79,7 +82,7 @@ class Worlds:
         logs = [self.folder / name for name in ("clients.jsonl", "conflicts.jsonl")]
         facts = asyncio.run(auditor.gather(*paths, *logs))
         found = auditor.judge(facts)
-        return auditor.summary(facts, found, kills=0), found
+        return auditor.summary(facts, found, kills=0, broker="none"), found
 
     def close(self) -> None:
         self.mall.close()

@@ -95,30 +95,33 @@ async def test_looking_for_nothing(mall):
 async def test_calls_back_for_unknown_calls(mall):
     """A call back that comes too early, or is forged, is to be repeated later and settles nothing."""
     _, first = await redeem(mall)
-    for key in (f"{'0' * 32}:1", f"{first['id']}:2", f"{first['id']}:x", "?"):
-        status, text = await mall.post("/callbacks/prize", {"key": key, "status": "FAILED", "reason": "forged"})
-        assert (status, json.loads(text)["code"]) == (503, "unknown-call"), key
+    for key in (f"{'0' * 32}:1", f"{first['id']}:2"):
+        status, told = await mall.report(key, {"call_key": key, "outcome": "failed", "code": "forged"})
+        assert (status, told["code"]) == (404, "unknown-call"), key
+    claim = {"call_key": f"{first['id']}:1", "outcome": "failed", "code": "forged"}
+    other = "whsec_" + "c29tZWJvZHktZWxzZS1zLWtleS10aGF0LWRvZXMtbm90Lg=="
+    assert (await mall.report(claim["call_key"], claim, secret=other))[0] == 401
     assert await mall.get(f"/redeem/{first['id']}") == (200, first)
 
 
 async def test_calls_back_that_make_no_sense(mall):
-    """A call back without a key, or with a status that nobody knows, is answered 400 and settles nothing."""
+    """A call back without a key, or with a status that nobody knows, is refused and settles nothing."""
     _, first = await redeem(mall)
     key = f"{first['id']}:1"
-    for body in ({}, [], {"key": 1, "status": "PENDING"}, {"key": key}, {"key": key, "status": "ALMOST"}):
-        status, text = await mall.post("/callbacks/prize", body)
-        assert (status, json.loads(text)["code"]) == (400, "bad-callback"), body
-    twice = b'{"key": "%s", "status": "SUCCEEDED", "status": "FAILED", "reason": "x"}' % key.encode()
-    assert (await mall.send("/callbacks/prize", twice))[0] == 400
+    for body in ({}, [], {"call_key": 1}, {"call_key": key}, {"call_key": key, "outcome": "almost"}):
+        status, told = await mall.report(key, body)
+        assert (status, told["code"]) == (422, "invalid-params"), body
+    twice = b'{"call_key": "%s", "outcome": "succeeded", "outcome": "failed", "code": "x"}' % key.encode()
+    assert (await mall.report(key, twice))[0] == 400
     assert await mall.get(f"/redeem/{first['id']}") == (200, first)
 
 
 async def test_a_call_back_repeated_after_the_end(mall):
     """The same final again is acknowledged and changes nothing."""
     _, first = await redeem(mall)
-    told = {"key": f"{first['id']}:1", "status": "SUCCEEDED", **first["result"]}
+    told = {"call_key": f"{first['id']}:1", "outcome": "succeeded", "value": first["result"]}
     for _ in range(2):
-        assert (await mall.post("/callbacks/prize", told))[0] == 200
+        assert (await mall.report(told["call_key"], told))[1] == {"effect": "duplicate", "replayed": False}
     assert await mall.get(f"/redeem/{first['id']}") == (200, first)
 
 

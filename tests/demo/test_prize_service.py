@@ -84,16 +84,16 @@ async def test_a_slow_answer_has_acted(shop):
 async def test_calls_back_twice_and_out_of_order(shop, listener):
     """A final twice, and a PENDING that arrives behind its final."""
     await shop.issue("twice", callback="twice")
-    assert [told["status"] for told in await listener.until(2)] == ["SUCCEEDED", "SUCCEEDED"]
+    assert [told["outcome"] for told in await listener.until(2)] == ["succeeded", "succeeded"]
     await shop.issue("behind", callback="reordered")
-    assert [told["status"] for told in (await listener.until(4))[2:]] == ["SUCCEEDED", "PENDING"]
+    assert [told["outcome"] for told in (await listener.until(4))[2:]] == ["succeeded", "pending"]
 
 
 async def test_a_contradiction_is_logged_once_both_claims_are_acknowledged(shop, listener):
     """While the mall acknowledges nothing, both claims are repeated and nothing counts; then it counts, over a kill."""
     listener.status = 503
     assert (await shop.issue("k:1", result="failed_then_succeeded"))[1]["status"] == "FAILED"
-    await until(lambda: {told["status"] for told in listener.told} == {"FAILED", "SUCCEEDED"})
+    await until(lambda: {told["outcome"] for told in listener.told} == {"failed", "succeeded"})
     assert shop.logged() == []
     await shop.service.kill()
     listener.status = 200
@@ -106,7 +106,7 @@ async def test_a_contradiction_is_logged_once_both_claims_are_acknowledged(shop,
 async def test_a_mislabelled_prize_is_told_with_another_sku(shop, listener):
     """Every claim names a sku that nobody asked for, and that counts as planted once it is acknowledged."""
     assert (await shop.issue("k:1", result="mislabelled"))[1]["sku"] == "mug-b"
-    assert (await listener.until(1))[0]["sku"] == "mug-b"
+    assert (await listener.until(1))[0]["value"]["sku"] == "mug-b"
     await shop.until_logged("k:1")
 
 

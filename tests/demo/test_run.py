@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from tests.servers.process import children
 PROGRAM = "import json, sys; from tieout.demo.points import run; sys.exit(run(**json.loads(sys.argv[1])))"
 FIGURES = {
     *("accepted", "final", "held", "completed", "refunded", "duplicates", "refused", "conflicts_planted"),
-    *("conflicts_alarmed", "unexplained", "lost", "double", "by_way", "kills", "agreement"),
+    *("conflicts_alarmed", "unexplained", "lost", "double", "by_way", "told_by", "broker"),
+    *("visits", "kills", "agreement"),
 }
 
 
@@ -42,6 +45,13 @@ class Demo:
                 return
         pytest.fail(f"it never said {words!r}")
 
+    def where(self) -> tuple[str, str]:
+        """Where the shop and the description of its API are, as it tells people."""
+        for line in self.process.stderr:
+            if found := re.search(r"the shop: (\S+)  its API: (\S+),", line):
+                return found[1], found[2]
+        pytest.fail("it never said where its shop is")
+
     def end(self) -> tuple[int, str, str]:
         """Its exit status and what it printed, once it has ended."""
         out, err = self.process.communicate()
@@ -49,18 +59,20 @@ class Demo:
         return self.process.returncode, out, err
 
 
-def check(out: str) -> None:
-    """Standard output is one line with all figures, and they agree."""
+def check(out: str, *, least: int = 200) -> dict[str, Any]:
+    """Standard output is one line with all figures, and they agree; the figures."""
     assert out.count("\n") == 1
     figures = json.loads(out)
     assert set(figures) == FIGURES and list(figures)[-1] == "agreement"
     assert figures["agreement"] is True
-    assert figures["accepted"] == figures["final"] + figures["held"] > 200
+    assert figures["accepted"] == figures["final"] + figures["held"] > least
     assert figures["final"] == figures["completed"] + figures["refunded"]
     assert figures["conflicts_planted"] == figures["conflicts_alarmed"] > 0
     assert figures["kills"] >= 4 and figures["duplicates"] > 0 and figures["refused"] > 0
     assert set(figures["by_way"]) == {"immediate", "query", "push", "sweep"} and all(figures["by_way"].values())
     assert sum(figures["by_way"].values()) == figures["final"]
+    assert figures["told_by"]["callback"] > 0
+    return figures
 
 
 def gone(pids: list[int]) -> bool:

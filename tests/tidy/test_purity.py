@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.tidy import tree
-from tieout import mirror, recon
+from tieout import browser, mirror, recon, server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,9 @@ DEMO = tree.modules("src/tieout/demo")
 APART = ("prize_service", "supplier_service", "auditor", "planter", "tables")
 """Parts of the demo that stand for somebody else's code; auditors and the planter share how tables are reached."""
 
-NOUNS = {f"tieout.mirror.{name}" for name in mirror.__all__} | {f"tieout.recon.{name}" for name in recon.__all__}
-"""What the documentation has users import from there."""
+SHOWN = {f"{part.__name__}.{name}" for part in (browser, mirror, recon, server) for name in part.__all__}
+SHOWN |= {"tieout.channels.rabbitmq.RabbitMQChannel", "tieout.server.node.serve"}
+"""What the documentation has users import from below the root."""
 
 
 INNER = {path.stem for path in tree.PACKAGE.iterdir()}
@@ -102,7 +103,7 @@ def demo_may_take(path: Path, name: str, node: ast.AST) -> bool:
     if apart:
         theirs = [f"tieout.demo.{parts[0]}.{apart}.", *["tieout.demo.tables."] * (apart in {"auditor", "planter"})]
         return f"{name}.".startswith(tuple(theirs))
-    if name in NOUNS:
+    if name in SHOWN:
         return True
     if f"{name}.".startswith("tieout.demo."):
         return True
@@ -132,6 +133,8 @@ def test_demo_takes_what_users_take(path: Path) -> None:
         ("points/mall.py", "from tieout import process", False),
         ("points/mall.py", "import tieout.process", False),
         ("points/mall.py", "from tieout.process.engine import Engine", False),
+        ("points/mall.py", "from tieout.server.app import asgi", False),
+        ("points/reached.py", "from tieout.server import Settings", True),
         ("hotels/agency.py", "from tieout.mirror import days", True),
         ("hotels/agency.py", "from tieout.mirror.rules import merge", False),
         ("points/auditor.py", "from tieout import App", False),

@@ -31,12 +31,28 @@ def points(
     recon: Annotated[
         bool, SWITCH, Parameter(help="Follow both databases, and plant differences that must be found. Needs a server.")
     ] = False,
+    broker: Annotated[
+        str, Parameter(help="An amqp:// URL of RabbitMQ: half of what becomes of prizes is told through it.")
+    ] = "",
+    port: Annotated[int, Parameter(help="The port of the shop's page on 127.0.0.1: one that is free.")] = 0,
+    show: Annotated[bool, SWITCH, Parameter(name="--open", help="Open the shop's page in the browser.")] = False,
     keep: Annotated[bool, SWITCH, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,
     json: Annotated[bool, SWITCH, Parameter(name="--json", help="Print the figures as one last line of JSON.")] = False,
 ) -> int:
     """Exchange points for prizes through a service that lies, while both sides are killed; exit 0 if they agree."""
     return points_demo.run(
-        db=db, seconds=seconds, rate=rate, seed=seed, users=users, json=json, keep=keep, prizes=prizes, recon=recon
+        db=db,
+        seconds=seconds,
+        rate=rate,
+        seed=seed,
+        users=users,
+        json=json,
+        keep=keep,
+        prizes=prizes,
+        recon=recon,
+        broker=broker,
+        port=port,
+        show=show,
     )
 
 

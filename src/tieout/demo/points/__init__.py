@@ -30,6 +30,9 @@ def run(
     keep: bool = False,
     prizes: Edition = "by-hand",
     recon: bool = False,
+    broker: str = "",
+    port: int = 0,
+    show: bool = False,
 ) -> int:
     """Run the demo and print its result; return the exit status, 0 only when both sides agree.
 
@@ -41,16 +44,22 @@ def run(
     keep     keep what was made, and serve without faults until Ctrl-C.
     prizes   how the prize service keeps from issuing twice: "by-hand", or under `@app.once`: "once".
     recon    follow both databases with a rule, and plant differences behind the services' backs; needs a server.
+    broker   an `amqp://` URL of a RabbitMQ that tells half of what becomes of prizes; none: callbacks tell all of it.
+    port     where the shop's page is served while it runs, on this machine's loopback; 0: a port that is free.
+    show     open that page in the browser.
     """
     for name, value, low, high in (
         ("seconds", seconds, 5, 86_400),
         ("rate", rate, 1, 2_000),
         ("users", users, 2, 100_000),
+        ("port", port, 0, 65_535),
     ):
         if not low <= value <= high:
             raise ConfigError(f"--{name} is {low} to {high}, not {value}")
     if prizes not in get_args(Edition):
         raise ConfigError(f"--prizes is {' or '.join(get_args(Edition))}, not {prizes!r}")
+    if broker and not broker.startswith(("amqp://", "amqps://")):
+        raise ConfigError("--broker is amqp://user:password@host:port/")
     try:
         from tieout.demo.points.director import Options, direct
 
@@ -61,9 +70,9 @@ def run(
     except ImportError as error:
         raise ConfigError(f"the demo needs {error.name}: pip install 'tieout[demo]'") from error
     try:
-        return asyncio.run(
-            direct(Options(db, seconds, rate, seed, users, json, keep, "once" if recon else prizes, recon))
-        )
+        chosen = "once" if recon else prizes
+        options = Options(db, seconds, rate, seed, users, json, keep, chosen, recon, broker, port, show)
+        return asyncio.run(direct(options))
     except ServiceFailed as error:
         print(error, file=sys.stderr)
         return 1

@@ -21,7 +21,12 @@ CHANGES = "SELECT id, account, delta, reason FROM points_change"
 ACCOUNTS = "SELECT name, granted, points FROM account"
 PRIZES = "SELECT order_key, sku, quantity, code, status FROM prize"
 CONFLICT_ALARMS = "SELECT object, state FROM tieout_alarm WHERE kind = 'conflict'"
+TOLD = "SELECT way, state, count(*) AS n FROM callback GROUP BY way, state"
 CATALOGUE = "SELECT sku, price FROM catalogue"
+
+
+VISITOR = "visitor"
+"""Who uses the shop's page: a person, who keeps no log."""
 
 
 class Finding(NamedTuple):
@@ -44,6 +49,12 @@ class Facts:
     prizes: list[Row]
     alarms: list[Row]
     planted: set[str]
+    told: dict[str, int]
+
+    @property
+    def visits(self) -> list[Row]:
+        """Processes that were started from the shop's page."""
+        return [process for process in self.processes if _is_visit(process)]
 
 
 @dataclass
@@ -91,6 +102,7 @@ async def gather(mall_db: str, prize_db: str, client_log: Path, conflict_log: Pa
         prizes=await rows(prize_db, PRIZES),
         alarms=await rows(mall_db, CONFLICT_ALARMS),
         planted={line["key"] for line in lines(conflict_log)},
+        told=_told(await rows(prize_db, TOLD)),
     )
 
 
@@ -108,16 +120,17 @@ def judge(facts: Facts) -> list[Finding]:
     return found
 
 
-def summary(facts: Facts, found: Iterable[Finding], kills: int) -> dict[str, Any]:
+def summary(facts: Facts, found: Iterable[Finding], kills: int, broker: str) -> dict[str, Any]:
     """The figures of a run, `agreement` last.
 
-    `accepted` are keys that a client was told are accepted; `duplicates` are answers to repetitions, `refused` are
-    refusals, both as the clients' log has them; `conflicts_planted` are those whose claims the mall has acknowledged.
+    `accepted` are keys that a client was told are accepted, and what visitors of the page asked for; `duplicates` are
+    answers to repetitions, `refused` are refusals, both as the clients' log has them; `conflicts_planted` are those
+    whose claims the mall has acknowledged. `told_by` counts what the prize service told, and what nobody took from it.
     """
     status = Counter(process["status"] for process in facts.processes)
     state = Counter(process["state"] for process in facts.processes)
     kinds = Counter(finding.kind for finding in found)
-    accepted = len(_asked(facts.answers))
+    accepted = len(_asked(facts.answers)) + len(facts.visits)
     wrong = {kind: kinds[kind] for kind in ("unexplained", "lost", "double")}
     return {
         "accepted": accepted,
@@ -131,6 +144,9 @@ def summary(facts: Facts, found: Iterable[Finding], kills: int) -> dict[str, Any
         "conflicts_alarmed": len(facts.alarms),
         **wrong,
         "by_way": by_way(facts.processes),
+        "told_by": facts.told,
+        "broker": broker,
+        "visits": len(facts.visits),
         "kills": kills,
         "agreement": accepted > 0 and accepted == status["final"] + status["held"] and not any(wrong.values()),
     }
@@ -140,6 +156,21 @@ def by_way(processes: Iterable[Row]) -> dict[str, int]:
     """How many processes were finished by each of the four ways: the source of their last transition."""
     ways = Counter(json.loads(row["trail"])[-1]["source"] for row in processes if row["status"] == "final")
     return {way: ways[way] for way in WAYS}
+
+
+def _is_visit(process: Row) -> bool:
+    return bytes(process["owner"]).decode() == VISITOR
+
+
+def _told(counts: Iterable[Row]) -> dict[str, int]:
+    """What was told by which way, and what was given up because nobody took it."""
+    told = {"callback": 0, "message": 0, "given up": 0}
+    for row in counts:
+        if row["state"] == "acknowledged":
+            told[row["way"]] += row["n"]
+        elif row["state"] == "abandoned":
+            told["given up"] += row["n"]
+    return told
 
 
 def _asked(answers: Iterable[Row]) -> dict[str, Asked]:
@@ -158,11 +189,11 @@ def _lost(asked: dict[str, Asked], facts: Facts) -> list[str]:
 
 def _judge_request(process: Row, asked: Asked | None) -> Iterator[Finding]:
     key = process["key"]
-    if asked is None:
+    if asked is None and not _is_visit(process):
         yield Finding("unexplained", key, "a process that no client was ever told of")
-    elif len(asked.orders) != 1:
+    elif asked is not None and len(asked.orders) != 1:
         yield Finding("unexplained", key, f"one key was accepted with different params: {sorted(asked.orders)}")
-    elif asked.user != bytes(process["owner"]).decode():
+    elif asked is not None and asked.user != bytes(process["owner"]).decode():
         yield Finding("unexplained", key, "the process belongs to somebody else")
     if process["status"] not in ("final", "held"):
         yield Finding("unexplained", key, f"still {process['status']} at {process['state']}")

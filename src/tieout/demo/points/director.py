@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
+import webbrowser
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import ClientSession, ClientTimeout
 
 from tieout.demo.ground import clear_ground
 from tieout.demo.points import auditor, chaos
+from tieout.demo.points.broker import Queue
 from tieout.demo.points.gauges import Gauges
 from tieout.demo.points.picture import Picture, style_of
 from tieout.demo.points.places import Places, make_places
 from tieout.demo.points.shoppers import ClientLog, Shoppers
+from tieout.demo.points.staff import MALL_PROGRAM, Means, Ports, mall_service, new_secret, prize_service
 from tieout.demo.services import Service, free_ports
 from tieout.demo.view import View
 
@@ -58,16 +61,16 @@ class Options(NamedTuple):
     keep: bool
     prizes: str
     recon: bool
-
-
-MALL_PROGRAM = ["-m", "tieout.demo.points.mall"]
+    broker: str
+    port: int
+    show: bool
 
 
 class Run:
     """One run of the demo."""
 
     def __init__(self, options: Options, places: Places, view: View) -> None:
-        mall_port, prizes_port = free_ports(2)
+        api_port, prizes_port, free_port = free_ports(3)
         self._options = options
         self._places = places
         self._view = view
@@ -75,8 +78,12 @@ class Run:
         self._picture = Picture()
         self._gauges = Gauges(places)
         self._log = ClientLog(places.client_log)
-        self.mall = _mall(places, mall_port, prizes_port)
-        self.prizes = _prizes(places, mall_port, prizes_port, once=options.prizes == "once")
+        self._queue = Queue(options.broker, f"tieout-demo-{secrets.token_hex(4)}")
+        ports = Ports(options.port or free_port, api_port, prizes_port)
+        self._ports = ports
+        means = Means(places, ports, self._queue, new_secret())
+        self.mall = mall_service(means)
+        self.prizes = prize_service(means, once=options.prizes == "once")
 
     @property
     def seconds(self) -> float:
@@ -115,7 +122,9 @@ class Run:
         await self.mall.run_once(
             [*MALL_PROGRAM, "--db", self._places.mall_url, "--open-accounts", str(self._options.users)]
         )
+        await self._queue.check()
         await self.start()
+        self._tell_where()
 
     async def act(self) -> None:
         """Let the users in, until all has come to rest."""
@@ -133,8 +142,9 @@ class Run:
         await asyncio.gather(*(service.start() for service in self.services))
 
     async def stop(self) -> None:
-        """End both services."""
+        """End both services, and forget their queue."""
         await asyncio.gather(*(service.stop() for service in self.services))
+        await self._queue.remove()
 
     async def _act(self) -> None:
         options = self._options
@@ -181,7 +191,8 @@ class Run:
         places = self._places
         facts = await auditor.gather(places.mall_db, places.prizes_db, places.client_log, places.conflict_log)
         found = auditor.judge(facts)
-        return auditor.summary(facts, found, sum(service.kills for service in self.services)), found
+        kills = sum(service.kills for service in self.services)
+        return auditor.summary(facts, found, kills, await self._queue.state()), found
 
     async def _watch(self) -> None:
         picture, log = self._picture, self._log
@@ -194,23 +205,18 @@ class Run:
             self._view.show(picture)
             await asyncio.sleep(VIEW_EVERY_SECONDS)
 
+    def _tell_where(self) -> None:
+        api = f"http://127.0.0.1:{self._ports.api}/v1/docs"
+        self._view.say(f"the shop: {self.mall.url}/  its API: {api}, for whoever has a token:")
+        self._view.say(f"  tieout token create me --role operator --reason demo --db {self._places.mall_url}")
+        if self._queue.broker:
+            self._view.say(f"half of what becomes of prizes is told through the queue {self._queue.name}")
+        if self._options.show:
+            webbrowser.open(f"{self.mall.url}/")
+
     def _phase(self, phase: str) -> None:
         self._picture.phase = phase
         self._view.event(self.seconds, phase)
-
-
-def _mall(places: Places, port: int, prizes_port: int) -> Service:
-    prizes = f"http://127.0.0.1:{prizes_port}"
-    arguments = [*MALL_PROGRAM, "--db", places.mall_url, "--port", str(port), "--prizes", prizes, "--tied"]
-    return Service("mall", arguments, port, places.folder / "mall.log")
-
-
-def _prizes(places: Places, mall_port: int, port: int, *, once: bool) -> Service:
-    callback = f"http://127.0.0.1:{mall_port}/callbacks/prize"
-    program = "tieout.demo.points.prizes_by_once" if once else "prize_service"
-    arguments = ["-m", program, "--db", places.prizes_db, "--port", str(port), "--callback", callback]
-    arguments += ["--conflict-log", str(places.conflict_log), "--tied"]
-    return Service("prizes", arguments, port, places.folder / "prizes" / "prizes.log", path=Path(__file__).parent)
 
 
 async def _together(*all_work: Coroutine[Any, Any, None]) -> None:
@@ -265,7 +271,7 @@ def _report(options: Options, view: View, summary: dict[str, Any], found: list[a
 async def _serve(run: Run, view: View) -> None:
     """Serve without faults until Ctrl-C."""
     await run.start()
-    view.say(f"serving until Ctrl-C: mall {run.mall.url}, prize service {run.prizes.url}")
+    view.say(f"serving until Ctrl-C: the shop {run.mall.url}/, prize service {run.prizes.url}")
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     await run.stop()

@@ -7,15 +7,17 @@ auditor would see it. Run it as `python -m tieout.demo.points.prizes_by_once --h
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from tieout import Absent, Answered, App, KeyInFlight, ParamsChanged, Transaction
-from tieout.demo.points.prize_service.__main__ import application, arguments, serve
+from tieout.demo.points.prize_service.__main__ import application, arguments, serve, ways
 from tieout.demo.points.prize_service.prizes import BusyError, KeyReusedError, Order, PrizeService
 from tieout.demo.points.prize_service.store import Store, open_store
+from tieout.demo.points.prize_service.telling import Way
 
 WAIT = 0.5
 """Seconds that a duplicate waits for the request that is at work: less than a caller waits for its answer."""
@@ -25,16 +27,16 @@ PRIZE = (
     " VALUES (:order_key, :sku, :quantity, :code, :status, :result, :created, :ready_at, :turns_at, :issued_at)"
 )
 CALLBACK = (
-    "INSERT INTO callback (id, order_key, status, due, tries, state)"
-    " VALUES (:id, :order_key, :status, :due, 0, 'waiting')"
+    "INSERT INTO callback (id, order_key, status, due, tries, state, way)"
+    " VALUES (:id, :order_key, :status, :due, 0, 'waiting', :way)"
 )
 
 
 class OncePrizeService(PrizeService):
     """Makes prizes under `once`."""
 
-    def __init__(self, app: App, store: Store, callback_url: str, conflict_log: Path) -> None:
-        super().__init__(store, callback_url, conflict_log)
+    def __init__(self, app: App, store: Store, ways: Mapping[str, Way], conflict_log: Path) -> None:
+        super().__init__(store, ways, conflict_log)
         self._pending: set[str] = set()
         self._issue = app.once("issue-prize", wait=WAIT)(self._make)
 
@@ -73,7 +75,7 @@ async def by_once(said: argparse.Namespace) -> web.Application:
     """The edition that leaves it to tieout."""
     db = said.db if "://" in said.db else f"sqlite:///{said.db}"
     app = App(db, sweep=False, migrate=True)
-    service = OncePrizeService(app, await open_store(said.db, unique=False), said.callback, said.conflict_log)
+    service = OncePrizeService(app, await open_store(said.db, unique=False), ways(said), said.conflict_log)
     return await application(service, tied=said.tied, around=app)
 
 

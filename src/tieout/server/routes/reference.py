@@ -1,4 +1,7 @@
-"""`/v1/openapi.json` and `/v1/docs`: the description of the API, and a viewer whose every file ships with us."""
+"""`/v1/openapi.json`, `/v1/docs` and `/v1/tieout.js`: what the API is, a viewer for it, and its client for browsers.
+
+Every file ships with us.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from tieout.browser import serve_module
 from tieout.errors import NotAuthenticated, UnknownPage
 from tieout.server.describing import OPEN, described
 from tieout.server.site import Asked, site_of
@@ -55,6 +59,13 @@ async def viewer_file(request: Asked, name: FromPath[str]) -> Response[bytes]:
     return Response(asset(name), media_type=FILES[name], headers={"Cache-Control": "max-age=3600"})
 
 
+@get("/v1/tieout.js", include_in_schema=False, **OPEN)
+async def browser_module(request: Asked) -> Response[bytes]:
+    """The client for pages in browsers, which is no secret."""
+    served = serve_module(request.headers.get("if-none-match", ""))
+    return Response(served.body, status_code=served.status, headers=served.headers, media_type="text/javascript")
+
+
 @cache
 def asset(name: FromPath[str]) -> bytes:
     """A file that ships with us; long ones are packed."""
@@ -73,4 +84,4 @@ def _check_open(request: Asked) -> None:
         raise NotAuthenticated("this needs a token: Authorization: Bearer tieout_…")
 
 
-ROUTES: list[HTTPRouteHandler] = [openapi_json, viewer, viewer_file]
+ROUTES: list[HTTPRouteHandler] = [openapi_json, viewer, viewer_file, browser_module]

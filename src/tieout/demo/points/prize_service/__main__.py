@@ -17,6 +17,9 @@ from aiohttp import web
 from .prizes import PrizeService
 from .routes import Routes
 from .store import open_store
+from .telling import Callbacks, Messages, Way
+
+SECRET = "PRIZES_SECRET"  # noqa: S105 - the variable's name
 
 
 async def application(
@@ -49,10 +52,20 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A prize service that fails on purpose.")
     parser.add_argument("--db", required=True, help="a file for SQLite, postgresql://… or mysql://…")
     parser.add_argument("--port", required=True, type=int)
-    parser.add_argument("--callback", required=True, help="the URL that is told what became of a prize")
+    parser.add_argument("--callback", required=True, help="the URL below which a call is told what became of it")
+    parser.add_argument("--broker", default="", help="amqp://…: half of what is told goes through it instead")
+    parser.add_argument("--queue", default="prize-results", help="the queue that it is told to")
     parser.add_argument("--conflict-log", required=True, type=Path)
     parser.add_argument("--tied", action="store_true", help="end when standard input ends")
     return parser.parse_args()
+
+
+def ways(said: argparse.Namespace) -> dict[str, Way]:
+    """How it tells what became of prizes; what it calls back is signed with the key in PRIZES_SECRET."""
+    chosen: dict[str, Way] = {"callback": Callbacks(said.callback, os.environ[SECRET])}
+    if said.broker:
+        chosen["message"] = Messages(said.broker, said.queue)
+    return chosen
 
 
 def serve(app: Coroutine[Any, Any, web.Application], port: int) -> None:
@@ -62,7 +75,7 @@ def serve(app: Coroutine[Any, Any, web.Application], port: int) -> None:
 
 async def by_hand(said: argparse.Namespace) -> web.Application:
     """The edition that keeps by itself from issuing twice."""
-    service = PrizeService(await open_store(said.db, unique=True), said.callback, said.conflict_log)
+    service = PrizeService(await open_store(said.db, unique=True), ways(said), said.conflict_log)
     return await application(service, tied=said.tied)
 
 

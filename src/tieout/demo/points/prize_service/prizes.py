@@ -7,17 +7,22 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
-
 # ruff: noqa: TID252 - it runs as a package of its own, so that it imports nothing of the package it lies in
 from .plan import CLAIMS, CONTRADICTIONS, Plan
 from .store import Store
+from .telling import Way
 
-CALLBACK_TRIES = 1_000
+TRIES = {"callback": 1_000, "message": 8}
+"""How often it is told by each way; a message is told no more after some seconds: whoever wants to know can ask."""
+
+MESSAGE_SHARE = 0.5
+"""Of what is told where there is a broker; a contradiction is always called back, until it is acknowledged."""
+
 CALLBACK_BACKOFF_SECONDS = 1.0
 CALLBACKS_AT_ONCE = 32
 
@@ -41,11 +46,11 @@ class BusyError(Exception):
 class PrizeService:
     """The business: prizes and the calls back about them, each kept before it is told."""
 
-    def __init__(self, store: Store, callback_url: str, conflict_log: Path) -> None:
+    def __init__(self, store: Store, ways: Mapping[str, Way], conflict_log: Path) -> None:
         self.store = store
         self.plan = Plan()
         self.attempts: Counter[tuple[str, str]] = Counter()
-        self._callback_url = callback_url
+        self._ways = ways
         self._conflict_log = conflict_log
         self._sending: dict[str, asyncio.Task[None]] = {}
 
@@ -77,7 +82,7 @@ class PrizeService:
             if not await fetch(find, order.key):
                 await fetch(make, *made.values())
                 for call in calls:
-                    await fetch("INSERT INTO callback VALUES ($1, $2, $3, $4, 0, 'waiting')", *call.values())
+                    await fetch("INSERT INTO callback VALUES ($1, $2, $3, $4, 0, 'waiting', $5)", *call.values())
             prize = (await fetch(find, order.key))[0]
         if (prize["sku"], prize["quantity"]) != order[1:]:
             raise KeyReusedError
@@ -91,14 +96,19 @@ class PrizeService:
         turns = ready + self.plan.between((0.5, 2.0), order.key, "turns")
         code = blake2b(order.key.encode(), digest_size=6).hexdigest().upper()
         told = enumerate(self._calls_back(order.key, result, ready, turns))
+        way = self._way(order.key, result)
         calls = [
-            {"id": f"{order.key}/{n}", "order_key": order.key, "status": status, "due": due}
+            {"id": f"{order.key}/{n}", "order_key": order.key, "status": status, "due": due, "way": way}
             for n, (status, due) in told
         ]
         made = {"code": code, "status": CLAIMS[result][1], "result": result}
         ordered = {"order_key": order.key, "sku": order.sku, "quantity": order.quantity}
         times = {"created": now, "ready_at": ready, "turns_at": turns, "issued_at": int(now * 1e6)}
         return {**ordered, **made, **times}, calls
+
+    def _way(self, key: str, result: str) -> str:
+        is_insisted = result in CONTRADICTIONS or "message" not in self._ways
+        return "callback" if is_insisted or self.plan.dice("way", key) >= MESSAGE_SHARE else "message"
 
     def _calls_back(self, key: str, result: str, ready: float, turns: float) -> list[tuple[str, float]]:
         first, last = CLAIMS[result]
@@ -131,34 +141,33 @@ class PrizeService:
     async def call_back(self) -> None:
         """Tell what is due, for ever; run it as a task."""
         sql = "SELECT * FROM callback WHERE state = 'waiting' AND due <= $1 ORDER BY due LIMIT $2"
-        async with ClientSession(timeout=ClientTimeout(total=3)) as http:
+        try:
             while True:
                 async with self.store.transaction() as fetch:
                     due = await fetch(sql, time.time(), CALLBACKS_AT_ONCE)
                 for row in due:
                     if row["id"] not in self._sending and len(self._sending) < CALLBACKS_AT_ONCE:
-                        self._sending[row["id"]] = asyncio.create_task(self._send(http, row))
+                        self._sending[row["id"]] = asyncio.create_task(self._send(row))
                 await asyncio.sleep(0.05)
+        finally:
+            for way in self._ways.values():
+                await way.close()
 
-    async def _send(self, http: ClientSession, row: Any) -> None:
+    async def _send(self, row: Any) -> None:
         try:
-            acknowledged = await self._told(http, row)
+            acknowledged = await self._told(row)
             await (self._acknowledged(row) if acknowledged else self._postpone(row))
         finally:
             del self._sending[row["id"]]
 
-    async def _told(self, http: ClientSession, row: Any) -> bool:
+    async def _told(self, row: Any) -> bool:
         async with self.store.transaction() as fetch:
             prize = (await fetch("SELECT * FROM prize WHERE order_key = $1", row["order_key"]))[0]
-        try:
-            async with http.post(self._callback_url, json=message(prize, row["status"])) as answer:
-                return answer.status // 100 == 2
-        except (ClientError, TimeoutError, OSError):
-            return False
+        return await self._ways[row["way"]].tell(row["id"], report(prize, row["status"]))
 
     async def _postpone(self, row: Any) -> None:
         wait = min(CALLBACK_BACKOFF_SECONDS, 0.05 * 2 ** min(row["tries"], 10))
-        state = "waiting" if row["tries"] + 1 < CALLBACK_TRIES else "abandoned"
+        state = "waiting" if row["tries"] + 1 < TRIES[row["way"]] else "abandoned"
         sql = "UPDATE callback SET tries = tries + 1, due = $2, state = $3 WHERE id = $1"
         async with self.store.transaction() as fetch:
             await fetch(sql, row["id"], time.time() + wait, state)
@@ -194,6 +203,15 @@ def message(prize: Any, status: str) -> dict[str, Any]:
     if status == "FAILED":
         told["reason"] = "out_of_stock"
     return told
+
+
+def report(prize: Any, status: str) -> dict[str, Any]:
+    """The same as its caller wants to be told of what became of a call."""
+    told = message(prize, status)
+    call = {"call_key": told.pop("key"), "outcome": told.pop("status").lower()}
+    if status == "SUCCEEDED":
+        return {**call, "value": told}
+    return {**call, "code": told["reason"]} if status == "FAILED" else call
 
 
 def claim(prize: Any) -> str:

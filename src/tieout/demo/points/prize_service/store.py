@@ -18,7 +18,7 @@ TABLES = (
     )""",
     """CREATE TABLE IF NOT EXISTS callback (
         id VARCHAR(255) PRIMARY KEY, order_key VARCHAR(255) NOT NULL, status VARCHAR(20) NOT NULL,
-        due DOUBLE PRECISION NOT NULL, tries INTEGER NOT NULL, state VARCHAR(20) NOT NULL
+        due DOUBLE PRECISION NOT NULL, tries INTEGER NOT NULL, state VARCHAR(20) NOT NULL, way VARCHAR(10) NOT NULL
     )""",
     "CREATE INDEX {once} prize_key ON prize (order_key)",
     "CREATE INDEX {once} callback_due ON callback (state, due)",
