@@ -108,6 +108,8 @@ def test_two_sides_that_agree(worlds):
     worlds.answer(1, replayed=True)
     worlds.answer(1, http=409, quantity=3)
     worlds.answer(9, http=422)
+    for way, state in (("callback", "acknowledged"), ("message", "acknowledged"), ("message", "abandoned")):
+        worlds.prizes.execute("INSERT INTO callback VALUES (?, ?)", (way, state))
     figures, found = worlds.audit()
     assert found == []
     assert figures == {
@@ -124,6 +126,9 @@ def test_two_sides_that_agree(worlds):
         "lost": 0,
         "double": 0,
         "by_way": {"immediate": 1, "query": 0, "push": 1, "sweep": 1},
+        "told_by": {"callback": 1, "message": 1, "given up": 1},
+        "broker": "none",
+        "visits": 0,
         "kills": 0,
         "agreement": True,
     }
@@ -284,6 +289,20 @@ def test_a_process_that_no_client_knows(worlds):
     (worlds.folder / "clients.jsonl").unlink()
     figures, found = worlds.audit()
     assert kinds(found) == [("unexplained", "r1")] and figures["agreement"] is False
+
+
+def test_a_visitor_of_the_page_keeps_no_log(worlds):
+    """What a person asked for on the page counts as accepted, and is held against both sides like everything else."""
+    process = worlds.process(1, "completed")
+    (worlds.folder / "clients.jsonl").unlink()
+    worlds.mall.execute("UPDATE tieout_process SET owner = ?", (b"visitor",))
+    worlds.mall.execute("UPDATE points_change SET account = 'visitor'")
+    worlds.mall.execute("INSERT INTO account VALUES ('visitor', 1000, 760)")
+    worlds.prize(process)
+    figures, found = worlds.audit()
+    assert (found, figures["accepted"], figures["visits"], figures["agreement"]) == ([], 1, 1, True)
+    worlds.prizes.execute("DELETE FROM prize")
+    assert kinds(worlds.judge()[1]) == [("unexplained", "r1")]
 
 
 def test_nothing_accepted_is_no_agreement(worlds):
