@@ -25,7 +25,7 @@ ALTERED = re.compile(
     rf"ALTER\s+(?:ONLINE\s+)?(?:IGNORE\s+)?TABLE\s+(?:IF\s+EXISTS\s+)?(?:({NAME})\s*\.\s*)?({NAME})(.*)",
     re.IGNORECASE | re.DOTALL,
 )
-CASCADES = re.compile(r"CASCADE|SET\s+(?:NULL|DEFAULT)", re.IGNORECASE)
+CASCADES = re.compile(r"\bON\s+(?:DELETE|UPDATE)\s+(?:CASCADE|SET)\b", re.IGNORECASE)
 KEEPS_ROWS = re.compile(
     r"(?:ADD\b(?!\s+(?:SYSTEM|PERIOD))"
     r"|DROP\b(?!\s+(?:PARTITION|SYSTEM|PERIOD))"
@@ -64,7 +64,7 @@ def _alters_only(text: str, database: str, tables: Collection[tuple[str, str]]) 
     found = ALTERED.match(text)
     if found is None:
         return not re.match(r"ALTER\s+\w*\s*TABLE\b", text, re.IGNORECASE)
-    if (_plain(found[1]) or database, _plain(found[2])) not in _folded(tables):
+    if (_plain(found[1]) or database.casefold(), _plain(found[2])) not in _folded(tables):
         return "EXCHANGE" not in text.upper()
     actions = _split(found[3])
     return not CASCADES.search(found[3]) and all(KEEPS_ROWS.match(action) for action in actions if action)
