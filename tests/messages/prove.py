@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
+from tests.kill.troupe import scratch
 from tests.messages.traffic import CASES, REACHED, Outcome, Traffic
 from tests.prove.telling import Told, tell
 
@@ -53,8 +52,8 @@ def through(name: str, messages: int, kills: int, seed: int) -> Outcome:
     def progress(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="tieout-messages-") as folder:
-        return asyncio.run(Traffic(name, messages, kills, seed, Path(folder)).run(progress))
+    with scratch() as folder:
+        return asyncio.run(Traffic(name, messages, kills, seed, folder).run(progress))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
