@@ -119,7 +119,7 @@ def dlt(server: CountingPostgres, hotels: int) -> dict[str, float]:
     if python is None:
         return {}
     _, port, user, database = server.address
-    url = f"postgresql://{user}@127.0.0.1:{port}/{database}"
+    url = f"postgresql://{user}:trusted@127.0.0.1:{port}/{database}"
     return run("-m", "bench.sync_dlt", url, hotels, python=str(python))
 
 
