@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from tieout.mirror.copying import Copy
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Sighting
+
+ITEMS = 1_500
+"""Most items whose rows are read and written in one transaction: short enough that nobody waits for it."""
+
+Told: TypeAlias = tuple[Observed, bytes | None]
+"""An observation, and the digest of its answer if that can be known by one."""
 
 
 class Seen(NamedTuple):
@@ -72,11 +78,35 @@ class Round(NamedTuple):
     end: Ints
 
 
-def sort(copy: Copy, observed: Sequence[Observed]) -> Batch:
+def portions(copy: Copy, observed: Sequence[Observed]) -> Iterator[list[Told]]:
+    """Observations for transactions of at most `ITEMS` items that have to be compared; all of a group in one of them.
+
+    What the rows say already is compared with nothing, and is all in the first.
+    """
+    told = [(one, digest_of(one)) for one in observed]
+    news = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
+    portion = [(one, digest) for one, digest in told if one.group not in news]
+    of_groups: dict[str, list[Told]] = {group: [] for group in news}
+    for one, digest in told:
+        if one.group in news:
+            of_groups[one.group].append((one, digest))
+    items = 0
+    for group, some in of_groups.items():
+        at = copy.index.get(group)
+        size = 0 if at is None else copy.sizes[copy.groups[at].n]
+        if items and items + size > ITEMS:
+            yield portion
+            portion, items = [], 0
+        portion += some
+        items += size
+    yield portion
+
+
+def sort(copy: Copy, told: Sequence[Told]) -> Batch:
     """Observations, sorted: what a group's answers have said before is confirmed when all of them are."""
-    known = [(copy.index.get(one.group), one) for one in observed]
-    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one in known if at is None]
-    sound = [(at, one, digest_of(one)) for at, one in known if at is not None]
+    known = [(copy.index.get(one.group), one, digest) for one, digest in told]
+    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one, _ in known if at is None]
+    sound = [(at, one, digest) for at, one, digest in known if at is not None]
     others = {at for at, one, digest in sound if not copy.digests.knows(one, digest)}
     answers, wrong = _read(copy.layout, copy.words, [one for at, one, _ in sound if at in others])
     used = {at for at, one, _ in sound if at not in others or id(one) in answers}

@@ -9,7 +9,7 @@ import numpy as np
 
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.mirror.batch import Batch, Round, Rows, Seen, rounds, sort, turns, windows_of
+from tieout.mirror.batch import Batch, Round, Rows, Seen, Told, portions, rounds, sort, turns, windows_of
 from tieout.mirror.calendar import Bools, Cells, Checks, positions
 from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Observed
@@ -29,6 +29,11 @@ class Published(NamedTuple):
     suspect: int
     garbled: Sequence[tuple[Observed, str]]
     lease: Lease
+
+    def and_then(self, other: Published) -> Published:
+        """Both, one after the other."""
+        counts = (self.cells + other.cells, self.changed + other.changed, self.suspect + other.suspect)
+        return Published(*counts, [*self.garbled, *other.garbled], other.lease)
 
 
 class Done(NamedTuple):
@@ -71,9 +76,17 @@ class Publisher:
     ) -> Published:
         """Merge observations, and take their messages out of the inbox; raise `LostLease` when somebody else writes.
 
-        It may be done again: what is newer wins, whatever is merged twice or late.
+        Many are merged in several transactions, the messages go in the last. It may be done again: what is newer wins,
+        whatever is merged twice or late.
         """
-        batch = sort(copy, observed)
+        *portions_before, last = portions(copy, observed)
+        whole = Published(0, 0, 0, [], lease)
+        for portion in portions_before:
+            whole = whole.and_then(await self._publish(whole.lease, copy, portion, ()))
+        return whole.and_then(await self._publish(whole.lease, copy, last, messages))
+
+    async def _publish(self, lease: Lease, copy: Copy, told: Sequence[Told], messages: Sequence[bytes]) -> Published:
+        batch = sort(copy, told)
         words = dict(copy.words.added)
         for one, _ in batch.seen:
             copy.digests.forget(one.observed)
