@@ -1,0 +1,1 @@
+-- Only PostgreSQL keeps versions of a row side by side.
