@@ -39,7 +39,9 @@ WINDOW = 10
 """Days of a query."""
 
 LIFTED = "1000000/min"
-CONCURRENCY = 8
+CONCURRENCY = 1
+"""Queries at a time of each supplier: with more of all together the node would come to them later than tokens last."""
+
 EVERY = 0.25
 PATIENCE = 1_200.0
 DURABLE = {"shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "100"}
