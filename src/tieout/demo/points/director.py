@@ -69,7 +69,7 @@ class Options(NamedTuple):
 class Run:
     """One run of the demo."""
 
-    def __init__(self, options: Options, places: Places, view: View) -> None:
+    def __init__(self, options: Options, places: Places, queue: Queue, view: View) -> None:
         api_port, prizes_port, free_port = free_ports(3)
         self._options = options
         self._places = places
@@ -78,7 +78,7 @@ class Run:
         self._picture = Picture()
         self._gauges = Gauges(places)
         self._log = ClientLog(places.client_log)
-        self._queue = Queue(options.broker, f"tieout-demo-{secrets.token_hex(4)}")
+        self._queue = queue
         ports = Ports(options.port or free_port, api_port, prizes_port)
         self._ports = ports
         means = Means(places, ports, self._queue, new_secret())
@@ -122,7 +122,6 @@ class Run:
         await self.mall.run_once(
             [*MALL_PROGRAM, "--db", self._places.mall_url, "--open-accounts", str(self._options.users)]
         )
-        await self._queue.check()
         await self.start()
         self._tell_where()
 
@@ -233,11 +232,13 @@ async def direct(options: Options) -> int:
     """Run the demo and print its result; 0 only when both sides agree."""
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    queue = Queue(options.broker, f"tieout-demo-{secrets.token_hex(4)}")
+    await queue.check()
     places = await make_places(options.db, recon=options.recon)
     keep = options.keep
     try:
         with View(on_stderr=options.json) as view:
-            run = Run(options, places, view)
+            run = Run(options, places, queue, view)
             found: list[auditor.Finding] = []
             try:
                 if options.recon:
