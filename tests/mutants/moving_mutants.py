@@ -333,4 +333,31 @@ WAITS = (
     ),
 )
 
-MUTANTS = (*GATE, *SWEEP, *WAITS)
+LINE = (
+    mutant(
+        "a crowd leaves places to the sweep",
+        "worker.py",
+        "while line and 4 * self.in_flight < 3 * self.limits.in_flight and not self._is_full(lane):",
+        "while line and not self._is_full(lane):",
+        "process/test_waiting_line.py::test_the_sweep_gets_places_beside_a_crowd",
+        on="sqlite",
+    ),
+    mutant(
+        "who waits in line begins when a place is free",
+        "worker.py",
+        "            self._freed.set()\n            self._admit()\n",
+        "            self._freed.set()\n",
+        "process/test_waiting_line.py::test_a_crowd_of_starts_ends_without_the_sweep",
+        on="sqlite",
+    ),
+    mutant(
+        "the waiting line is bounded",
+        "worker.py",
+        ">= WAITING_LINE:",
+        ">= 1_000 * WAITING_LINE:",
+        "process/test_waiting_line.py::test_a_line_that_is_too_long_is_left_to_the_sweep",
+        on="sqlite",
+    ),
+)
+
+MUTANTS = (*GATE, *SWEEP, *WAITS, *LINE)

@@ -16,6 +16,7 @@ from tests.mutants import (
     mirror_mutants,
     moving_mutants,
     other_mutants,
+    recon_mutants,
 )
 from tests.mutants.mutant import Mutant
 from tests.mutants.running import sound, together
@@ -26,6 +27,7 @@ MUTANTS = (
     *moving_mutants.MUTANTS,
     *mirror_mutants.MUTANTS,
     *message_mutants.MUTANTS,
+    *recon_mutants.MUTANTS,
     *other_mutants.MUTANTS,
     *access_mutants.MUTANTS,
 )

@@ -195,11 +195,11 @@ async def test_a_wrong_url_is_a_wrong_setting(tmp_path, url):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk with room for a megabyte where root may mount one, else a limit on the size of files."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(tmp_path)]
+    """A disk with room for four megabytes where root may mount one, else a limit on the size of files."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(tmp_path)]
     if os.getuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0:
         yield tmp_path, lambda: (tmp_path / "ballast").write_bytes(b"x" * 10_000_000), (tmp_path / "ballast").unlink
-        subprocess.run(["umount", str(tmp_path)], check=True)
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
         return
     least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE)

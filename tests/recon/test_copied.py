@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from tieout.database import connect
-from tieout.database.postgres_copy import PIECE
+from tieout.database.postgres_copy import PIECE, pieces
 from tieout.errors import DatabaseError
 from tieout.recon.copied import parsed
 
@@ -54,9 +54,9 @@ async def test_many_pieces_are_the_rows_in_order(table):
     """What is longer than a piece comes in several, each of whole rows, none lost and none doubled."""
     fill = "INSERT INTO one SELECT n, repeat('x', n % 200), NULL FROM generate_series(1, 60000) AS n"
     await table.transact(lambda tx: tx.execute(fill))
-    pieces = [piece async for piece in table.copied("SELECT n::text, a FROM one ORDER BY one.n")]
-    assert len(pieces) > 4 and min(map(len, pieces[:-1])) >= PIECE // 2
-    assert [int(row[0]) for piece in pieces for row in rows(piece, 2)] == list(range(1, 60_001))
+    copied = [piece async for piece in table.copied("SELECT n::text, a FROM one ORDER BY one.n")]
+    assert len(copied) > 4 and min(map(len, copied[:-1])) >= PIECE // 2
+    assert [int(row[0]) for piece in copied for row in rows(piece, 2)] == list(range(1, 60_001))
 
 
 async def test_whoever_stops_early_leaves_the_database_usable(table):
@@ -82,7 +82,29 @@ async def test_what_fails_in_the_middle_raises(table):
     """An error that the server finds in a late row is raised, after the rows before it."""
     await table.transact(lambda tx: tx.execute("INSERT INTO one SELECT n, '1' FROM generate_series(1, 60000) AS n"))
     await table.transact(lambda tx: tx.execute("UPDATE one SET a = 'no number' WHERE n = 60000"))
-    pieces = aiter(table.copied("SELECT repeat('x', 99), a::int FROM one"))
-    assert await anext(pieces)
+    rest = aiter(table.copied("SELECT repeat('x', 99), a::int FROM one"))
+    assert await anext(rest)
     with pytest.raises(DatabaseError):
-        _ = [piece async for piece in pieces]
+        _ = [piece async for piece in rest]
+
+
+class Torn:
+    """A connection whose data comes in pieces that end anywhere, as the protocol allows."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def copy_from_query(self, text, *args, output, format):
+        chance, at = Random(3), 0
+        while at < len(self._data):
+            end = at + chance.randrange(1, PIECE)
+            await output(self._data[at:end])
+            at = end
+
+
+async def test_a_piece_ends_with_a_row_wherever_the_data_is_torn():
+    """The protocol promises no row to a message."""
+    data = b"".join(b"%d\t%s\n" % (n, b"x" * (n % 300)) for n in range(40_000))
+    torn = [piece async for piece in pieces(Torn(data), "", ())]
+    assert b"".join(torn) == data
+    assert len(torn) > 3 and all(piece.endswith(b"\n") for piece in torn)
