@@ -7,25 +7,49 @@ import json
 import pytest
 
 from tests.demo.test_run import Demo
+from tests.feeds.sources import mariadb_server
 from tieout import ConfigError
 from tieout.demo.points import run
 from tieout.demo.points.planter import KINDS
 from tieout.demo.points.reconciling import Found, Planted, summary
 
 
-def test_each_planted_difference_is_found_on_postgresql(tmp_path, postgres):
-    """All seven kinds, through kills of both services, and nothing else; databases and slots are gone at the end."""
-    before = postgres.psql("SELECT datname FROM pg_database")
-    status, out, err = Demo(tmp_path, seconds=8, rate=30, seed=5, db=postgres.url(), recon=True).end()
+def check(status: int, out: str, err: str) -> None:
+    """Each was found, and nothing else."""
     assert status == 0, err
     figures = json.loads(out)
     assert figures["planted"] == {kind.name: 3 for kind in KINDS}
     assert (figures["found_live"], figures["found_offline"]) == (21, 18)
     assert (figures["false_live"], figures["false_offline"], figures["moved"], figures["equal"]) == (0, 0, 0, True)
     assert figures["agreement"] is True
+
+
+def test_each_planted_difference_is_found_on_postgresql(tmp_path, postgres):
+    """All seven kinds, through kills of both services, and nothing else; databases and slots are gone at the end."""
+    before = postgres.psql("SELECT datname FROM pg_database")
+    check(*Demo(tmp_path, seconds=8, rate=30, seed=5, db=postgres.url(), recon=True).end())
     assert postgres.psql("SELECT datname FROM pg_database") == before
     assert postgres.psql("SELECT count(*) FROM pg_replication_slots") == "0"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_planted_difference_is_found_on_mariadb(tmp_path, logged):
+    """The same through MariaDB's binlog."""
+    before = logged.sql("SHOW DATABASES")
+    check(*Demo(tmp_path, seconds=8, rate=30, seed=6, db=logged.url(), recon=True).end())
+    assert logged.sql("SHOW DATABASES") == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def logged():
+    """A server that logs whole rows."""
+    server = mariadb_server()
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
 
 
 def test_a_file_cannot_be_followed():

@@ -94,6 +94,11 @@ def written_moment(value: str) -> str:
     return str(((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND)
 
 
+def written_bytes(value: str) -> str:
+    """The hex digits of bytes as feeds tell them."""
+    return value.removeprefix("\\x")
+
+
 def without_zeros(value: str) -> str:
     """A decimal without the zeros at its end; what has no point stays as it is."""
     return value.rstrip("0").rstrip(".") if "." in value else value
@@ -162,7 +167,7 @@ class PostgresSql(Dialect):
             case "moment", _:
                 return written_moment
             case "bytes", _:
-                return lambda value: value.removeprefix("\\x")
+                return written_bytes
             case _, "boolean":
                 return lambda value: "1" if value == "t" else "0"
             case "number", _:
@@ -238,6 +243,16 @@ class MysqlSql(Dialect):
             case "text" if column.type not in {"date", "uuid"}:
                 return f"CONVERT({name} USING utf8mb4)"
         return f"CAST({name} AS CHAR)"
+
+    def fed(self, column: Column) -> Callable[[str], str] | None:
+        match column.kind:
+            case "moment":
+                return written_moment
+            case "bytes":
+                return written_bytes
+            case "number":
+                return without_zeros
+        return None
 
     def bounds(self, column: Column) -> tuple[str, str] | None:
         name = self.name(column.name)

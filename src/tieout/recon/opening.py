@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tieout.errors import ConfigError
-from tieout.feeds import Feed, PostgresFeed
+from tieout.feeds import Feed, MySqlFeed, PostgresFeed
 from tieout.recon.define import Rule, Side
 
 PUBLICATION = "tieout"
@@ -37,6 +37,8 @@ class Needed(NamedTuple):
         if self.options.feed is not None:
             return self.options.feed(self.columns)
         at = urlsplit(self.source)
+        if at.scheme.startswith("mysql"):
+            return MySqlFeed(self.source, tables=self.columns)
         slot = self.options.slot or slot_of(at.path)
         publication = self.options.publication or PUBLICATION
         return PostgresFeed(self.source, tables=self.columns, slot=slot, publication=publication)
@@ -49,9 +51,12 @@ def name_of(source: Any, options: FeedOptions) -> str:
     if not isinstance(source, str):
         raise ConfigError("a side that is followed names its source by URL, or `app.recon.feed(…)` says how")
     at = urlsplit(source)
-    if not at.scheme.startswith("postgres"):
-        raise ConfigError(f"there is no feed for {at.scheme}:// sources: live needs PostgreSQL, or `app.recon.feed(…)`")
-    return f"{at.hostname}:{at.port or 5432}{at.path}" + (f"#{options.slot}" if options.slot else "")
+    if not at.scheme.startswith(("postgres", "mysql")):
+        raise ConfigError(
+            f"there is no feed for {at.scheme}:// sources: PostgreSQL, MariaDB and MySQL are followed, or what "
+            "`app.recon.feed(…)` names"
+        )
+    return f"{at.netloc.rpartition('@')[2]}{at.path}" + (f"#{options.slot}" if options.slot else "")
 
 
 def slot_of(path: str) -> str:

@@ -94,9 +94,15 @@ class Watching:
 
     async def _taken(self) -> Lease:
         while True:
-            lease = await self._leases.take("recon-live")
-            if lease is not None:
-                return lease
+            try:
+                lease = await self._leases.take("recon-live")
+            except DatabaseError as error:
+                if not self._has_worked:
+                    raise
+                log.warning("the lease cannot be taken: %s", error)
+            else:
+                if lease is not None:
+                    return lease
             await self._clock.sleep(STANDBY_EVERY)
 
     async def _give_back(self, lease: Lease) -> None:

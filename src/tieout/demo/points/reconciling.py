@@ -218,8 +218,11 @@ def summary(planted: list[Planted], found: Found) -> dict[str, Any]:
 
 def check_db(db: str) -> None:
     """Raise `ConfigError` for a database whose log cannot be followed."""
-    if not db.startswith("postgresql://"):
-        raise ConfigError("--recon follows the log of a server: give --db postgresql://…, with wal_level = logical")
+    if not db.startswith(("postgresql://", "mysql://")):
+        raise ConfigError(
+            "--recon follows the log of a server: give --db postgresql://…, with wal_level = logical, or mysql://…, "
+            "with binlog_format = ROW, binlog_row_image = FULL and binlog_row_metadata = FULL"
+        )
 
 
 def _key(one: Break) -> str:

@@ -18,7 +18,8 @@ ON DUPLICATE KEY UPDATE
 SELECT record_key, outcome, due, changed_at, told, body
 FROM tieout_recon_fact
 WHERE rule = :rule AND record_key IN (
-    SELECT wanted.k COLLATE utf8mb4_bin FROM JSON_TABLE(:keys, '$[*]' COLUMNS (k VARCHAR(700) PATH '$')) AS wanted
+    SELECT wanted.k COLLATE utf8mb4_bin
+    FROM JSON_TABLE(:keys, '$[*]' COLUMNS (k VARCHAR(700) CHARACTER SET utf8mb4 PATH '$')) AS wanted
 )
 
 -- JSON_TABLE gives no text for an array, so that here the body is text already.
@@ -26,8 +27,8 @@ WHERE rule = :rule AND record_key IN (
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body
 FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-    record_key VARCHAR(700) PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
-    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT PATH '$.body'
+    record_key VARCHAR(700) CHARACTER SET utf8mb4 PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
+    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT CHARACTER SET utf8mb4 PATH '$.body'
 )) AS given
 ON DUPLICATE KEY UPDATE
     outcome = VALUES(outcome), due = VALUES(due), changed_at = VALUES(changed_at), told = VALUES(told),
@@ -37,8 +38,8 @@ ON DUPLICATE KEY UPDATE
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body
 FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-    record_key VARCHAR(700) PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
-    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT PATH '$.body'
+    record_key VARCHAR(700) CHARACTER SET utf8mb4 PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
+    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT CHARACTER SET utf8mb4 PATH '$.body'
 )) AS given
 ON DUPLICATE KEY UPDATE rule = IF({was_there}, tieout_recon_fact.rule, tieout_recon_fact.rule)
 

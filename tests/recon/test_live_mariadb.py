@@ -1,0 +1,59 @@
+"""Both sides followed through MariaDB's binlog, on a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.feeds.sources import mariadb_server
+from tests.recon.conftest import run
+from tests.recon.test_live import Shop
+from tieout.recon import reached, same, side
+
+CHANGE = (
+    "CREATE TABLE points"
+    " (id BIGINT PRIMARY KEY, state VARCHAR(20), sku VARBINARY(20), cost DECIMAL(20,4), done DATETIME(6))"
+)
+PRIZE = (
+    "CREATE TABLE prize (change_id VARCHAR(40), state VARCHAR(20), sku VARBINARY(20), value DECIMAL(20,2),"
+    " issued TIMESTAMP(6) NULL)"
+)
+
+
+@pytest.fixture
+def server():
+    server = mariadb_server()
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
+
+
+async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
+    """Money, times and bytes of both sides mean the same; what differs, is deleted or comes late is found and mended."""
+    ours, theirs = (server.url(server.database()) for _ in range(2))
+    await run(ours, CHANGE)
+    await run(theirs, PRIZE)
+    async with app() as opened:
+        shop = Shop(opened, tmp_path)
+        opened.rule(
+            "redemption",
+            upstream=side(ours, table="points", key="id", when=reached("state", {"done"}), at="done"),
+            downstream=side(theirs, table="prize", key="change_id", when=reached("state", {"issued"}), at="issued"),
+            agree=[same("sku"), same("cost", "value")],
+            grace="0.5s",
+        )
+        async with shop.watched():
+            for key in (1, 2, 3, 4):
+                await run(ours, f"INSERT INTO points VALUES ({key}, 'done', 'mug', 12.5, UTC_TIMESTAMP(6))")
+            for key in (1, 2, 3):
+                await run(theirs, f"INSERT INTO prize VALUES ('{key}', 'issued', 'mug', 12.50, CURRENT_TIMESTAMP(6))")
+            await shop.until_counted(tied=3)
+            await run(theirs, "UPDATE prize SET value = 12.51 WHERE change_id = '2'")
+            await run(theirs, "DELETE FROM prize WHERE change_id = '3'")
+            await shop.until(shop.breaks, {"2": "differs", "3": "missing", "4": "missing"})
+            await run(theirs, "UPDATE prize SET value = 12.5 WHERE change_id = '2'")
+            for key in (3, 4):
+                await run(theirs, f"INSERT INTO prize VALUES ('{key}', 'issued', 'mug', 12.5, CURRENT_TIMESTAMP(6))")
+            await shop.until(shop.breaks, {})
+            assert not await opened.alarms.list(kind="feed-gap")
