@@ -30,7 +30,7 @@ def server():
 
 
 async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
-    """Money, times and bytes of both sides mean the same; what differs, is deleted or comes late is found, and mends."""
+    """Money, times and bytes of both sides mean the same; what differs, goes or comes late is found, and mends."""
     ours, theirs = (server.url(server.database()) for _ in range(2))
     await run(ours, CHANGE)
     await run(theirs, PRIZE)
