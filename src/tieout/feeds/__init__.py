@@ -2,6 +2,18 @@
 
 from tieout.feeds.changes import Change, Committed, Feed, Heartbeat, Position, Told, net
 from tieout.feeds.mysql import MySqlFeed
+from tieout.feeds.polling import PollingFeed
 from tieout.feeds.postgres import PostgresFeed
 
-__all__ = ["Change", "Committed", "Feed", "Heartbeat", "MySqlFeed", "Position", "PostgresFeed", "Told", "net"]
+__all__ = [
+    "Change",
+    "Committed",
+    "Feed",
+    "Heartbeat",
+    "MySqlFeed",
+    "PollingFeed",
+    "Position",
+    "PostgresFeed",
+    "Told",
+    "net",
+]
