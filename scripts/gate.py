@@ -38,6 +38,7 @@ SLOW = (
     "demo",
     "hotels",
     "server",
+    "logins",
     "browser",
     "database",
     "alembic",

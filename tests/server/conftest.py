@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.house import ROLES, House, made, settings
 from tests.server.node import Node, migrate, token
 from tests.servers.postgres import FAST, Postgres
+
+ROLES = ("client", "viewer", "operator", "approver", "admin", "metrics")
 
 numbers = itertools.count(1)
 
@@ -105,30 +106,3 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_url(server: Postgres) -> str:
     return server.url(server.database())
-
-
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = made(tmp_path_factory.mktemp("house"))
-    yield house
-    for browser in house.browsers:
-        browser.close()
-    house.node.kill()
-    house.openid.close()
-
-
-@pytest.fixture
-def another(house: House, tmp_path: Path) -> Iterator[Callable[..., Node]]:
-    """Starts further nodes in the house, one at a time in the place of the first, with settings of their own."""
-    nodes: list[Node] = []
-
-    def start(*more: str) -> Node:
-        for node in (house.node, *nodes):
-            node.kill()
-        nodes.append(Node(tmp_path, house.node.url, settings=settings(house.openid, *more), port=house.node.port))
-        return nodes[-1].start()
-
-    yield start
-    for node in nodes:
-        node.kill()
-    house.node.start()

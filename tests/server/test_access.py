@@ -233,3 +233,11 @@ async def test_headers_from_elsewhere_are_not_the_proxys(peer):
     assert (await door.caller(headers, "10.1.2.3")).name == "user:ann"
     with pytest.raises(NotAuthenticated):
         await door.caller(headers, peer)
+
+
+def test_without_a_provider_there_is_no_way_in(place):
+    """Where no provider is set, nothing of this is there, and a cookie says nothing."""
+    assert place.nobody.get("/v1/login").status_code == 404
+    assert place.nobody.get("/v1/login/callback", params={"state": "x", "code": "y"}).status_code == 404
+    assert place.admin.post("/v1/logout").status_code == 404
+    assert place.nobody.get("/v1/me", headers={"Cookie": f"tieout-session={'0' * 64}"}).status_code == 401

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from jwcrypto.jwk import JWK
 
-from tests.server.house import changed, program_claims, told
+from tests.logins.house import changed, program_claims, told
 from tests.server.node import token, wait_for
 from tests.server.test_access import ALLOWED, OPEN
 from tests.servers.openid import CLIENT, SECRET, as_it_is
@@ -54,14 +54,6 @@ def test_only_these_routes_are_added(house):
         assert http.post("/v1/logout").status_code == 401
     routes = {(method, path) for path, methods in described.items() for method in methods if path not in OPEN}
     assert routes - set(ALLOWED) == {("get", "/v1/login"), ("get", "/v1/login/callback"), ("post", "/v1/logout")}
-
-
-def test_without_a_provider_there_is_no_way_in(place):
-    """Where no provider is set, nothing of this is there, and a cookie says nothing."""
-    assert place.nobody.get("/v1/login").status_code == 404
-    assert place.nobody.get("/v1/login/callback", params={"state": "x", "code": "y"}).status_code == 404
-    assert place.admin.post("/v1/logout").status_code == 404
-    assert place.nobody.get("/v1/me", headers={"Cookie": f"tieout-session={'0' * 64}"}).status_code == 401
 
 
 def test_who_has_no_role_gets_no_session(house):

@@ -11,11 +11,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import httpx
 
+from tests.server.conftest import ROLES
 from tests.server.node import SETTINGS, Node, migrate, token
 from tests.servers.openid import CLIENT, SECRET, Browser, OpenId
 from tests.servers.process import free_port
-
-ROLES = ("client", "viewer", "operator", "approver", "admin", "metrics")
 
 AUDIENCE = "https://tieout.example/api"
 

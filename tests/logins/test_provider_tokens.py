@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from jwcrypto.jwk import JWK
 
-from tests.server.house import claims_of, program_claims, told
+from tests.logins.house import claims_of, program_claims, told
 from tests.servers.openid import CLIENT, SECRET, OpenId
 
 

@@ -7,8 +7,8 @@ import hashlib
 import httpx
 import pytest
 
-from tests.server.conftest import Place
-from tests.server.house import ROLES, told
+from tests.logins.house import told
+from tests.server.conftest import ROLES, Place
 from tests.server.node import inside, token, wait_for
 from tests.server.test_access import ALLOWED, FOREIGN, MINE, MISSING, ask
 
