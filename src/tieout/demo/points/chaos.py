@@ -66,5 +66,5 @@ def misbehaviour(rate: float) -> Shares:
             "pending": 0.05,
         },
         "query": {"slow": 0.05, "error": 0.1, "silent": 0.05, "garbage": 0.05, "hidden": 0.2},
-        "callback": {"once": 0.4, "twice": 0.15, "late": 0.1, "reordered": 0.1},
+        "callback": {"once": 0.25, "twice": 0.1, "late": 0.1, "reordered": 0.1},
     }
