@@ -34,6 +34,15 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename
 WHERE p.pubname = {publication}
 """
 
+COLUMNS = """
+SELECT n.nspname || '.' || c.relname, a.attname
+FROM pg_publication_tables AS p
+JOIN pg_namespace AS n ON n.nspname = p.schemaname
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE p.pubname = {publication}
+"""
+
 SLOT = """
 SELECT plugin, active, coalesce(wal_status, ''), confirmed_flush_lsn - '0/0'::pg_lsn
 FROM pg_replication_slots
@@ -261,6 +270,11 @@ class PostgresFeed:
                 raise ConfigError(f"ALTER TABLE {table} REPLICA IDENTITY FULL: what a row was before is not logged")
             if rows is not None or int(columns or 0) > 0:
                 raise ConfigError(f"the publication {self._publication} leaves out rows or columns of {table}")
+        there = set(await self._ask(COLUMNS.format(publication=named)))
+        for table, wanted_columns in self._tables.items():
+            missing = [column for column in wanted_columns or () if (table, column) not in there]
+            if missing:
+                raise ConfigError(f"{table} has no column {', '.join(missing)}")
 
     async def _ask(self, statement: str) -> list[tuple[str | None, ...]]:
         assert self._wire is not None  # noqa: S101 - it is asked only while it is open
