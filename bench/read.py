@@ -192,9 +192,11 @@ class Line:
 async def read_items(port: int, token: str, rooms: Rooms, seconds: float) -> dict[str, float]:
     """Stays read over HTTP, as fast as they are answered: of rooms drawn by chance."""
     lines = [await Line(port, token).open() for _ in range(IN_FLIGHT)]
-    await lines[0].ask("POST", f"/v1/mirrors/{NAME}/search", b'{"nights":1,"limit":1}')
     chance, free = Random(7), list(lines)
     first = rooms.today + timedelta(days=FIRST)
+    await lines[0].ask(
+        "POST", f"/v1/mirrors/{NAME}/search", b'{"first":"%s","nights":1,"limit":1}' % str(first).encode()
+    )
 
     async def read(_: int) -> None:
         line = free.pop()
