@@ -26,6 +26,7 @@ RARE = (
         "taken over from one that stood",
     ),
     *("late answer merged", "settled by plan", "settled by messages alone"),
+    "as many at a time as agreed",
 )
 """Every state that is reached seldom and must be reached."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tests.mirror_kill.copied import DOUBTS, GROUPS, ITEMS, MAIL, SUSPECTS, Cell, copy_of
@@ -210,9 +211,17 @@ class Judge:
             until[query.node] = max(until.get(query.node, 0.0), min(query.ended, query.came + TIMEOUT))
 
     def _crowds(self, queries: list[Query]) -> list[str]:
-        """More queries at a time than the supplier bears."""
-        del queries
-        return []
+        """More queries at a time than the supplier bears; nobody answers for one that takes twice its time-out."""
+        longest = 2 * TIMEOUT - self.world.jitter
+        turns: list[tuple[float, int]] = []
+        for query in queries:
+            if query.kind != "catalogue":
+                turns += [(query.came, 1), (min(query.ended, query.came + longest), -1)]
+        at_a_time = list(accumulate(turn for _, turn in sorted(turns)))
+        self.world.counts["as many at a time as agreed"] += self.world.rates.concurrency in at_a_time
+        most = max(at_a_time, default=0)
+        agreed = self.world.rates.concurrency
+        return [f"{most} queries at a time, where {agreed} are agreed"] if most > agreed else []
 
     def _violated(self, what: str) -> None:
         self.world.tell(f"!! {what}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tieout.coordination.budget import Budget
 from tieout.coordination.lease import Lease, Leases
+from tieout.coordination.slots import Slots
 from tieout.messages import Inbox
 from tieout.mirror import publishing
 from tieout.mirror.calendar import NEVER
@@ -67,6 +68,10 @@ async def _first_always(*_: Any, **__: Any) -> bool:
     return True
 
 
+async def _some_slot(slots: Slots, numbers: Any, _: float) -> Lease:
+    return Lease(b"slot", numbers[0], 1e9)
+
+
 async def _forget_all(store: MirrorStore, tx: Any, copy: int, suspects: Any) -> None:
     list(suspects)
     await tx.execute("DELETE FROM tieout_mirror_suspect WHERE copy = :copy", copy=copy)
@@ -82,6 +87,7 @@ PATCHES: dict[str, tuple[Any, str, Any]] = {
     "sees-no-gap": (Doubts, "advance", _no_gap),
     "takes-in-twice": (Inbox, "once", _first_always),
     "thin-is-nothing": (Doubts, "add", _nothing),
+    "slots-apart": (Slots, "take", _some_slot),
     "doubts-end-at-once": (MirrorStore, "clear_suspects", _forget_all),
 }
 """What stands in the place of what."""
@@ -105,11 +111,11 @@ def _always_complete(node: Node) -> None:
 def _observed_as(node: Node, change: Callable[[Any], Any]) -> None:
     ask = node.following.ask
 
-    async def asking(group: str, first: int, count: int, why: Any, late: Any) -> Any:
+    async def asking(group: str, first: int, count: int, why: Any, late: Any, slot: Any = None) -> Any:
         async def came_late(one: Any) -> None:
             await late(change(one))
 
-        observed = await ask(group, first, count, why, came_late)
+        observed = await ask(group, first, count, why, came_late, slot)
         return None if observed is None else change(observed)
 
     node.following.ask = asking  # type: ignore[method-assign]  # what is mutated

@@ -144,7 +144,7 @@ class Node:
     def _note_causes(self) -> None:
         ask = self.following.ask
 
-        async def asking(group: str, first: int, count: int, why: Any, late: Any) -> Any:
+        async def asking(group: str, first: int, count: int, why: Any, late: Any, slot: Any = None) -> Any:
             token = cause.set(why)
 
             async def came_late(observed: Any) -> None:
@@ -152,7 +152,7 @@ class Node:
                 await late(observed)
 
             try:
-                return await ask(group, first, count, why, came_late)
+                return await ask(group, first, count, why, came_late, slot)
             finally:
                 cause.reset(token)
 

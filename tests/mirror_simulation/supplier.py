@@ -88,8 +88,10 @@ class Asked:
         world, rates = self.world, self.world.rates
         query = await self._ask("fetch")
         if world.strikes(rates.slow_down, "slow down"):
+            query.ended = world.now
             raise SlowDown(world.chance.choice([None, 0.5, 3.0, -1.0]))
         if world.strikes(rates.error, "error"):
+            query.ended = world.now
             raise ConnectionResetError("reset")
         items = list(GROUPS[group])
         is_whole = not world.strikes(rates.partial, "partial answer")
@@ -109,6 +111,7 @@ class Asked:
     async def check(self, item: str, first: date, count: int) -> Cells:
         query = await self._ask("check")
         if self.world.strikes(self.world.rates.error, "error"):
+            query.ended = self.world.now
             raise ConnectionResetError("reset")
         cells = self._nights(item, first, count, may_lack=False)
         await self._wait(query.ended - self.world.now, query)

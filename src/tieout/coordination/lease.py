@@ -37,8 +37,12 @@ class Leases:
 
     async def take(self, name: str) -> Lease | None:
         """The lease, or None while somebody holds it."""
+        return await self._database.transact(lambda tx: self.take_in(tx, name))
+
+    async def take_in(self, tx: Transaction, name: str) -> Lease | None:
+        """The same in a transaction: it is held once that is committed."""
         key, began = key_bytes(name, "lease"), self._clock.monotonic()
-        row = await self._database.transact(lambda tx: self.store.take_lease(tx, key, self.holder, self._micros))
+        row = await self.store.take_lease(tx, key, self.holder, self._micros)
         return None if row is None else Lease(key, row.fence, began + self._ttl)
 
     def may_begin(self, lease: Lease, seconds: float = 0.0) -> bool:

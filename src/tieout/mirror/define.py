@@ -89,13 +89,39 @@ class SlowDown(Exception):
         self.after = after
 
 
+class Places(msgspec.Struct, frozen=True):
+    """Whose the queries are that a supplier bears at a time.
+
+    `order` and `browse` are numbers of slots that all nodes share; an order check may have those of browsing too. The
+    plan has `plan` places of its own, which go with the supplier's lease; where the supplier bears too few for that,
+    it takes one of the slots `shared`.
+    """
+
+    order: tuple[int, ...]
+    browse: tuple[int, ...]
+    plan: int
+    shared: tuple[int, ...] = ()
+
+
+def places(concurrency: int, reserve: Mapping[str, float]) -> Places:
+    """The places of a supplier that bears so many queries at a time, by the shares of its budget that are reserved."""
+    if concurrency == 1:
+        return Places((0,), (0,), 0, (0,))
+    if concurrency == 2:
+        return Places((0, 1), (1,), 0, (1,))
+    order, browse = (max(1, round(reserve.get(kind, 0.0) * concurrency)) for kind in CLASSES[:-1])
+    browse = min(browse, concurrency - 2)
+    order = min(order, concurrency - 1 - browse)
+    return Places(tuple(range(order + browse)), tuple(range(order, order + browse)), concurrency - order - browse)
+
+
 class Terms(msgspec.Struct, frozen=True):
     """On what terms a supplier is asked: in seconds, but `rollover`, `resting`, `window`, `skew` in microseconds."""
 
     name: str
     limit: Rate
     classes: dict[str, Rate]
-    concurrency: int
+    places: Places
     zone: ZoneInfo
     rollover: int
     timeout: float
@@ -141,7 +167,7 @@ def terms(
         name,
         whole,
         shares(whole, kept, CLASSES[-1]),
-        concurrency,
+        places(concurrency, kept),
         zone_of(zone),
         microseconds(rollover),
         duration(timeout),

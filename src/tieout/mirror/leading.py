@@ -20,7 +20,7 @@ from tieout.mirror.measuring import Measuring
 from tieout.mirror.observed import Cause, Observed
 from tieout.mirror.planning import Planning
 from tieout.mirror.schedule import Unit
-from tieout.mirror.suppliers import PATIENCE, Following
+from tieout.mirror.suppliers import BEYOND, PATIENCE, Following
 
 log = logging.getLogger("tieout.mirror")
 
@@ -53,6 +53,9 @@ FIRST_PAUSE = 1.0
 
 LONGEST_PAUSE = 300.0
 """Longest such pause, in seconds."""
+
+UNANSWERED_EVERY = 0.1
+"""Seconds between two looks whether the supplier may still be at work, before others may ask it."""
 
 CATALOGUE_TIMEOUT = 3_600.0
 """Longest that reading a catalogue may take, in seconds."""
@@ -116,6 +119,8 @@ class Leading:
             await self._finish(copy)
         finally:
             await self._drop()
+            while self.following.unanswered:  # the next one may ask as much as is agreed, at once
+                await self._world.clock.sleep(UNANSWERED_EVERY)
             await self._world.leases.release(self._lease)
 
     async def _turn(self, copy: Copy) -> None:
@@ -173,7 +178,7 @@ class Leading:
 
     async def _begin(self, copy: Copy) -> None:
         """Ask for what is due, as many at a time as the supplier bears."""
-        free = self.following.terms.concurrency - len(self._tasks)
+        free = self._places()
         if free <= 0 or self.following.paused or not self.following.may_ask():
             return
         self._look_ahead(copy)
@@ -185,6 +190,10 @@ class Leading:
             unit, cause = self._plan.popleft()
             query = self._query(copy.groups[unit.group].name, unit, cause, token)
             self._tasks[self._begun(query)] = unit
+
+    def _places(self) -> int:
+        """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
+        return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered
 
     def _look_ahead(self, copy: Copy) -> None:
         """Plan what to ask for next, unless there is a plan that is young enough."""
@@ -213,11 +222,20 @@ class Leading:
 
     async def _query(self, group: str, unit: Unit, cause: Cause, token: Token) -> None:
         """Stage what the supplier says; what it does not answer is left alone for a while."""
+        slot, timeout = None, self.following.terms.timeout
         if not await self.following.budget.use(token):
             return
-        if not self._world.leases.may_begin(self._lease, self.following.terms.timeout):
+        if shared := self.following.terms.places.shared:
+            slot = await self.following.slots.take(shared, 0.0)
+            if slot is None:
+                return
+        may_begin = self._world.leases.may_begin(self._lease, timeout)
+        may_begin &= slot is None or self.following.slots.lasts(slot, BEYOND * timeout)
+        if not (may_begin and await self.following.budget.use(token)):
+            if slot is not None:
+                await self.following.give_back(slot)
             return
-        observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late)
+        observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late, slot)
         if observed is None:
             self._note_failure(unit)
         else:

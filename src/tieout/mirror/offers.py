@@ -11,7 +11,7 @@ Difference: TypeAlias = Literal["price-up", "price-down", "sold-out", "opened", 
 """How the supplier's word for a stay differs from the copy's; unknown: the copy had none."""
 
 Unavailable: TypeAlias = Literal["budget", "timeout", "error"]
-"""Why the supplier could not be asked for an order: no token in time, no answer in time, or an error."""
+"""Why the supplier could not be asked for an order: no token or slot in time, no answer in time, or an error."""
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieout.contracts import Transaction
-from tieout.coordination.lease import Leases
+from tieout.coordination.lease import Lease, Leases
 from tieout.errors import InvalidParams, UnknownItem
 from tieout.mirror.answers import Words, read_answer
 from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
@@ -27,12 +27,9 @@ from tieout.mirror.observed import Observed, encode
 from tieout.mirror.offers import Difference, ItemCell, ItemCells, Offer, Truth, Unavailable, likely
 from tieout.mirror.rules import times
 from tieout.mirror.store import ItemRow, number
-from tieout.mirror.suppliers import Following
+from tieout.mirror.suppliers import BEYOND, BROWSE_PATIENCE, Following
 
 log = logging.getLogger("tieout.mirror")
-
-BROWSE_PATIENCE = 1.0
-"""Longest that a refresh behind a reader waits for its token, in seconds."""
 
 
 class Stay(NamedTuple):
@@ -114,8 +111,9 @@ class Reading:
         if lease is None or not following.may_ask():
             return
         observed = None
-        if await following.budget.take("browse", BROWSE_PATIENCE):
-            observed = await following.ask(stay.row.group, first, count, "browse", self.post)
+        slot = await self._admitted("browse", following.terms.places.browse, BROWSE_PATIENCE)
+        if slot is not None:
+            observed = await following.ask(stay.row.group, first, count, "browse", self.post, slot)
         if observed is None:
             await self._browses.release(lease)
         else:
@@ -131,7 +129,8 @@ class Reading:
     async def _verify(self, item: str, first: int, nights: int) -> Truth:
         following = self.following
         offer, stay = await self.read(item, first, nights)
-        if not await following.budget.take("order", following.terms.order_patience):
+        slot = await self._admitted("order", following.terms.places.order, following.terms.order_patience)
+        if slot is None:
             return Truth(None, unavailable="budget")
         count, begun = cells_of_stay(following.layout, nights), following.moments.earliest()
 
@@ -140,9 +139,8 @@ class Reading:
 
         try:
             arguments = (item, following.layout.axis.start_of(first), count)
-            answer = await self._world.caller.attempt(
-                following.supplier.check, arguments, {}, following.terms.order_timeout, came_late
-            )
+            timeout = following.terms.order_timeout
+            answer = await following.attempt(following.supplier.check, arguments, timeout, came_late, slot)
             truth = await self._learn(stay, item, answer, begun, count)
         except TimeoutError:
             return Truth(None, unavailable=self._failed("timeout"))
@@ -154,6 +152,22 @@ class Reading:
             return Truth(None, unavailable=self._failed("error"))
         self._world.breakers.record(following.name, self._world.clock.monotonic(), answered=True)
         return Truth(truth, differences(following.layout, offer.values, truth))
+
+    async def _admitted(self, kind: str, slots: Sequence[int], patience: float) -> Lease | None:
+        """A slot for one query, and its token: None when there are not both within `patience` seconds."""
+        following, clock = self.following, self._world.clock
+        end, longest = (
+            clock.monotonic() + patience,
+            BEYOND * max(following.terms.timeout, following.terms.order_timeout),
+        )
+        slot = await following.slots.take(slots, patience)
+        if slot is None:
+            return None
+        has_token = await following.budget.take(kind, max(0.0, end - clock.monotonic()))
+        if has_token and following.slots.lasts(slot, longest):
+            return slot
+        await following.give_back(slot)
+        return None
 
     async def post(self, observed: Observed) -> None:
         """Leave an observation for whoever writes the copy."""

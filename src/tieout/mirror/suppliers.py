@@ -16,7 +16,8 @@ from tieout.contracts import Caller, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.coordination.budget import Budget
 from tieout.coordination.lease import Lease, Leases
-from tieout.errors import ConfigError, InvalidJson
+from tieout.coordination.slots import Slots
+from tieout.errors import ConfigError, DatabaseError, InvalidJson
 from tieout.identity import encode_json
 from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Layout
@@ -47,6 +48,13 @@ LONGEST_PAUSE = 3_600.0
 
 PATIENCE = 5.0
 """Longest that a query of the plan waits for its token, in seconds; then the plan is looked at anew."""
+
+BROWSE_PATIENCE = 1.0
+"""Longest that a refresh behind a reader waits for its slot and its token, in seconds."""
+
+BEYOND = 2
+"""For how many times its time-out the place of a query stays taken: the supplier may be at work for longer than that
+anybody waits."""
 
 JITTER_SHARE, LONGEST_JITTER = 0.1, 1.0
 """By how much queries may come late, as a share of the window that the supplier counts in, and in seconds at most."""
@@ -81,6 +89,8 @@ class Following:
         self.number = number(mirror, terms.name)
         jitter = min(LONGEST_JITTER, JITTER_SHARE * terms.limit.window / 1_000_000)
         self.budget = Budget(world.database, world.clock, self.name, terms.classes, jitter=jitter)
+        longest = BEYOND * max(terms.timeout, terms.order_timeout) + max(terms.order_patience, BROWSE_PATIENCE) + jitter
+        self.slots = Slots(world.database, world.clock, world.leases.holder, self.name, longest)
         self.moments = Moments(world.clock)
         self.publisher = Publisher(world.database, world.store, world.leases)
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
@@ -89,6 +99,7 @@ class Following:
         self.paused = False
         self.catalogued = 0
         self._purged_at = world.clock.monotonic()
+        self._unanswered: list[float] = []
         self.has_mail = self.has_doubts = self.has_choices = False
 
     async def open(self) -> None:
@@ -156,12 +167,26 @@ class Following:
         """Whether the supplier is well enough to be asked."""
         return not self.world.breakers.is_open(self.name, self.world.clock.monotonic())
 
+    @property
+    def unanswered(self) -> int:
+        """Queries that nobody here waits for any more, while the supplier may still be at work on them."""
+        now = self.world.clock.monotonic()
+        self._unanswered = [until for until in self._unanswered if until > now]
+        return len(self._unanswered)
+
     async def ask(
-        self, group: str, first: int, count: int, cause: Cause, late: Callable[[Observed], Awaitable[None]]
+        self,
+        group: str,
+        first: int,
+        count: int,
+        cause: Cause,
+        late: Callable[[Observed], Awaitable[None]],
+        slot: Lease | None = None,
     ) -> Observed | None:
         """What the supplier says of some cells of a group; None when it did not, or not in time.
 
-        Whoever calls has a token for it. An answer after the time-out goes to `late`.
+        Whoever calls has a token for it, and a slot or one of the plan's own places: see `attempt`. An answer after the
+        time-out goes to `late`.
         """
         begun = self.moments.earliest()
 
@@ -176,7 +201,7 @@ class Following:
 
         arguments = (group, self.layout.axis.start_of(first), count)
         try:
-            answer = await self.world.caller.attempt(self.supplier.fetch, arguments, {}, self.terms.timeout, came_late)
+            answer = await self.attempt(self.supplier.fetch, arguments, self.terms.timeout, came_late, slot)
             return self._answered(observed(answer))
         except SlowDown as error:
             await self.slow_down(error)
@@ -184,6 +209,47 @@ class Following:
             log.warning("%s: %s from %s was not fetched: %s: %s", self.name, group, first, type(error).__name__, error)
             self.world.breakers.record(self.name, self.world.clock.monotonic(), answered=False)
         return None
+
+    async def attempt(
+        self,
+        method: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        timeout: float,
+        late: Callable[[Any], Awaitable[None]],
+        slot: Lease | None,
+    ) -> Any:
+        """What a supplier's method returns; raise what it raises, or `TimeoutError`.
+
+        The slot is given back with the answer. Without one the query has one of the plan's own places. Either stays
+        taken after a time-out, until the answer comes late or as much time again has gone by: the supplier may still
+        be at work.
+        """
+
+        async def came_late(answer: Any) -> None:
+            if slot is not None:
+                await self.give_back(slot)
+            elif self._unanswered:
+                self._unanswered.pop(0)
+            await late(answer)
+
+        is_over = True
+        try:
+            return await self.world.caller.attempt(method, arguments, {}, timeout, came_late)
+        except TimeoutError:
+            is_over = False
+            if slot is None:
+                self._unanswered.append(self.world.clock.monotonic() + (BEYOND - 1) * timeout)
+            raise
+        finally:
+            if slot is not None and is_over:
+                await self.give_back(slot)
+
+    async def give_back(self, slot: Lease) -> None:
+        """Let others have a slot; where the database does not answer they have to wait for its end."""
+        try:
+            await self.slots.give_back(slot)
+        except DatabaseError as error:
+            log.warning("%s: a slot is not given back before its end: %s", self.name, error)
 
     def _answered(self, observed: Observed) -> Observed:
         self.world.breakers.record(self.name, self.world.clock.monotonic(), answered=True)

@@ -24,6 +24,9 @@ HOT_EVERY, FULL_EVERY, BROWSE_WINDOW = 900.0, 21_600.0, 60.0
 WINDOW = 10
 """Seconds in which the suppliers count their queries."""
 
+CONCURRENCY = 8
+"""Queries that a supplier bears at a time: five for the plan, and three for whoever looks or orders."""
+
 AGREED = 2.0
 """Seconds within which the suppliers have agreed to answer."""
 
@@ -120,6 +123,7 @@ def agency(db: str, terms: Terms, http: ClientSession, *, asker: str, follows: b
         rooms.supplier(
             name,
             f"{terms.limit}/{WINDOW}s",
+            concurrency=CONCURRENCY,
             zone=zone_of(name),
             reserve={"order": 0.1, "browse": 0.2},
             timeout=AGREED,
