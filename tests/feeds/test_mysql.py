@@ -49,7 +49,8 @@ def logged(source, since: str = "") -> str:
     """What stands in the log's last file, as the server's own tool reads it; behind the last `since`."""
     file = source.run("SHOW MASTER STATUS").split()[0]
     command = [binary("mariadb-binlog"), "--no-defaults", "-v", "--base64-output=decode-rows"]
-    text = subprocess.run([*command, str(source.server.data / file)], capture_output=True, text=True, check=True).stdout
+    read = subprocess.run([*command, str(source.server.data / file)], capture_output=True, check=True)
+    text = read.stdout.decode(errors="replace")
     return text.rpartition(since)[2] if since else text
 
 
