@@ -43,5 +43,5 @@ async def test_a_power_cut_after_a_power_cut_loses_nothing():
 @pytest.mark.parametrize("engine", WRONG)
 async def test_an_engine_that_flushes_too_little_is_found_out(engine):
     """The disk of these tests is unkind enough to show what a wrong engine loses."""
-    tally = await run(control(engine, 60, REQUESTS))
+    tally = await run(control(engine, 200, REQUESTS))
     assert tally.violations
