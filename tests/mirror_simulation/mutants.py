@@ -68,7 +68,7 @@ async def _first_always(*_: Any, **__: Any) -> bool:
     return True
 
 
-async def _some_slot(slots: Slots, numbers: Any, _: float) -> Lease:
+async def _some_slot(slots: Slots, numbers: Any, *_: float) -> Lease:
     return Lease(b"slot", numbers[0], 1e9)
 
 

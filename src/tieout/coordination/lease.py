@@ -39,11 +39,12 @@ class Leases:
         """The lease, or None while somebody holds it."""
         return await self._database.transact(lambda tx: self.take_in(tx, name))
 
-    async def take_in(self, tx: Transaction, name: str) -> Lease | None:
-        """The same in a transaction: it is held once that is committed."""
+    async def take_in(self, tx: Transaction, name: str, ttl: float | None = None) -> Lease | None:
+        """The same in a transaction: it is held once that is committed; for `ttl` seconds, where they are given."""
+        seconds = self._ttl if ttl is None else ttl
         key, began = key_bytes(name, "lease"), self._clock.monotonic()
-        row = await self.store.take_lease(tx, key, self.holder, self._micros)
-        return None if row is None else Lease(key, row.fence, began + self._ttl)
+        row = await self.store.take_lease(tx, key, self.holder, round(seconds * 1_000_000))
+        return None if row is None else Lease(key, row.fence, began + seconds)
 
     def may_begin(self, lease: Lease, seconds: float = 0.0) -> bool:
         """Whether something that takes `seconds` may be begun under a lease: not, when it might outlast it."""

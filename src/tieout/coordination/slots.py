@@ -10,30 +10,36 @@ from tieout.coordination.lease import Lease, Leases
 LOOK_EVERY = 0.05
 """Seconds between two looks for a slot while all are taken."""
 
+SLACK = 5.0
+"""Seconds that a slot is leased for beyond the patience and the query: what comes between them takes time too."""
+
 
 class Slots:
     """The slots of one supplier, each a lease for one query at a time.
 
-    A slot is leased for `ttl` seconds, which is longer than anybody waits for an answer: the other side may still be at
-    work on what nobody waits for any more. Give a slot back once the answer is there, and only then.
+    A slot is leased for as long as the other side may be at work on its query, which is longer than anybody waits for
+    the answer, and no longer: what a dead node held is free by then. Give a slot back once the answer is there, and
+    only then.
     """
 
-    def __init__(self, database: Database, clock: Clock, holder: str, name: str, ttl: float) -> None:
-        self._leases = Leases(database, clock, holder, ttl)
+    def __init__(self, database: Database, clock: Clock, holder: str, name: str) -> None:
+        self._leases = Leases(database, clock, holder, SLACK)
         self._database = database
         self._clock = clock
         self._name = name
 
-    async def take(self, numbers: Sequence[int], patience: float) -> Lease | None:
+    async def take(self, numbers: Sequence[int], patience: float, query: float) -> Lease | None:
         """The first of these slots that is free; None when none became free within `patience` seconds.
 
-        Numbers are given in ascending order, so that two who take from the same ones never wait for each other.
+        `query` is for how many seconds the other side may be at work, from a begin within the patience that is left, or
+        a little later: see `lasts`. Numbers are given in ascending order, so that two who take from the same ones never
+        wait for each other.
         """
-        end = self._clock.monotonic() + patience
+        end, lasts = self._clock.monotonic() + patience, patience + query + SLACK
 
         async def work(tx: Transaction) -> Lease | None:
             for number in numbers:
-                if (lease := await self._leases.take_in(tx, f"slot/{self._name}/{number}")) is not None:
+                if (lease := await self._leases.take_in(tx, f"slot/{self._name}/{number}", lasts)) is not None:
                     return lease
             return None
 

@@ -226,7 +226,7 @@ class Leading:
         if not await self.following.budget.use(token):
             return
         if shared := self.following.terms.places.shared:
-            slot = await self.following.slots.take(shared, 0.0)
+            slot = await self.following.slots.take(shared, 0.0, BEYOND * timeout)
             if slot is None:
                 return
         may_begin = self._world.leases.may_begin(self._lease, timeout)

@@ -111,7 +111,7 @@ class Reading:
         if lease is None or not following.may_ask():
             return
         observed = None
-        slot = await self._admitted("browse", following.terms.places.browse, BROWSE_PATIENCE)
+        slot = await self._admitted("browse", following.terms.places.browse, BROWSE_PATIENCE, following.terms.timeout)
         if slot is not None:
             observed = await following.ask(stay.row.group, first, count, "browse", self.post, slot)
         if observed is None:
@@ -129,7 +129,8 @@ class Reading:
     async def _verify(self, item: str, first: int, nights: int) -> Truth:
         following = self.following
         offer, stay = await self.read(item, first, nights)
-        slot = await self._admitted("order", following.terms.places.order, following.terms.order_patience)
+        patience, timeout = following.terms.order_patience, following.terms.order_timeout
+        slot = await self._admitted("order", following.terms.places.order, patience, timeout)
         if slot is None:
             return Truth(None, unavailable="budget")
         count, begun = cells_of_stay(following.layout, nights), following.moments.earliest()
@@ -139,7 +140,6 @@ class Reading:
 
         try:
             arguments = (item, following.layout.axis.start_of(first), count)
-            timeout = following.terms.order_timeout
             answer = await following.attempt(following.supplier.check, arguments, timeout, came_late, slot)
             truth = await self._learn(stay, item, answer, begun, count)
         except TimeoutError:
@@ -153,14 +153,11 @@ class Reading:
         self._world.breakers.record(following.name, self._world.clock.monotonic(), answered=True)
         return Truth(truth, differences(following.layout, offer.values, truth))
 
-    async def _admitted(self, kind: str, slots: Sequence[int], patience: float) -> Lease | None:
+    async def _admitted(self, kind: str, slots: Sequence[int], patience: float, timeout: float) -> Lease | None:
         """A slot for one query, and its token: None when there are not both within `patience` seconds."""
         following, clock = self.following, self._world.clock
-        end, longest = (
-            clock.monotonic() + patience,
-            BEYOND * max(following.terms.timeout, following.terms.order_timeout),
-        )
-        slot = await following.slots.take(slots, patience)
+        end, longest = clock.monotonic() + patience, BEYOND * timeout
+        slot = await following.slots.take(slots, patience, longest)
         if slot is None:
             return None
         has_token = await following.budget.take(kind, max(0.0, end - clock.monotonic()))

@@ -89,8 +89,7 @@ class Following:
         self.number = number(mirror, terms.name)
         jitter = min(LONGEST_JITTER, JITTER_SHARE * terms.limit.window / 1_000_000)
         self.budget = Budget(world.database, world.clock, self.name, terms.classes, jitter=jitter)
-        longest = BEYOND * max(terms.timeout, terms.order_timeout) + max(terms.order_patience, BROWSE_PATIENCE) + jitter
-        self.slots = Slots(world.database, world.clock, world.leases.holder, self.name, longest)
+        self.slots = Slots(world.database, world.clock, world.leases.holder, self.name)
         self.moments = Moments(world.clock)
         self.publisher = Publisher(world.database, world.store, world.leases)
         self.cataloguer = Cataloguer(world.database, world.store, world.leases)
