@@ -9,6 +9,7 @@ from random import Random
 
 from tests.disk.cuts import EARLIER, REACHED, Plan, Tally, run
 from tests.disk.workload import Load
+from tieout.database.migrate import migrations
 
 BEFORE = ("nothing", "nothing", "fault", "cut")
 """What has happened to the machine before the load, in turn."""
@@ -21,6 +22,9 @@ CUTS = 250
 
 REQUESTS = 120
 """Requests of one load."""
+
+AMID_THE_LOAD = range(3, 7)
+"""Flushes of the load before one fails, in turn; each migration is a flush before these."""
 
 WRONG = {
     "off": "does not flush at all",
@@ -47,10 +51,17 @@ def failing(flush: int) -> str:
     return f"fdatasync:error=EIO:when={flush}+7"
 
 
-def control(engine: str, cuts: int, requests: int = REQUESTS) -> Plan:
-    """A load on a wrong engine, after a failed flush where that is what it cannot stand."""
-    before = "fault" if engine == "trusting" else "nothing"
-    return Plan(0, cuts, Load(engine, requests, engine), before, failing(15))
+async def found_out(engine: str, cuts: int, requests: int = REQUESTS) -> int:
+    """How often a wrong engine breaks its word under one of some loads; 0 when it is not found out.
+
+    What it cannot stand may be a failed flush. Whether what that left behind is needed depends on what was under way.
+    """
+    before, set_up = "fault" if engine == "trusting" else "nothing", len(migrations("sqlite"))
+    for number, flush in enumerate(AMID_THE_LOAD):
+        tally = await run(Plan(number, cuts, Load(engine, requests, engine), before, failing(set_up + flush)))
+        if tally.violations:
+            return len(tally.violations)
+    return 0
 
 
 def come_to(one: Plan) -> Tally:

@@ -7,13 +7,14 @@ anything is torn or does not end, when some kind of moment was never met, and wh
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import time
 from collections.abc import Sequence
 
 from tests.disk.cuts import Tally
-from tests.disk.plans import CUTS, WRONG, come_to, control, never, plan, shared_out
+from tests.disk.plans import CUTS, WRONG, found_out, never, plan, shared_out
 from tests.prove.telling import Told, tell
 
 CONTROL_CUTS = 40
@@ -31,20 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     cuts = min(SMALL, options.cuts) if options.small else options.cuts
     seeds = range(options.seed, options.seed + max(1, round(cuts / CUTS)))
-    whole, found_out, interrupted = Tally(), dict.fromkeys(WRONG, 0), False
+    whole, caught, interrupted = Tally(), dict.fromkeys(WRONG, 0), False
     try:
         for one in shared_out([plan(seed) for seed in seeds], options.jobs):
             whole.add(one)
             show_progress(whole, len(seeds) * CUTS, time.monotonic() - began)
         for engine in WRONG:
-            found_out[engine] = len(come_to(control(engine, CONTROL_CUTS)).violations)
-            print(f"an engine that {WRONG[engine]}: {found_out[engine]} violations", file=sys.stderr, flush=True)
+            caught[engine] = asyncio.run(found_out(engine, CONTROL_CUTS))
+            print(f"an engine that {WRONG[engine]}: {caught[engine]} violations", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         interrupted = True
     missing = never(whole, whole=len(seeds) >= WHOLE)
-    missing += [f"an engine that {WRONG[engine]} being found out" for engine, count in found_out.items() if not count]
+    missing += [f"an engine that {WRONG[engine]} being found out" for engine, count in caught.items() if not count]
     counts = {"power cuts": whole.cuts, **whole.counts}
-    more = {"wrong_engines": found_out}
+    more = {"wrong_engines": caught}
     seconds = time.monotonic() - began
     return tell(Told("disk", counts, missing, whole.violations, list(seeds), seconds, interrupted, more))
 

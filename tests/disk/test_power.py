@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.disk.cuts import run
-from tests.disk.plans import WRONG, control, failing, plan
+from tests.disk.plans import WRONG, failing, found_out, plan
 
 CUTS, REQUESTS = 40, 40
 """Cuts and requests of each load here; `python -m tests.disk.prove` makes many more."""
@@ -43,5 +43,4 @@ async def test_a_power_cut_after_a_power_cut_loses_nothing():
 @pytest.mark.parametrize("engine", WRONG)
 async def test_an_engine_that_flushes_too_little_is_found_out(engine):
     """The disk of these tests is unkind enough to show what a wrong engine loses."""
-    tally = await run(control(engine, 200, REQUESTS))
-    assert tally.violations
+    assert await found_out(engine, CUTS, REQUESTS)

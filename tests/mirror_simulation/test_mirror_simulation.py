@@ -10,7 +10,7 @@ from tests.mirror_simulation import prove
 from tests.mirror_simulation.mutants import MUTANTS
 from tests.mirror_simulation.runs import run, shared_out
 
-SEEDS = range(80)
+SEEDS = range(130)
 JOBS = max(2, os.cpu_count() or 1)
 
 
