@@ -37,12 +37,12 @@ TABLES = {
 }
 
 
-def feeds() -> list[PostgresFeed]:
-    """Readers with slots of their own."""
-    return [
-        PostgresFeed(os.environ[f"LIVE_{name}"], tables=tables, slot=f"reader_{name.lower()}")
+def feeds() -> dict[str, PostgresFeed]:
+    """Readers by their slots, which are their own."""
+    return {
+        f"reader_{name.lower()}": PostgresFeed(os.environ[f"LIVE_{name}"], tables=tables, slot=f"reader_{name.lower()}")
         for name, tables in TABLES.items()
-    ]
+    }
 
 
 @contextlib.asynccontextmanager
@@ -78,7 +78,7 @@ async def begin() -> None:
             task.result()
         task.cancel()
         await asyncio.wait([task])
-    for feed in feeds():
+    for feed in feeds().values():
         await feed.open()
         await feed.close()
 
@@ -95,11 +95,10 @@ async def ours(pairs: int, total: int) -> float:
 async def reader(pairs: int) -> float:
     """Row events per second until all are decoded and counted."""
 
-    async def read(feed: PostgresFeed) -> None:
+    async def read(slot: str, feed: PostgresFeed) -> None:
         connection = await asyncpg.connect(os.environ["LIVE_UP"])
         kept = await connection.fetchval(
-            "SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name = $1",
-            feed._slot,  # noqa: SLF001 - where it was confirmed is no part of the contract
+            "SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name = $1", slot
         )
         await connection.close()
         here = await feed.here()
@@ -112,7 +111,7 @@ async def reader(pairs: int) -> float:
         await feed.close()
 
     begun = time.perf_counter()
-    await asyncio.gather(*(read(feed) for feed in feeds()))
+    await asyncio.gather(*(read(slot, feed) for slot, feed in feeds().items()))
     return 2 * pairs / (time.perf_counter() - begun)
 
 

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from tests.mirror_simulation.faults import FAULTS, RARE
 from tests.mirror_simulation.mutants import mutated
 from tests.mirror_simulation.world import World
+from tests.prove import schedules
+from tests.prove.schedules import Schedules
 
 CHUNK = 5
 """Schedules that a process is given at a time: some seconds' work."""
 
 
 @dataclass
-class Tally:
+class Tally(Schedules):
     """What a number of schedules came to; `violations` by seed."""
 
-    schedules: int = 0
+    WANTED = (*FAULTS, *RARE)
+
     queries: int = 0
     looks: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    violations: dict[int, list[str]] = field(default_factory=dict)
-
-    def add(self, other: Tally) -> None:
-        """Add what others came to."""
-        self.schedules += other.schedules
-        self.queries += other.queries
-        self.looks += other.looks
-        self.counts += other.counts
-        self.violations |= other.violations
-
-    def missing(self) -> list[str]:
-        """The faults and rare states that never came: with any of them the run was too kind."""
-        return [name for name in (*FAULTS, *RARE) if not self.counts[name]]
 
 
 def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None) -> Tally:
@@ -51,10 +39,8 @@ def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None)
             found = [f"the schedule: {error!r}"]
         finally:
             world.close()
-    tally = Tally(1, len(world.supplier.queries), world.judge.looks, world.counts)
-    if found:
-        tally.violations[seed] = found
-    return tally
+    violations = {seed: found} if found else {}
+    return Tally(1, world.counts, violations, len(world.supplier.queries), world.judge.looks)
 
 
 def tally(seeds: range, mutant: str = "") -> Tally:
@@ -67,13 +53,4 @@ def tally(seeds: range, mutant: str = "") -> Tally:
 
 def shared_out(seeds: range, jobs: int, mutant: str = "") -> Iterator[Tally]:
     """Run these schedules in `jobs` processes; the tally so far, again and again, and at last the whole."""
-    chunks = [(seeds[at : at + CHUNK], mutant) for at in range(0, len(seeds), CHUNK)]
-    whole = Tally()
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for part in pool.imap_unordered(_share, chunks):
-            whole.add(part)
-            yield whole
-
-
-def _share(given: tuple[range, str]) -> Tally:
-    return tally(*given)
+    return schedules.shared_out(partial(tally, mutant=mutant), Tally(), seeds, jobs, CHUNK)

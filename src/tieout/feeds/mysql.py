@@ -17,8 +17,9 @@ from tieout.feeds.binlog import settings as server
 from tieout.feeds.binlog.events import Decoder, Expected
 from tieout.feeds.binlog.progress import Place, Progress, gtid_text, gtids_of, number_of
 from tieout.feeds.binlog.wire import Packets
-from tieout.feeds.changes import TAKEN, Committed, Position, Tables, Told
+from tieout.feeds.changes import Committed, Position, Tables, Told
 from tieout.feeds.shapes import Shapes
+from tieout.feeds.taking import Taking
 
 NOW = "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 
@@ -36,7 +37,7 @@ PASSED = 1_000
 """Events without anything to tell after which others on the event loop have their turn."""
 
 
-class MySqlFeed:
+class MySqlFeed(Taking):
     """The feed of `tables` ("t", or "database.t") of a MariaDB or MySQL server, from its binlog.
 
     The user needs REPLICATION SLAVE, BINLOG MONITOR (on MySQL: REPLICATION CLIENT), and SELECT on the tables. What a
@@ -67,7 +68,6 @@ class MySqlFeed:
         self._packets: Packets | None = None
         self._decoder: Decoder | None = None
         self._ahead = 0.0
-        self._failure: Exception | None = None
         self._status = ""
 
     async def open(self, after: Position | None = None) -> Position:
@@ -82,23 +82,6 @@ class MySqlFeed:
         except BaseException:
             await self.close()
             raise
-
-    async def take(self, most: int = TAKEN) -> Sequence[Told]:
-        """Transactions in the order of their commits, and heartbeats; see `Feed.take`.
-
-        Raise `FeedGap` for what cannot be told whole, once all before it was told, and `DatabaseUnavailable` when the
-        connection is lost.
-        """
-        told: list[Told] = []
-        await asyncio.sleep(0)
-        try:
-            if self._failure is None:
-                await self._gather(told, most)
-        except (FeedGap, DatabaseUnavailable) as error:
-            self._failure = error
-        if not told and self._failure is not None:
-            raise self._failure
-        return told
 
     async def beat(self) -> None:
         """Ask the server for its time and then where its log is, and tell it once that was read."""

@@ -13,9 +13,10 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
-from tieout.feeds.changes import TAKEN, Committed, Position, Tables, Told
+from tieout.feeds.changes import Committed, Position, Tables, Told
 from tieout.feeds.pgoutput import BEAT, Decoder
 from tieout.feeds.shapes import Shapes
+from tieout.feeds.taking import Taking
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 KEEPALIVE, STATUS = Struct(">QqB"), Struct(">cQQQqB")
@@ -65,7 +66,7 @@ PASSED = 1_000
 """Messages without anything to tell after which others on the event loop have their turn."""
 
 
-class PostgresFeed:
+class PostgresFeed(Taking):
     """The feed of `tables` ("t", or "schema.t") of a PostgreSQL database, from a replication slot.
 
     `confirm` lets the server remove its log. The user needs the attribute REPLICATION, and a publication of these
@@ -85,7 +86,6 @@ class PostgresFeed:
         self._plain: psycopg.AsyncConnection[Any] | None = None
         self._confirmed = 0
         self._decoder: Decoder | None = None
-        self._failure: Exception | None = None
 
     async def open(self, after: Position | None = None) -> Position:
         """Begin behind `after`, or, without one, with what is committed from now on; return where it begins.
@@ -101,23 +101,6 @@ class PostgresFeed:
         except BaseException:
             await self.close()
             raise
-
-    async def take(self, most: int = TAKEN) -> Sequence[Told]:
-        """Transactions in the order of their commits, and heartbeats; see `Feed.take`.
-
-        Raise `FeedGap` for what cannot be told whole, once all before it was told, and `DatabaseUnavailable` when the
-        connection is lost.
-        """
-        told: list[Told] = []
-        await asyncio.sleep(0)
-        try:
-            if self._failure is None:
-                await self._gather(told, most)
-        except (FeedGap, DatabaseUnavailable) as error:
-            self._failure = error
-        if not told and self._failure is not None:
-            raise self._failure
-        return told
 
     async def confirm(self, position: Position) -> None:
         """Say that everything up to a position is kept: after a failure the feed can begin behind it."""

@@ -1,0 +1,46 @@
+"""Schedules by their seeds: what they came to, added up, and many of them shared out over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, TypeVar
+
+
+@dataclass
+class Schedules:
+    """What a number of schedules came to; `violations` by seed. A kind of them adds numbers of its own."""
+
+    WANTED: ClassVar[tuple[str, ...]] = ()
+    """The faults and rare states that have to come."""
+
+    schedules: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: dict[int, list[str]] = field(default_factory=dict)
+
+    def add(self, other: Schedules) -> None:
+        """Add what others of the same kind came to."""
+        for one in fields(self):
+            if one.name != "violations":
+                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        self.violations |= other.violations
+
+    def missing(self) -> list[str]:
+        """The faults and rare states that never came: with any of them the run was too kind."""
+        return [name for name in self.WANTED if not self.counts[name]]
+
+
+SomeSchedules = TypeVar("SomeSchedules", bound=Schedules)
+
+
+def shared_out(
+    tally: Callable[[range], SomeSchedules], whole: SomeSchedules, seeds: range, jobs: int, chunk: int
+) -> Iterator[SomeSchedules]:
+    """Have seeds tallied in `jobs` processes, chunk by chunk; what it comes to so far, again and again, at last all."""
+    chunks = [seeds[at : at + chunk] for at in range(0, len(seeds), chunk)]
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for part in pool.imap_unordered(tally, chunks):
+            whole.add(part)
+            yield whole
