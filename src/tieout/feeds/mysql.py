@@ -42,6 +42,7 @@ class MySqlFeed(Taking):
 
     The user needs REPLICATION SLAVE, BINLOG MONITOR (on MySQL: REPLICATION CLIENT), and SELECT on the tables. What a
     session does with `sql_log_bin = 0`, or a foreign key by cascading, is not logged, and no reader of the log sees it.
+    A log that was begun anew (`RESET MASTER`) is known by the second in which its file was begun.
 
     by         "gtid" goes on behind the GTIDs that were read, on whichever server is the primary now; "file" behind a
                place in this server's files. MySQL is read by file.
