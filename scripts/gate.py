@@ -1,32 +1,35 @@
 """The gate: `gate.py check` runs the linters and the fast suites, `gate.py test` those and every other suite.
 
-A suite is a folder of tests/, run as a pytest of its own; after the fast ones, two run beside each other, the longest
-first. Everything runs, whatever fails before it. At the end stand the seconds that each part took, and one line that
-counts tests and linters together.
+A suite is a folder of tests/, run as a pytest of its own; some run beside each other, the longest first. Each keeps its
+files and those of its servers in a folder of its own, in memory where there is room, which is deleted behind it.
+Everything runs, whatever fails before it. At the end stand the seconds that each part took, and one line that counts
+tests and linters together.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import IO
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 LINTERS = {
+    "types": ["mypy", "--strict", "src"],
     "format": ["ruff", "format", "--check"],
     "lint": ["ruff", "check"],
-    "types": ["mypy", "--strict", "src"],
     "layers": ["lint-imports"],
 }
 FAST = ("tidy", "unit")
@@ -68,6 +71,13 @@ BESIDE = 2
 SUITE_SECONDS = 720
 """Longest that one suite may take: far more than any needs, and less than the whole may take."""
 
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes of memory that have to be free for what suites keep on disk otherwise: several times as much as they need.
+
+Most of what a suite with servers waits for is its disk, and no suite needs one: those that cut the power imitate it.
+"""
+
 PRINTING = Lock()
 RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -85,27 +95,27 @@ class Share:
 def main(what: str) -> int:
     """Run the gate; return the exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has had Ctrl-C ignored
-    suites = suites_of(what)
-    shares = [run_linter(name, command) for name, command in LINTERS.items()]
     began = time.monotonic()
-    shares += [run_suite(name) for name in suites if name in FAST]
-    shares += run_beside([name for name in suites if name not in FAST])
+    shares = run_beside(
+        [partial(run_linter, name, command) for name, command in LINTERS.items()]
+        + [partial(run_suite, name) for name in suites_of(what)]
+    )
     print("\nshares of the time:")
     for share in shares:
         verdict = f"{share.failed} failed" if share.failed else "ok"
-        print(f"  {share.name:<12}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
-    linters = sum(share.seconds for share in shares[: len(LINTERS)])
-    print(f"  {'all':<12}{linters + time.monotonic() - began:7.1f} s\n")
+        print(f"  {share.name:<18}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
+    print(f"  {'all':<18}{time.monotonic() - began:7.1f} s\n")
     failed = sum(share.failed for share in shares)
     print(f"{sum(share.passed for share in shares)} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def run_beside(names: list[str]) -> list[Share]:
-    """Run suites, two at a time; Ctrl-C ends them and all that they have started."""
+def run_beside(parts: list[Callable[[], Share]]) -> list[Share]:
+    """Run parts beside each other; Ctrl-C ends them and all that they have started."""
     with ThreadPoolExecutor(BESIDE) as pool:
+        running = [pool.submit(part) for part in parts]
         try:
-            return list(pool.map(run_suite, names))
+            return [part.result() for part in running]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(RUNNING):
@@ -124,48 +134,67 @@ def suites_of(what: str) -> list[str]:
 
 def run_linter(name: str, command: list[str]) -> Share:
     """Run one linter over the whole tree."""
-    started = begin(name)
-    status = run([str(BIN / command[0]), *command[1:]])
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        status = run(name, [str(BIN / command[0]), *command[1:]], Path(folder))
     return Share(name, int(status == 0), int(status != 0), time.monotonic() - started)
 
 
 def run_suite(name: str) -> Share:
-    """Run one folder of tests, and print what it says when it is done; a suite that ran no test has failed."""
+    """Run one folder of tests; a suite that ran no test has failed."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        report, said = Path(folder) / "report.xml", Path(folder) / "output"
-        command = [sys.executable, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report}", "--durations=3"]
-        with said.open("wb") as output:
-            status = run(command, output)
+    with tempfile.TemporaryDirectory(prefix="tieout-", dir=ground(), ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # servers run as users of their own
+        report = folder / "report.xml"
+        where = [f"tests/{name}", f"--basetemp={folder / 'tests'}", f"--junitxml={report}"]
+        status = run(f"tests/{name}", [sys.executable, "-m", "pytest", "-q", *where, "--durations=3"], folder)
         passed, failed = counts(report) if report.exists() else (0, 0)
-        with PRINTING:
-            begin(f"tests/{name}")
-            print(said.read_text(errors="replace"), flush=True)
     if status != 0:
         failed = max(failed, 1)
     return Share(name, passed, failed, time.monotonic() - started)
 
 
-def begin(name: str) -> float:
-    """Print a heading; return when this part began."""
-    print(f"\n== {name}", flush=True)
-    return time.monotonic()
+def ground() -> Path | None:
+    """Where suites keep their files: in memory if there is room, else where this machine has such files."""
+    is_roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM and free_memory() > 2 * ROOM
+    return MEMORY if is_roomy else None
 
 
-def run(command: list[str], output: IO[bytes] | None = None) -> int:
-    """Run a command in a process group of its own, so that nothing which it started outlives it."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-    )
+def free_memory() -> int:
+    """Bytes that may still be used, as far as the kernel tells it."""
+    told = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return next((int(words[1]) << 10 for words in told if words[0] == "MemAvailable:"), 0)
+
+
+def run(heading: str, command: list[str], folder: Path) -> int:
+    """Run a command in a process group of its own, so that nothing which it started outlives it.
+
+    `folder` is for its files. What it says is printed when it is done.
+    """
+    said = folder / "said"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     RUNNING.add(process)
+    late = ""
     try:
-        return process.wait(SUITE_SECONDS)
+        status = process.wait(SUITE_SECONDS)
     except subprocess.TimeoutExpired:
-        print(f"stopped: not done after {SUITE_SECONDS} s", flush=True)
-        return 1
+        status, late = 1, f"stopped: not done after {SUITE_SECONDS} s\n"
     finally:
         RUNNING.discard(process)
         end_group(process)
+    with PRINTING:
+        print(f"\n== {heading}\n{said.read_text(errors='replace')}{late}", flush=True)
+    return status
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from scripts import gate
 from tests.tidy import tree
 
@@ -37,11 +39,19 @@ def test_nothing_outlives_its_suite(tmp_path: Path) -> None:
     """What a suite started and forgot is ended with it."""
     file = tmp_path / "pid"
     child = f"import subprocess; p = subprocess.Popen(['sleep', '60']); open({str(file)!r}, 'w').write(str(p.pid))"
-    assert gate.run([sys.executable, "-c", child]) == 0
-    deadline = time.monotonic() + 10
+    assert gate.run("a suite", [sys.executable, "-c", child], tmp_path) == 0
+    deadline = time.monotonic() + 60
     while running(int(file.read_text())):
         assert time.monotonic() < deadline
         os.sched_yield()
+
+
+def test_what_a_part_says_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its words stand under its heading once it is done, its status is told, and its files lie in its folder."""
+    child = "import sys, tempfile; print(tempfile.mkdtemp()); sys.exit(3)"
+    assert gate.run("a suite", [sys.executable, "-c", child], tmp_path) == 3
+    heading, made = capsys.readouterr().out.split("\n")[1:3]
+    assert heading == "== a suite" and made.startswith(f"{tmp_path}/")
 
 
 def running(pid: int) -> bool:
