@@ -2,12 +2,14 @@
 
 A suite is a folder of tests/, run as a pytest of its own; some run beside each other, the longest first. Each keeps its
 files and those of its servers in a folder of its own, in memory where there is room, which is deleted behind it.
-Everything runs, whatever fails before it. At the end stand the seconds that each part took, and one line that counts
-tests and linters together.
+Everything runs, whatever fails before it. A few tests that failed are run again with the machine to themselves: what
+then passes each time is *unsteady*, which is told at the end and fails nothing. Last stand the seconds that each part
+took, and one line that counts tests and linters together.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,6 +81,12 @@ ROOM = 4 << 30
 Most of what a suite with servers waits for is its disk, and no suite needs one: those that cut the power imitate it.
 """
 
+UNSTEADY = 3
+"""Most tests that are run again; where more fail, it was not chance."""
+
+AGAIN = 3
+"""Times that a test has to pass alone after it failed beside others."""
+
 PRINTING = Lock()
 RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -90,6 +99,8 @@ class Share:
     passed: int
     failed: int
     seconds: float
+    failing: frozenset[str] = frozenset()
+    """Node ids of the tests that failed, as far as pytest could tell them."""
 
 
 def main(what: str) -> int:
@@ -100,14 +111,31 @@ def main(what: str) -> int:
         [partial(run_linter, name, command) for name, command in LINTERS.items()]
         + [partial(run_suite, name) for name in suites_of(what)]
     )
+    unsteady = run_again(shares)
     print("\nshares of the time:")
     for share in shares:
         verdict = f"{share.failed} failed" if share.failed else "ok"
         print(f"  {share.name:<18}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
     print(f"  {'all':<18}{time.monotonic() - began:7.1f} s\n")
-    failed = sum(share.failed for share in shares)
-    print(f"{sum(share.passed for share in shares)} passed, {failed} failed")
+    for test in sorted(unsteady):
+        print(f"unsteady, it failed once and then passed {AGAIN} times: {test}")
+    failed = sum(share.failed for share in shares) - len(unsteady)
+    told = f", {len(unsteady)} unsteady" if unsteady else ""
+    print(f"{sum(share.passed for share in shares)} passed, {failed} failed{told}")
     return 1 if failed else 0
+
+
+def run_again(shares: list[Share]) -> frozenset[str]:
+    """The tests that failed, if they are few and each passes alone every time; none where anything else failed too."""
+    failing = frozenset().union(*(share.failing for share in shares))
+    if not 0 < len(failing) == sum(share.failed for share in shares) <= UNSTEADY:
+        return frozenset()
+    command = [sys.executable, "-m", "pytest", "-q", *sorted(failing)]
+    for _ in range(AGAIN):
+        with folder_of_its_own() as folder:
+            if run(f"again, alone: {' '.join(sorted(failing))}", command, folder) != 0:
+                return frozenset()
+    return failing
 
 
 def run_beside(parts: list[Callable[[], Share]]) -> list[Share]:
@@ -143,16 +171,24 @@ def run_linter(name: str, command: list[str]) -> Share:
 def run_suite(name: str) -> Share:
     """Run one folder of tests; a suite that ran no test has failed."""
     started = time.monotonic()
+    with folder_of_its_own() as folder:
+        report, cache = folder / "report.xml", folder / "cache"
+        where = [f"tests/{name}", f"--basetemp={folder / 'tests'}", f"--junitxml={report}", "-o", f"cache_dir={cache}"]
+        status = run(f"tests/{name}", [sys.executable, "-m", "pytest", "-q", *where, "--durations=3"], folder)
+        passed, failed = counts(report) if report.exists() else (0, 0)
+        failing = failing_of(cache)
+    if status != 0:
+        failed = max(failed, 1)
+    return Share(name, passed, failed, time.monotonic() - started, failing)
+
+
+@contextmanager
+def folder_of_its_own() -> Iterator[Path]:
+    """A folder for a suite's files and those of its servers, deleted behind it."""
     with tempfile.TemporaryDirectory(prefix="tieout-", dir=ground(), ignore_cleanup_errors=True) as made:
         folder = Path(made)
         folder.chmod(0o755)  # servers run as users of their own
-        report = folder / "report.xml"
-        where = [f"tests/{name}", f"--basetemp={folder / 'tests'}", f"--junitxml={report}"]
-        status = run(f"tests/{name}", [sys.executable, "-m", "pytest", "-q", *where, "--durations=3"], folder)
-        passed, failed = counts(report) if report.exists() else (0, 0)
-    if status != 0:
-        failed = max(failed, 1)
-    return Share(name, passed, failed, time.monotonic() - started)
+        yield folder
 
 
 def ground() -> Path | None:
@@ -215,6 +251,12 @@ def counts(report: Path) -> tuple[int, int]:
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
     return max(tests - failed - skipped, 0), failed
+
+
+def failing_of(cache: Path) -> frozenset[str]:
+    """Node ids of the tests that failed in a run of pytest with this cache."""
+    failed = cache / "v" / "cache" / "lastfailed"
+    return frozenset(json.loads(failed.read_text())) if failed.exists() else frozenset()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,38 @@ def test_counts_are_those_of_the_report(tmp_path: Path) -> None:
     assert gate.counts(report) == (5, 3)
 
 
+CHANCE = """
+from pathlib import Path
+def test_chance():
+    runs = Path(__file__).with_name("runs")
+    runs.write_text((runs.read_text() if runs.exists() else "") + "x")
+    assert len(runs.read_text()) in {passing}
+"""
+
+
+@pytest.mark.parametrize(("passing", "unsteady"), [("(2, 3, 4)", 1), ("(2, 3)", 0), ("()", 0)])
+def test_what_passes_alone_each_time_was_chance(tmp_path: Path, monkeypatch, passing: str, unsteady: int) -> None:
+    """A test that failed and then passes three times alone is unsteady; one that fails again has failed."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    test = tmp_path / "test_chance.py"
+    test.write_text(CHANCE.format(passing=passing))
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "pytest", "-q", str(test), "-o", f"cache_dir={cache}"]
+    assert gate.run("chance", command, tmp_path) == 1
+    (failing,) = gate.failing_of(cache)
+    assert failing.endswith("test_chance.py::test_chance")
+    share = gate.Share("chance", 0, 1, 0.0, frozenset({f"{test}::test_chance"}))
+    assert len(gate.run_again([share])) == unsteady
+
+
+def test_nothing_is_run_again_where_more_is_wrong() -> None:
+    """Many failures are no chance, and neither is a suite that failed without saying which test."""
+    many = gate.Share("many", 0, 4, 0.0, frozenset("abcd"))
+    silent = gate.Share("silent", 0, 1, 0.0)
+    one = gate.Share("one", 0, 1, 0.0, frozenset("a"))
+    assert gate.run_again([many]) == gate.run_again([silent]) == gate.run_again([silent, one]) == frozenset()
+
+
 def test_nothing_outlives_its_suite(tmp_path: Path) -> None:
     """What a suite started and forgot is ended with it."""
     file = tmp_path / "pid"
