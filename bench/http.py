@@ -23,44 +23,51 @@ from typing import Any
 
 import tieout
 from bench.redeem_given import prepare, statements
-from bench.turns import run
+from bench.turns import run, tell
 from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tieout.access import Tokens
 
 PATIENCE = 60.0
+
+OURS = {"ours": "bench.http_ours:app", "traced": "bench.http_traced:app"}
+"""What `tieout serve` serves."""
+
 SHARE = 0.5
 """Of our highest rate: where times are measured."""
 
 
 def main() -> None:
     """Run both sides in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    options = options_of(__doc__)
+    with private_server() as server:
+        print(json.dumps(measure(server, options)))
+
+
+def options_of(description: str | None) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--pool", type=int, default=16)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+@contextmanager
+def private_server() -> Iterator[Postgres]:
+    """A PostgreSQL of its own."""
     server = Postgres()
     server.create()
     try:
-        print(json.dumps(measure(server, options)))
+        yield server
     finally:
         server.remove()
 
 
 def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
     """Both sides' highest rates, and their times at the same lower rate."""
-    rates: dict[str, list[float]] = {"ours": [], "floor": []}
-    for number in range(options.rounds):
-        for side in ("ours", "floor") if number % 2 == 0 else ("floor", "ours"):
-            with serving(side, server, options) as (port, token):
-                load(port, token, 1, options.connections)
-                found = load(port, token, options.seconds, options.connections)
-            rates[side].append(found["rate"])
-            print(
-                f"  round {number + 1} {side:6} {found['rate']:8.0f}/s  p99 {found['p99_ms']:.1f} ms", file=sys.stderr
-            )
+    rates = highest_rates(("ours", "floor"), server, options)
     highest = {side: statistics.median(found) for side, found in rates.items()}
     times = {}
     for side in rates:
@@ -80,6 +87,19 @@ def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def highest_rates(sides: tuple[str, str], server: Postgres, options: argparse.Namespace) -> dict[str, list[float]]:
+    """The highest rate of each side in each round; who is first changes with each round."""
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(options.rounds):
+        for side in sides if number % 2 == 0 else sides[::-1]:
+            with serving(side, server, options) as (port, token):
+                load(port, token, 1, options.connections)
+                found = load(port, token, options.seconds, options.connections)
+            rates[side].append(found["rate"])
+            tell(f"round {number + 1} {side:6} {found['rate']:8.0f}/s  p99 {found['p99_ms']:.1f} ms")
+    return rates
+
+
 def load(port: int, token: str, seconds: float, connections: int, *rate: float) -> dict[str, float]:
     """What the load generator says."""
     return run("-m", "bench.http_load", port, token, seconds, connections, *rate)
@@ -93,9 +113,9 @@ def serving(side: str, server: Postgres, options: argparse.Namespace) -> Iterato
     token = asyncio.run(new_token(url))
     server.psql("VACUUM ANALYZE")
     server.psql("CHECKPOINT")
-    if side == "ours":
+    if side in OURS:
         tieout_command = Path(sys.executable).parent / "tieout"
-        command = [tieout_command, "serve", "bench.http_ours:app", "--port", port, "--log-level", "warning"]
+        command = [tieout_command, "serve", OURS[side], "--port", port, "--log-level", "warning"]
     else:
         command = [
             sys.executable,

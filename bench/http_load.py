@@ -29,6 +29,11 @@ class Line:
 
     async def redeem(self, number: int) -> int:
         """One redemption; the status of its answer."""
+        status, _ = await self.redeemed(number)
+        return status
+
+    async def redeemed(self, number: int) -> tuple[int, bytes]:
+        """One redemption; status and body of its answer."""
         body = b'{"user":"user%d","sku":"mug","quantity":2}' % (number % USERS)
         key = os.urandom(12).hex()
         head = (
@@ -38,8 +43,8 @@ class Line:
         self.writer.write(head.encode() + body)
         answer = await self.reader.readuntil(b"\r\n\r\n")
         length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await self.reader.readexactly(int(length.partition(b":")[2]))
-        return int(answer[9:12])
+        told = await self.reader.readexactly(int(length.partition(b":")[2]))
+        return int(answer[9:12]), told
 
 
 async def saturate(lines: list[Line], seconds: float) -> dict[str, float]:

@@ -18,15 +18,17 @@ KEPT = 10_000
 PULSE = 15.0
 """Seconds of silence after which a listener is told that the line still stands."""
 
+GATHER = 0.02
+"""Seconds for which hints are gathered: a listener is sent all of them at once, which costs as much as sending one."""
+
 
 class Hint(msgspec.Struct, frozen=True):
-    """Something to look at again: its topic and id, and how it stood. `client` is whose it is."""
+    """Something to look at again, as every listener is sent it; `topic` and `client`, whose it is, say who hears it."""
 
     n: int
     topic: str
-    id: str
-    state: str
-    client: str = ""
+    client: str
+    sent: bytes
 
 
 class Listener:
@@ -50,19 +52,20 @@ class Listener:
             self._hub.dropped += 1
             return
         self._queue.append(hint)
-        self._filled.set()
 
     def wake(self) -> None:
-        """Let it see that the hub is closed."""
-        self._filled.set()
+        """Let it send what it has, or see that the hub is closed."""
+        if self._has_news():
+            self._filled.set()
 
     async def events(self) -> AsyncIterator[bytes]:
         """What is sent: hints, `dropped` with their number where some are missing, and a pulse in silence."""
         try:
             yield b"retry: 2000\n\n"
             while not self._hub.is_closed:
-                while self._queue:
-                    yield _event(self._queue.popleft(), self._hub.name)
+                if self._queue:
+                    gathered, self._queue = self._queue, deque()
+                    yield b"".join(hint.sent for hint in gathered)
                 if self.dropped:
                     count, self.dropped = self.dropped, 0
                     yield b'event: dropped\ndata: {"dropped":%d}\n\n' % count
@@ -74,7 +77,7 @@ class Listener:
 
     async def _more(self) -> bool:
         self._filled.clear()
-        if self._queue or self.dropped or self._hub.is_closed:
+        if self._has_news():
             return True
         try:
             async with asyncio.timeout(PULSE):
@@ -82,6 +85,9 @@ class Listener:
         except TimeoutError:
             return False
         return True
+
+    def _has_news(self) -> bool:
+        return bool(self._queue or self.dropped or self._hub.is_closed)
 
 
 class Hub:
@@ -94,6 +100,7 @@ class Hub:
         self._most = most
         self._room = room
         self._numbers = 0
+        self._waking: asyncio.TimerHandle | None = None
         self._recent: deque[Hint] = deque(maxlen=KEPT)
         self._listeners: set[Listener] = set()
         self.on_listener: Callable[[], None] = lambda: None
@@ -104,10 +111,12 @@ class Hub:
     def tell(self, topic: str, id: str, state: str, client: str = "") -> None:
         """Tell everybody whom it concerns."""
         self._numbers += 1
-        hint = Hint(self._numbers, topic, id, state, client)
+        hint = Hint(self._numbers, topic, client, _event(f"{self.name}-{self._numbers}", topic, id, state))
         self._recent.append(hint)
         for listener in self._listeners:
             listener.offer(hint)
+        if self._waking is None and self._listeners:
+            self._waking = asyncio.get_running_loop().call_later(GATHER, self._wake)
 
     def moved(self, record: Record) -> None:
         """A process has moved."""
@@ -134,6 +143,10 @@ class Hub:
     def close(self) -> None:
         """End every stream, so that its connection can be closed."""
         self.is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._waking = None
         for listener in self._listeners:
             listener.wake()
 
@@ -148,6 +161,6 @@ class Hub:
                 listener.offer(hint)
 
 
-def _event(hint: Hint, node: str) -> bytes:
-    data = msgspec.json.encode({"topic": hint.topic, "id": hint.id, "state": hint.state})
-    return b"id: %b-%d\ndata: %b\n\n" % (node.encode(), hint.n, data)
+def _event(number: str, topic: str, id: str, state: str) -> bytes:
+    data = msgspec.json.encode({"topic": topic, "id": id, "state": state})
+    return b"id: %b\ndata: %b\n\n" % (number.encode(), data)
