@@ -18,7 +18,7 @@ async def test_keys_and_records_stay_as_they_are(made, dialect) -> None:
     url = await made(dialect, "kept")
     store = FactStore(dialect)
     records = [Record(5, ("ü\\ \"'", None)), Record(None, ("日", ""))]
-    kept = {key: Kept("waiting", n, 7, n == 1, Body(records, [], (Seen(1, "x:1"), None))) for n, key in enumerate(KEYS)}
+    kept = {key: Kept("waiting", n, 7, n == 1, Body(records, [], [Seen(1, "x:1"), None])) for n, key in enumerate(KEYS)}
     async with tieout.App(url, sweep=False, migrate=True) as app:
         await app.database.transact(lambda tx: store.write(tx, 3, kept))
         await app.database.transact(lambda tx: store.add(tx, 3, {KEYS[0]: Kept("tied"), '["new"]': Kept("tied")}))
@@ -27,7 +27,7 @@ async def test_keys_and_records_stay_as_they_are(made, dialect) -> None:
         for n, key in enumerate(KEYS):
             one = found[key]
             assert (one.outcome, one.due, one.changed, one.told) == ("waiting", n, 7, n == 1)
-            assert (one.records[0], one.records[1], one.seen) == (records, [], [Seen(1, "x:1"), None])
+            assert (one.records[0], one.records[1], one.body.seen) == (records, [], [Seen(1, "x:1"), None])
         await app.database.transact(lambda tx: store.write(tx, 3, {KEYS[2]: Kept("tied", None, 9)}))
         assert await app.database.read(lambda tx: store.due(tx, 3, 10, 10)) == [KEYS[0], KEYS[1], KEYS[3]]
         assert dict(await app.database.read(lambda tx: store.count(tx, 3))) == {"waiting": 3, "tied": 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -22,7 +22,7 @@ LARGEST = 1_000_000
 """Row changes of one transaction that a feed holds; a larger one is a gap, since it might fill the memory."""
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """How far a feed was read: a place in one history of a source.
 
     `place` rises with every transaction of a history, and compares with nothing of another history. `resume` is what
@@ -50,7 +50,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.history == other.history and self.place >= other.place
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One row changed: there is no `before` where it was inserted, and no `after` where it was deleted."""
 
     table: str
@@ -58,7 +58,7 @@ class Change(NamedTuple):
     after: Row | None
 
 
-class Committed(NamedTuple):
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """A transaction, in the order of commits, with every change that it made to the feed's tables, in their order.
 
     `at`         when it was committed, in microseconds of the source's clock; not earlier than that, where the source
@@ -72,7 +72,7 @@ class Committed(NamedTuple):
     watermark: int
 
 
-class Heartbeat(NamedTuple):
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     """The source is there, and all that was committed before `at` has been told; also where nothing was."""
 
     position: Position

@@ -24,8 +24,10 @@ BEAT = "tieout"
 COMMIT = Struct(">BQQq")
 MESSAGE = Struct(">BQ")
 SHORT, LONG = Struct(">H"), Struct(">I")
+NUMBER = LONG.unpack_from
 BEGIN, RELATION, INSERT, UPDATE, DELETE = b"BRIUD"
 COMMITTED, LOGICAL, TRUNCATE, ORIGIN, TYPE = b"CMTOY"
+CHANGES = frozenset({INSERT, UPDATE, DELETE})
 NULL, TEXT, UNCHANGED = b"ntu"
 OLD, KEY, NEW, FULL = b"OKNf"
 
@@ -53,42 +55,42 @@ class Decoder:
         self._beats = False
         self._resume = shapes.text()
 
-    def feed(self, data: bytes) -> Told | None:
-        """Take one message; return what it ends: a transaction that changed something, or a heartbeat."""
-        try:
-            return self._fed(data)
-        except (struct.error, IndexError, KeyError, ValueError) as error:
-            raise FeedGap(f"a message came that cannot be read: {data[:40].hex()}") from error
+    def feed(self, data: bytes, place: int = 0) -> Told | None:
+        """Take the message that begins at `place` and ends with `data`; return what it ends.
 
-    def _fed(self, data: bytes) -> Told | None:
-        kind = data[0]
-        if kind in {INSERT, UPDATE, DELETE}:
-            table = self._tables[int.from_bytes(data[1:5])]
+        That is a transaction that changed something, or a heartbeat.
+        """
+        try:
+            return self._fed(data, place)
+        except (struct.error, IndexError, KeyError, ValueError) as error:
+            raise FeedGap(f"a message came that cannot be read: {data[place : place + 40].hex()}") from error
+
+    def _fed(self, data: bytes, place: int) -> Told | None:
+        kind = data[place]
+        if kind in CHANGES:
+            table = self._tables[NUMBER(data, place + 1)[0]]
             if table is not None:
-                self._changed(_change(table, kind, data))
+                self._changes.append(_change(table, kind, data, place + 5))
+                if len(self._changes) > LARGEST:
+                    raise FeedGap(f"{table.name}: a transaction changes more than {LARGEST} rows")
         elif kind == COMMITTED:
-            return self._committed(data)
+            return self._committed(data, place)
         elif kind == BEGIN:
             self._changes, self._beats = [], False
         elif kind == RELATION:
-            self._describe(Reader(data, 1))
+            self._describe(Reader(data, place + 1))
         elif kind == LOGICAL:
-            reader = Reader(data, 1)
+            reader = Reader(data, place + 1)
             reader.take(MESSAGE)
             self._beats |= reader.text() == BEAT
         elif kind == TRUNCATE:
-            self._truncated(Reader(data, 1))
+            self._truncated(Reader(data, place + 1))
         elif kind not in {ORIGIN, TYPE}:
             raise FeedGap(f"a message of the unknown kind {chr(kind)!r} came, which may be a change")
         return None
 
-    def _changed(self, change: Change) -> None:
-        self._changes.append(change)
-        if len(self._changes) > LARGEST:
-            raise FeedGap(f"{change.table}: a transaction changes more than {LARGEST} rows")
-
-    def _committed(self, data: bytes) -> Told | None:
-        _, _, end, at = COMMIT.unpack_from(data, 1)
+    def _committed(self, data: bytes, place: int) -> Told | None:
+        _, _, end, at = COMMIT.unpack_from(data, place + 1)
         changes, at = self._changes, at + SINCE_2000
         if changes:
             self._changes = []
@@ -160,13 +162,14 @@ def _column(reader: Reader) -> tuple[str, str]:
     return name, str(kind) if kind == VARCHAR else f"{kind}.{modifier}"
 
 
-def _change(table: Table, kind: int, data: bytes) -> Change:
+def _change(table: Table, kind: int, data: bytes, place: int) -> Change:
     """The change of one row, which has to fill its message to the last byte."""
-    place, before, after = 5, None, None
-    if data[place] == KEY:
-        raise FeedGap(f"{table.name}: only the key of a row before its change is told, not the row")
-    if data[place] == OLD:
-        before, place = _row(table, data, place + 1, None)
+    before = after = None
+    if kind != INSERT:
+        if data[place] == KEY:
+            raise FeedGap(f"{table.name}: only the key of a row before its change is told, not the row")
+        if data[place] == OLD:
+            before, place = _row(table, data, place + 1, None)
     if kind != DELETE:
         if data[place] != NEW or (kind == UPDATE and before is None):
             raise FeedGap(f"{table.name}: a row before its change is not told")
@@ -179,7 +182,7 @@ def _change(table: Table, kind: int, data: bytes) -> Change:
 def _row(table: Table, data: bytes, place: int, before: Row | None) -> tuple[Row, int]:
     """A row, and where it ends; a long value that was not touched is not sent again, and is what it was before."""
     row: dict[str, str | None] = {}
-    if int.from_bytes(data[place : place + 2]) != len(table.columns):
+    if SHORT.unpack_from(data, place)[0] != len(table.columns):
         raise FeedGap(f"{table.name}: a row has other columns than the table was said to have")
     place += 2
     for column in table.columns:
@@ -187,7 +190,7 @@ def _row(table: Table, data: bytes, place: int, before: Row | None) -> tuple[Row
         place += 1
         if kind == TEXT:
             begin = place + 4
-            place = begin + int.from_bytes(data[place:begin])
+            place = begin + NUMBER(data, place)[0]
             if column is not None:
                 row[column] = data[begin:place].decode()
         elif column is None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg import pq
@@ -20,6 +20,7 @@ from tieout.feeds.taking import Taking
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 KEEPALIVE, STATUS = Struct(">QqB"), Struct(">cQQQqB")
+CHANGED, ALIVE = b"wk"
 XLOG = 25
 """Bytes in front of a message of the log: its kind, where it begins, where the log ends, when it was sent."""
 
@@ -134,26 +135,39 @@ class PostgresFeed(Taking):
 
     async def _gather(self, told: list[Told], most: int) -> None:
         """Fill `told` with what is there, at least with something."""
-        decoder, rows, passed, exhausted = self._decoder, 0, 0, False
+        rows, exhausted = 0, False
         while rows < most:
-            data = self._message()
-            if decoder is None:
-                raise ConfigError("open the feed before it is read")
-            if not data:
-                if exhausted and told:
-                    return
-                exhausted = await self._receive(wait=exhausted)
-                continue
-            exhausted, passed = False, passed + 1
-            if data[:1] == b"w":
-                one = decoder.feed(data[XLOG:])
+            came, more = self._taken(told, most - rows)
+            rows += more
+            if came == PASSED:
+                if not told:  # else it would be lost if this is cancelled
+                    await asyncio.sleep(0)
+            elif not came and exhausted and told:
+                return
+            elif rows < most:
+                exhausted = await self._receive(wait=exhausted and not came)
+
+    def _taken(self, told: list[Told], most: int) -> tuple[int, int]:
+        """Take what is here, up to so many rows; return how many messages and rows it had."""
+        wire, decoder = self._wire, self._decoder
+        if wire is None or wire.closed or decoder is None:
+            raise DatabaseUnavailable("the feed was closed")
+        next_message, came, rows = wire.pgconn.get_copy_data, 0, 0
+        while rows < most and came < PASSED:
+            length, view = next_message(1)
+            if length <= 0:
+                if length < 0:
+                    self._end(wire.pgconn)
+                break
+            data, came = bytes(view), came + 1
+            if data[0] == CHANGED:
+                one = decoder.feed(data, XLOG)
                 if one is not None:
                     told.append(one)
                     rows += len(one.changes) if isinstance(one, Committed) else 1
-            elif data[:1] == b"k" and KEEPALIVE.unpack_from(data, 1)[2]:
+            elif data[0] == ALIVE and KEEPALIVE.unpack_from(data, 1)[2]:
                 self._send_status()
-            if passed % PASSED == 0 and not told:
-                await asyncio.sleep(0)
+        return came, rows
 
     async def _connect(self, **settings: str) -> psycopg.AsyncConnection[Any]:
         try:
@@ -270,19 +284,11 @@ class PostgresFeed(Taking):
             raise FeedGap(f"the server does not begin: {result.error_message.decode(errors='replace').strip()}")
         self._wire.pgconn.nonblocking = 1
 
-    def _message(self) -> bytes:
-        """The next message of the stream that is here, or nothing; raise `DatabaseUnavailable` when it ends."""
-        if self._wire is None or self._wire.closed:
-            raise DatabaseUnavailable("the feed was closed")
-        connection = self._wire.pgconn
-        length, data = connection.get_copy_data(1)
-        if length > 0:
-            return bytes(data)
-        if length < 0:
-            said = connection.get_result()
-            why = "" if said is None else said.error_message.decode(errors="replace").strip()
-            raise DatabaseUnavailable(f"the server has ended the feed: {why or 'without a word'}")
-        return b""
+    def _end(self, connection: pq.abc.PGconn) -> NoReturn:
+        """Say why the stream has ended."""
+        said = connection.get_result()
+        why = "" if said is None else said.error_message.decode(errors="replace").strip()
+        raise DatabaseUnavailable(f"the server has ended the feed: {why or 'without a word'}")
 
     async def _receive(self, *, wait: bool) -> bool:
         """Take in what the server has sent, once there is something if it is to `wait`; return True."""

@@ -59,7 +59,7 @@ async def _keep(live: Live, store: FactStore, rule: Followed, pairs: list[Pair],
     for key, ours, theirs in pairs:
         if len(key) > KEY_LENGTH:
             continue
-        one = keys[key] = Kept(changed=now, body=Body(ours, theirs, (None, None)))
+        one = keys[key] = Kept(changed=now, body=Body(ours, theirs))
         one.stand(rule.judged, rule.plain)
     await live.guarded(lambda tx: store.add(tx, rule.number, keys))
 

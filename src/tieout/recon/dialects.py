@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from typing import ClassVar, NamedTuple
 
 from tieout.contracts import Param
-from tieout.recon.values import EPOCH, MICROSECOND, Kind
+from tieout.recon.values import EPOCH, Kind, micros
 
 LARGEST = 1 << 63
 """Whole numbers that a database can hold are smaller."""
+
+ENDS = ("0", ".")
+"""How a decimal ends that is not canonical."""
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -88,10 +91,22 @@ class Dialect:
 def written_moment(value: str) -> str:
     """Microseconds since 1970 of a time as databases write it, UTC where it names no zone; others stay as they are."""
     try:
-        at = datetime.fromisoformat(value)
+        return str(_since_epoch(datetime.fromisoformat(value)))
     except ValueError:
         return value
-    return str(((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND)
+
+
+def written_micros(value: str) -> int | None:
+    """What `micros` makes of a `written_moment`, without the text in between."""
+    try:
+        return _since_epoch(datetime.fromisoformat(value))
+    except ValueError:
+        return micros(value)
+
+
+def _since_epoch(at: datetime) -> int:
+    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def written_bytes(value: str) -> str:
@@ -101,7 +116,7 @@ def written_bytes(value: str) -> str:
 
 def without_zeros(value: str) -> str:
     """A decimal without the zeros at its end; what has no point stays as it is."""
-    return value.rstrip("0").rstrip(".") if "." in value else value
+    return value.rstrip("0").rstrip(".") if value.endswith(ENDS) and "." in value else value
 
 
 def bound_key(column: Column, part: str) -> Param:

@@ -16,7 +16,7 @@ from tieout.recon.facts import Body, Kept
 Phase: TypeAlias = Literal["baseline", "live"]
 """*baseline*: what there was before is still being loaded, and each key that changes meanwhile is asked for."""
 
-EMPTY = Body([], [], (None, None))
+EMPTY = Body()
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Body).decode
@@ -50,7 +50,7 @@ class RuleState(msgspec.Struct, frozen=True):
     totals: dict[str, int]
 
 
-class FactRow(msgspec.Struct):
+class FactRow(msgspec.Struct, gc=False):
     """A key as statements take it."""
 
     record_key: str

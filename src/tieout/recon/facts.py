@@ -7,7 +7,7 @@ record stands, nor in which order the two feeds are read; what a transaction doe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -26,14 +26,14 @@ AT_ONCE = 0
 SIDES: tuple[SideName, SideName] = ("upstream", "downstream")
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where the latest fact of a side came from: when it was committed, by its source's clock, and the position."""
 
     at: int
     position: str
 
 
-class Fact(NamedTuple):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """What one change does to a key on one side (0 upstream, 1 downstream): a record goes, comes, or is replaced.
 
     `at` is the commit's time, corrected to the clock that both feeds share; `seen` is where it came from.
@@ -48,42 +48,35 @@ class Fact(NamedTuple):
     seen: Seen
 
 
-class Body(msgspec.Struct, array_like=True):
+class Body(msgspec.Struct, array_like=True, gc=False):
     """The records of both sides, and where the latest fact of each came from."""
 
-    upstream: list[Record]
-    downstream: list[Record]
-    seen: tuple[Seen | None, Seen | None]
+    upstream: list[Record] = msgspec.field(default_factory=list)
+    downstream: list[Record] = msgspec.field(default_factory=list)
+    seen: list[Seen | None] = msgspec.field(default_factory=lambda: [None, None])
 
 
-class Kept:
+class Kept(msgspec.Struct, gc=False):
     """What is kept of one key. `due` is when it is looked at, `changed` when the latest fact was committed.
 
     `told`: a break of it was told, so that it has to be withdrawn when it is mended.
     """
 
-    __slots__ = ("changed", "due", "outcome", "records", "seen", "told")
-
-    def __init__(
-        self,
-        outcome: Standing = "new",
-        due: int | None = None,
-        changed: int = 0,
-        told: bool = False,  # noqa: FBT001, FBT002 - in the order of the columns
-        body: Body | None = None,
-    ) -> None:
-        self.outcome, self.due, self.changed, self.told = outcome, due, changed, told
-        self.records: tuple[list[Record], list[Record]] = ([], []) if body is None else (body.upstream, body.downstream)
-        self.seen: list[Seen | None] = [None, None] if body is None else list(body.seen)
+    outcome: Standing = "new"
+    due: int | None = None
+    changed: int = 0
+    told: bool = False
+    body: Body = msgspec.field(default_factory=Body)
 
     @property
-    def body(self) -> Body:
-        """As it is stored."""
-        return Body(*self.records, (self.seen[0], self.seen[1]))
+    def records(self) -> tuple[list[Record], list[Record]]:
+        """What each side has of it."""
+        return self.body.upstream, self.body.downstream
 
     def take(self, fact: Fact) -> None:
         """Let a fact have its effect. A record that goes and was not there makes the key doubtful."""
-        records = self.records[fact.side]
+        body = self.body
+        records = body.downstream if fact.side else body.upstream
         if fact.gone is not None:
             try:
                 records.remove(fact.gone)
@@ -91,7 +84,7 @@ class Kept:
                 self.outcome = "doubtful"
         if fact.come is not None:
             records.append(fact.come)
-        self.seen[fact.side] = fact.seen
+        body.seen[fact.side] = fact.seen
         self.changed = max(self.changed, fact.at)
 
     def doubt(self) -> None:
@@ -103,11 +96,12 @@ class Kept:
         if self.outcome == "doubtful":
             self.due = AT_ONCE
             return
-        outcome: Standing | None = plain.outcome(*self.records)
-        if outcome is None and all(self.records):
-            outcome = judge(judged, *self.records).outcome
+        upstream, downstream = self.records
+        outcome: Standing | None = plain.outcome(upstream, downstream)
+        if outcome is None and upstream and downstream:
+            outcome = judge(judged, upstream, downstream).outcome
         elif outcome is None:
-            outcome = "waiting" if any(self.records) else "withdrawn"
+            outcome = "waiting" if upstream or downstream else "withdrawn"
         if outcome in RESTING:
             self.outcome, self.due = outcome, None
         else:
@@ -115,7 +109,7 @@ class Kept:
 
     def settle(self, judged: Judged, upstream: Sequence[Record], downstream: Sequence[Record]) -> Verdict:
         """Take what both sources say for what it has, and judge that: the verdict stands until the next fact."""
-        self.records = (list(upstream), list(downstream))
+        self.body.upstream, self.body.downstream = list(upstream), list(downstream)
         verdict = judge(judged, upstream, downstream)
         self.outcome, self.due = verdict.outcome, None
         return verdict
@@ -152,7 +146,7 @@ def is_plain_number(value: str | None) -> bool:
     """Whether a text is surely a number of moderate length."""
     if value is None or len(value) > 100 or not value.isascii():
         return False
-    return value.removeprefix("-").replace(".", "", 1).isdigit()
+    return value.isdigit() or value.removeprefix("-").replace(".", "", 1).isdigit()
 
 
 def missed(kept: Kept, side: int, found: Sequence[Record], since: int) -> list[Record]:

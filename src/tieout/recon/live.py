@@ -181,7 +181,11 @@ class Live:
         """A batch by rule and key; keys that are being asked for and have changed are to be asked for again."""
         facts: dict[int, dict[str, list[Fact]]] = defaultdict(dict)
         for fact in batch.facts:
-            facts[fact.rule].setdefault(fact.key, []).append(fact)
+            several = facts[fact.rule].get(fact.key)
+            if several is None:
+                facts[fact.rule][fact.key] = [fact]
+            else:
+                several.append(fact)
         for rule, key in self._asked:
             if key in facts.get(rule, ()):
                 self._asked[rule, key] = True
@@ -298,7 +302,7 @@ class Live:
         totals[one.outcome] += 1
         if one.outcome in BREAKS:
             one.told = True
-            news.found.append(Found(said.key, verdict, *both, said.causes, tuple(one.seen)))
+            news.found.append(Found(said.key, verdict, *both, said.causes, tuple(one.body.seen)))
         elif one.told:
             one.told = False
             news.mended.append(said.key)

@@ -14,10 +14,10 @@ from tieout.contracts import Copying, Param, Row
 from tieout.errors import DefinitionError
 from tieout.recon.copied import parsed
 from tieout.recon.define import Side
-from tieout.recon.dialects import Column, Dialect, can_hold
+from tieout.recon.dialects import Column, Dialect, can_hold, written_micros, written_moment
 from tieout.recon.periods import UNITS, Period
 from tieout.recon.rules import Record, SideName
-from tieout.recon.values import Kind, finite, local_converter, moment_text, number_text
+from tieout.recon.values import Kind, finite, local_converter, micros, moment_text, number_text
 
 Key: TypeAlias = tuple[str, ...]
 """The canonical texts of the columns of a key."""
@@ -137,9 +137,14 @@ class Reading:
         return [self._fed(len(self.key) + 1 + place, column) for place, column in enumerate(self.fields)]
 
     @property
-    def fed_time(self) -> Fed | None:
-        """How a feed's rows are read: their business time, if the side has one."""
-        return None if self.at is None else self._fed(len(self.key), self.at)
+    def fed_time(self) -> tuple[str, Callable[[str], int | None]] | None:
+        """How a feed's rows are read: their business time in microseconds, if the side has one."""
+        if self.at is None:
+            return None
+        name, convert = self._fed(len(self.key), self.at)
+        if convert is None:
+            return name, micros
+        return name, written_micros if convert is written_moment else lambda value: micros(convert(value))
 
     @property
     def fed_event(self) -> tuple[Fed, frozenset[str] | None] | None:
@@ -274,11 +279,6 @@ DAY = 26 * 3_600_000_000
 def unpacked(rows: Sequence[Sequence[str | None]], keys: int) -> list[Found]:
     """Rows of canonical texts, of which the first `keys` are the key's, as what they say."""
     return [Found(tuple(row[:keys]), micros(row[keys]), tuple(row[keys + 1 :])) for row in rows]
-
-
-def micros(text: str | None) -> int | None:
-    """A moment's microseconds; None for what is no finite moment."""
-    return int(text) if text is not None and text.lstrip("-").isdigit() else None
 
 
 def _each(convert: Converter, texts: Texts) -> list[str | None]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from tieout.recon.values import Domain, distance, exact_sum, finite, number_text
 
 SideName: TypeAlias = Literal["upstream", "downstream"]
@@ -15,7 +17,7 @@ BREAKS: tuple[Outcome, ...] = ("missing", "orphan", "differs", "duplicate")
 """Outcomes of keys that do not agree."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row of a side: its business time in microseconds (None: not known), and its fields as canonical texts."""
 
     at: int | None

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tieout.recon.periods import Period
-from tieout.recon.reading import Reading, Texts, micros
+from tieout.recon.reading import Reading, Texts
 from tieout.recon.sources import Opened
+from tieout.recon.values import micros
 
 Progress: TypeAlias = Callable[[str, int], Awaitable[None]]
 """Told what is being done, and how many rows or keys that has come to."""

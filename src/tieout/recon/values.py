@@ -34,6 +34,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
+def micros(text: str | None) -> int | None:
+    """A moment's microseconds, of its canonical text; None for what is no finite moment."""
+    return int(text) if text is not None and text.lstrip("-").isdigit() else None
+
+
 def number_text(value: str) -> str:
     """The canonical text of a number; a text that is none is returned as it is."""
     number = finite(value)
