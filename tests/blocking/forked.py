@@ -23,7 +23,7 @@ if os.environ.get("OPENED") == "before the fork":
 def web(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Redeem once, the path being the request id; tell the state and who served it, or the error's code."""
     try:
-        view = app.start(Redeem(request_id=environ["PATH_INFO"], user="ann", cost=1), wait=10)
+        view = app.start(Redeem(request_id=environ["PATH_INFO"], user="ann", cost=1), wait=60)
     except TieoutError as error:
         start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
         return [error.code.encode()]
@@ -58,4 +58,4 @@ def close_app(**_: Any) -> None:
 @queue.task(name="redeem")
 def redeem_once(request_id: str) -> None:
     """Start a process; its end is looked up in the database by whoever asked."""
-    app.start(Redeem(request_id=request_id, user="ann", cost=1), wait=10)
+    app.start(Redeem(request_id=request_id, user="ann", cost=1), wait=60)

@@ -10,7 +10,7 @@ from tests.blocking.shop import EMPTIED, POINTS, TABLES, Shop
 from tieout import ProcessView, blocking
 from tieout.database.driving import drive
 
-WAITED = 10.0
+WAITED = 60.0
 """Seconds after which something that should come true has not."""
 
 

@@ -31,8 +31,8 @@ def test_a_request_comes_to_its_end_once(place, shop):
     """Business write, call and final state happen once; the same request again gets the same process."""
     kind = redeem()
     app = place.open(kind, shop=shop)
-    first = app.start(kind(request_id="r1", user="ann"), wait=5)
-    again = app.start(kind(request_id="r1", user="ann"), wait=5)
+    first = app.start(kind(request_id="r1", user="ann"), wait=60)
+    again = app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (first.state, first.status, first.result) == ("completed", "final", Prize("A1"))
     assert (again.id, again.state, first.replayed, again.replayed) == (first.id, "completed", False, True)
     assert (points(app), done(app, first), len(shop.sent)) == (990, ["complete", "deduct"], 1)
@@ -53,7 +53,7 @@ def test_a_changed_request_is_refused(place):
     """The same key with other params is refused, by name."""
     kind = redeem()
     app = place.open(kind)
-    app.start(kind(request_id="r1", user="ann"), wait=5)
+    app.start(kind(request_id="r1", user="ann"), wait=60)
     with pytest.raises(ParamsChanged) as told:
         app.start(kind(request_id="r1", user="ann", cost=20))
     assert told.value.fields == ("cost",)
@@ -64,7 +64,7 @@ def test_duplicates_at_the_same_time_are_one(place, shop):
     kind = redeem()
     app = place.open(kind, shop=shop)
     with ThreadPoolExecutor(16) as threads:
-        views = list(threads.map(lambda _: app.start(kind(request_id="r1", user="ann"), wait=10), range(48)))
+        views = list(threads.map(lambda _: app.start(kind(request_id="r1", user="ann"), wait=60), range(48)))
     assert {view.state for view in views} == {"completed"}
     assert [view.replayed for view in views].count(False) == 1
     assert (points(app), len(shop.sent)) == (990, 1)
@@ -76,7 +76,7 @@ def test_many_threads_lose_nothing(place, shop):
     app = place.open(kind, shop=shop)
     with ThreadPoolExecutor(12) as threads:
         views = list(
-            threads.map(lambda n: app.start(kind(request_id=f"r{n}", user="ann", cost=1), wait=10), range(120))
+            threads.map(lambda n: app.start(kind(request_id=f"r{n}", user="ann", cost=1), wait=60), range(120))
         )
     assert {view.state for view in views} == {"completed"}
     assert (points(app), len({send.key for send in shop.sent})) == (880, 120)
@@ -88,7 +88,7 @@ def test_what_is_unknown_is_asked_for(place, shop):
     app = place.open(kind, shop=shop)
     shop.script.append(ConnectionResetError("no answer"))
     shop.answers.append(Succeeded(Prize("B2")))
-    view = app.start(kind(request_id="r1", user="ann"), wait=10)
+    view = app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (view.state, view.result, len(shop.sent), len(shop.asked)) == ("completed", Prize("B2"), 1, 1)
 
 
@@ -111,7 +111,7 @@ def test_its_own_sweep_runs_on_threads(place, shop):
     view = first.start(kind(request_id="r1", user="ann"))
     first.database.transact(lambda tx: tx.execute("UPDATE tieout_process SET due = {now} - 1"))
     with place.app(kind, shop=shop, sweep=True, limits=Limits(in_flight=4, sweep_every=0.05)) as other:
-        assert other.wait(view.id, 10).state == "completed"
+        assert other.wait(view.id, 60).state == "completed"
     assert len(shop.sent) == 1
 
 
@@ -120,7 +120,7 @@ def test_a_failure_runs_the_other_way(place, shop):
     kind = redeem()
     app = place.open(kind, shop=shop)
     shop.script.append(Failed("sold-out"))
-    view = app.start(kind(request_id="r1", user="ann"), wait=5)
+    view = app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (view.state, view.result, done(app, view)) == ("refunded", "sold-out", ["deduct", "refund"])
 
 
@@ -135,7 +135,7 @@ def test_a_push_ends_what_is_pending(place, shop):
     assert app.report(f"{view.id}:1", Succeeded(Prize("P"))) == "duplicate"
     with pytest.raises(UnknownCall):
         app.report(f"{view.id}:2", Succeeded(Prize("P")))
-    assert app.wait(view.id, 5).result == Prize("P")
+    assert app.wait(view.id, 60).result == Prize("P")
 
 
 def test_a_late_answer_is_reported(place, shop):
@@ -145,16 +145,16 @@ def test_a_late_answer_is_reported(place, shop):
     go = threading.Event()
 
     def slow() -> Any:
-        assert go.wait(10)
+        assert go.wait(60)
         return Succeeded(Prize("late"))
 
     shop.script.append(slow)
     begun = time.monotonic()
     view = app.start(kind(request_id="r1", user="ann"))
     until(lambda: app.core.worker.in_flight == 0)
-    assert (app.get(view.id).status, time.monotonic() - begun < 5) == ("running", True)
+    assert (app.get(view.id).status, time.monotonic() - begun < 30) == ("running", True)
     go.set()
-    assert app.wait(view.id, 10).result == Prize("late")
+    assert app.wait(view.id, 60).result == Prize("late")
 
 
 def test_calls_that_find_no_thread_have_not_left(place, shop):
@@ -162,7 +162,7 @@ def test_calls_that_find_no_thread_have_not_left(place, shop):
     kind = redeem(timeout=0.05, query_after=60)
     app = place.open(kind, shop=shop, limits=Limits(in_flight=1))
     go = threading.Event()
-    shop.script.append(lambda: go.wait(10) and Succeeded(Prize("A")))
+    shop.script.append(lambda: go.wait(60) and Succeeded(Prize("A")))
     stuck = app.start(kind(request_id="r1", user="ann"))
     until(lambda: app.core.worker.in_flight == 0)
     other = app.start(kind(request_id="r2", user="ann"))
@@ -209,18 +209,18 @@ def test_a_lookup_is_kept_for_every_try(place):
     view = app.start(Quote(request_id="r1"))
     until(lambda: app.core.worker.in_flight == 0)
     sweep(app)
-    assert app.wait(view.id, 10).result == 7
+    assert app.wait(view.id, 60).result == 7
 
 
 def test_waits_of_every_kind(place):
     """Several calls at a time, a timer, children and a cancellation, in plain functions."""
     app = place.open(Leaf, Tree, sweep=True, limits=Limits(in_flight=8, sweep_every=0.05))
-    short = app.start(Tree(request_id="short"), wait=10)
+    short = app.start(Tree(request_id="short"), wait=60)
     assert (short.state, short.result) == ("done", ["short-0", "short-1", "short-2"])
     long = app.start(Tree(request_id="long"))
     until(lambda: app.get(long.id).state == "night")
     app.cancel(long.id, actor="ann", reason="changed my mind")
-    assert app.wait(long.id, 10).result == "changed my mind"
+    assert app.wait(long.id, 60).result == "changed my mind"
 
 
 def test_an_answer_is_given_once(place):
@@ -299,21 +299,21 @@ def test_a_closed_app_is_told(place):
     with pytest.raises(AppClosed):
         app.start(kind(request_id="r1", user="ann"))
     with app:
-        app.start(kind(request_id="r1", user="ann"), wait=5)
+        app.start(kind(request_id="r1", user="ann"), wait=60)
     with pytest.raises(AppClosed):
         app.start(kind(request_id="r1", user="ann"))
     with app:
-        assert app.start(kind(request_id="r1", user="ann"), wait=5).replayed
+        assert app.start(kind(request_id="r1", user="ann"), wait=60).replayed
 
 
 def test_closing_lets_running_work_end(place, shop):
     """A call that is on its way when the App closes is waited for, and its answer stored."""
     kind = redeem()
     begun, go = threading.Event(), threading.Event()
-    shop.script.append(lambda: (begun.set(), go.wait(10)) and Succeeded(Prize("A")))
+    shop.script.append(lambda: (begun.set(), go.wait(60)) and Succeeded(Prize("A")))
     with place.app(kind, shop=shop) as app:
         view = app.start(kind(request_id="r1", user="ann"))
-        assert begun.wait(10)
+        assert begun.wait(60)
         threading.Timer(0.05, go.set).start()
     with place.app(kind) as app:
         assert app.get(view.id).state == "completed"
@@ -323,12 +323,12 @@ def test_closing_does_not_wait_for_ever(place, shop):
     """A handler that hangs is left after `drain`, and keeps neither the App nor the program from ending."""
     kind = redeem(timeout=60)
     go = threading.Event()
-    shop.script.append(lambda: go.wait(20) and Succeeded(Prize("A")))
+    shop.script.append(lambda: go.wait(60) and Succeeded(Prize("A")))
     begun = time.monotonic()
     with place.app(kind, shop=shop, limits=Limits(in_flight=4, drain=0.1)) as app:
         view = app.start(kind(request_id="r1", user="ann"))
         until(lambda: shop.sent)
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
     with place.app(kind) as app:
         assert app.get(view.id).status == "running"
     go.set()

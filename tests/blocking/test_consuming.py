@@ -68,7 +68,7 @@ def test_requests_and_reports_by_message(place: Place, shop, belts):
     belts["starts"] = app.core.channels["starts"] = Belt()
     with app:
         acknowledged(belts["reports"], 3)
-        assert app.wait(process.id, 10).state == "completed"
+        assert app.wait(process.id, 60).state == "completed"
         assert points(app) == 990
         assert app.letters.list() == []
 

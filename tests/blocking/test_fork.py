@@ -38,7 +38,7 @@ def test_an_app_that_was_opened_before_a_fork_is_refused(place):
     """In a child every use of the parent's App raises; the parent's goes on."""
     kind = redeem()
     app = place.open(kind)
-    first = app.start(kind(request_id="r1", user="ann"), wait=5)
+    first = app.start(kind(request_id="r1", user="ann"), wait=60)
 
     def use() -> None:
         for call in (
@@ -51,22 +51,22 @@ def test_an_app_that_was_opened_before_a_fork_is_refused(place):
                 call()
 
     assert status(child(use)) == 0
-    assert app.start(kind(request_id="r3", user="ann"), wait=5).state == "completed"
+    assert app.start(kind(request_id="r3", user="ann"), wait=60).state == "completed"
 
 
 def test_a_child_may_open_it_anew(place):
     """An App of the parent's is opened in the child, whose connections and threads are its own."""
     kind = redeem()
     app = place.open(kind)
-    app.start(kind(request_id="r1", user="ann"), wait=5)
+    app.start(kind(request_id="r1", user="ann"), wait=60)
 
     def use() -> None:
         with app:
-            assert app.start(kind(request_id="r2", user="ann"), wait=10).state == "completed"
-            assert app.start(kind(request_id="r1", user="ann"), wait=10).replayed
+            assert app.start(kind(request_id="r2", user="ann"), wait=60).state == "completed"
+            assert app.start(kind(request_id="r1", user="ann"), wait=60).replayed
 
     assert [status(child(use)) for _ in range(2)] == [0, 0]
-    assert app.start(kind(request_id="r3", user="ann"), wait=5).state == "completed"
+    assert app.start(kind(request_id="r3", user="ann"), wait=60).state == "completed"
     assert points(app) == 970
 
 
@@ -78,7 +78,7 @@ def test_a_preloaded_app_is_opened_in_each_child(place):
     def serve() -> None:
         with app:
             for n in range(10):
-                assert app.start(kind(request_id=f"r{n}", user="ann", cost=1), wait=10).state == "completed"
+                assert app.start(kind(request_id=f"r{n}", user="ann", cost=1), wait=60).state == "completed"
 
     children = [child(serve) for _ in range(CHILDREN)]
     assert [status(pid) for pid in children] == [0] * CHILDREN

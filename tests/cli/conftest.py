@@ -23,7 +23,7 @@ from tieout.cli import main
 
 HERE = Path(__file__).parent
 TIEOUT = Path(sys.executable).with_name("tieout")
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Longest wait for a command to come that far, on a busy machine."""
 
 

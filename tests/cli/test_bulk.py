@@ -225,7 +225,7 @@ def test_ctrl_c_stops_it_between_two(shop):
     """The process that is at its turn comes to its end; what was done is told, the rest is untouched."""
     process = asking(shop)
     shop.feels()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert '"done":1' in out
     assert '"stopped":"asked"' in out
@@ -236,7 +236,7 @@ def test_ctrl_c_again_stops_it_at_once(shop):
     """Whatever hangs is left; what was done is told all the same."""
     process = asking(shop)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert '"done":0' in out
     assert '"stopped":"cancelled"' in out

@@ -35,7 +35,7 @@ def test_makes_the_file(bare):
 def test_several_may_migrate_at_once(bare):
     """Nodes that migrate at the same time all succeed, and each migration is applied once."""
     running = [bare.spawn("migrate", bare.url, "--json") for _ in range(3)]
-    ended = [(process.communicate(timeout=30), process.returncode) for process in running]
+    ended = [(process.communicate(timeout=60), process.returncode) for process in running]
     assert [status for _, status in ended] == [0, 0, 0], ended
     assert sum("0001_process" in out for (out, _), _ in ended) == 1
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @contextmanager

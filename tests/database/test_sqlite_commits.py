@@ -195,7 +195,7 @@ async def test_closing_serves_or_refuses_everybody(tmp_path, name):
     tasks += [asyncio.create_task(database.read(add)) for _ in range(50)]
     closing = asyncio.create_task(database.close())
     tasks += [asyncio.create_task(database.transact(add)) for _ in range(50)]
-    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
     await closing
     assert {type(result) for result in results} <= {int, AppClosed, StatementError}
     assert sum(type(result) is AppClosed for result in results) >= 50

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,8 @@ from tests.ha.business import Company
 from tests.ha.colours import SHOPS, Colour, Shop
 from tests.ha.outage import Outage, waited
 from tests.ha.pairs import DEADLINE, Pair, Pairs
-from tieout.errors import DatabaseError, StaleEpoch
+from tieout.contracts import Row
+from tieout.errors import DatabaseError, DatabaseUnavailable, StaleEpoch
 
 Fault = Literal["kill", "thaw", "lag"]
 """The primary is killed; or frozen, and thawed after the other took over; or killed while the other lags behind."""
@@ -179,7 +180,7 @@ def _outage(done: Round, fault: Fault, struck: float, promoted: float) -> Outage
 
 async def _reported(shop: Shop, company: Company, done: Round) -> None:
     """What was accepted and is gone is what an alarm names; then clients repeat it."""
-    there = {row["request"] for row in await shop.fetch("SELECT request FROM taken WHERE what = 'deducted'")}
+    there = {row["request"] for row in await _fetched(shop, "SELECT request FROM taken WHERE what = 'deducted'")}
     lost = done.accepted.keys() - there
     evidence = await _alarmed(shop, "possible-loss")
     told = {one["key"] for piece in evidence for one in piece["lost"]}
@@ -208,7 +209,7 @@ async def _alarmed(shop: Shop, kind: str) -> list[Any]:
 async def _ended(shop: Shop, count: int) -> None:
     ends = time.monotonic() + PATIENCE
     while time.monotonic() < ends:  # the audit names those that did not end
-        rows = await shop.fetch("SELECT count(*) AS n FROM taken WHERE what = 'completed'")
+        rows = await _fetched(shop, "SELECT count(*) AS n FROM taken WHERE what = 'completed'")
         if rows[0]["n"] >= count:
             return
         await asyncio.sleep(0.1)
@@ -216,7 +217,7 @@ async def _ended(shop: Shop, count: int) -> None:
 
 async def _audit(shop: Shop, company: Company, done: Round) -> None:
     """Each accepted request has been deducted, issued and completed once, and nothing else has."""
-    taken = Counter((row["request"], row["what"]) for row in await shop.fetch("SELECT request, what FROM taken"))
+    taken = Counter((row["request"], row["what"]) for row in await _fetched(shop, "SELECT request, what FROM taken"))
     issued = Counter(company.issued.values())
     for request in sorted(done.accepted):
         found = (taken[request, "deducted"], issued[request], taken[request, "completed"])
@@ -226,9 +227,20 @@ async def _audit(shop: Shop, company: Company, done: Round) -> None:
     for request in {name for name, _ in taken} | set(issued):
         if request not in done.accepted:
             done.violations.append(f"{request} has effects and was not accepted")
-    rows = await shop.fetch("SELECT points FROM account")
+    rows = await _fetched(shop, "SELECT points FROM account")
     if [-row["points"] for row in rows] != [len(done.accepted)]:
         done.violations.append(f"{[row['points'] for row in rows]} points for {len(done.accepted)} requests")
+
+
+async def _fetched(shop: Shop, sql: str) -> Sequence[Row]:
+    """The rows, asked for again where a busy machine took longer than the URL allows."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await shop.fetch(sql)
+        except DatabaseUnavailable:
+            if time.monotonic() > ends:
+                raise
 
 
 async def _thawed(shop: Shop, pair: Pair, done: Round) -> None:

@@ -11,7 +11,7 @@ from tests.interleavings.gates import COMMIT, READ, Actor, Wish
 GLANCE = 0.008
 """Seconds after which the server is asked who waits for a lock: far more than a statement takes, since asking costs."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which an actor that neither comes to a gate nor waits for a lock is stuck."""
 
 Waiting = Callable[[], Awaitable[int]]

@@ -14,7 +14,7 @@ TABLES = ("tieout_once", "tieout_inbox", "prize")
 PRIZE = "CREATE TABLE IF NOT EXISTS prize (owner TEXT NOT NULL, sku TEXT NOT NULL, quantity BIGINT NOT NULL)"
 """The effect. Nothing in the table makes it happen only once."""
 
-WAITED = 10.0
+WAITED = 60.0
 """Seconds after which something that should come true has not."""
 
 

@@ -43,7 +43,7 @@ from tieout.once.wsgi import IdempotencyMiddleware as WsgiMiddleware
 
 RULES = HttpRules(paths=("/prizes*",), wait="20s")
 INSERT = "INSERT INTO prize (owner, sku, quantity) VALUES ('', '{}', 1)"
-WAITED = 20.0
+WAITED = 60.0
 """Seconds for a server to start or to end."""
 
 

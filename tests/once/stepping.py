@@ -13,7 +13,7 @@ from tieout.once.store import Claim, OnceStore
 STEPS = 4
 """Of a request that is first: claim, effect, keep, commit."""
 
-SETTLED = 20.0
+SETTLED = 60.0
 """Seconds after which an order that has not come to its end is stuck."""
 
 WHO = {"postgres": "SELECT pg_backend_pid() AS pid", "mysql": "SELECT CONNECTION_ID() AS pid"}

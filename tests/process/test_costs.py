@@ -69,7 +69,7 @@ async def test_a_redemption_is_two_transactions(place, shop):
     """One insert of the engine's at the start, one update at the end, each with the business writes of its step."""
     kind = redeem()
     app, database = await counting(place, shop, kind)
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert process.state == "completed"
     assert (database.transactions, database.reads) == (2, 0)
     assert database.statements == ["UPDATE", "INSERT", "insert_process", "INSERT", "save_process"]
@@ -79,7 +79,7 @@ async def test_what_is_sent_once_costs_one_more(place, shop):
     """The mark is committed before the call."""
     kind = redeem(idempotent=False)
     app, database = await counting(place, shop, kind)
-    await app.start(kind(request_id="r1", user="ann"), wait=5)
+    await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (database.transactions, database.reads) == (3, 0)
 
 

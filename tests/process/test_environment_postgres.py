@@ -21,7 +21,7 @@ from tieout import (
 )
 
 A = Succeeded(Prize("A1"))
-SHORT = {"connect_timeout": 1, "pool": 4}
+SHORT = {"connect_timeout": 5, "pool": 4}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ async def test_tables_that_go_missing_are_told(postgres_place, shop):
         assert await points(app) == before
     finally:
         await rows(app, "ALTER TABLE elsewhere RENAME TO tieout_process")
-    assert (await app.start(kind(request_id="r1", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r1", user="ann"), wait=60)).state == "completed"
 
 
 async def test_a_read_only_server_is_told_at_the_start(own, fragile):
@@ -114,7 +114,7 @@ async def test_a_server_that_becomes_read_only_refuses_and_recovers(own, fragile
     finally:
         await read_only(own, False)
     assert await app.report(key_of(process), A) == "advanced"
-    assert (await app.start(kind(request_id="r2", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r2", user="ann"), wait=60)).state == "completed"
     assert await rows(app, "SELECT count(*) FROM tieout_process") == [(2,)]
 
 
@@ -127,7 +127,7 @@ async def test_a_server_that_is_down_refuses_and_nothing_is_sent(own, fragile, s
         await app.start(kind(request_id="r1", user="ann"))
     assert (refused.value.outcome, shop.sent) == ("failed", [])
     await asyncio.to_thread(own.start)
-    assert (await app.start(kind(request_id="r1", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r1", user="ann"), wait=60)).state == "completed"
 
 
 @pytest.mark.parametrize("way", ["kill", "stop"])

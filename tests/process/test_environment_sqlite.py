@@ -86,7 +86,7 @@ async def test_a_start_is_refused_with_the_reason(sqlite_place, shop, fault):
     assert await rows(app, "SELECT count(*) FROM tieout_process") == [(0,)]
     assert shop.sent == []
     await end(app)
-    assert (await app.start(request, wait=5)).state == "completed"
+    assert (await app.start(request, wait=60)).state == "completed"
 
 
 async def test_reading_goes_on(sqlite_place, shop, fault):
@@ -159,7 +159,7 @@ async def test_a_file_locked_by_another_process_is_waited_for(sqlite_place, shop
         await app.start(kind(request_id="r1", user="ann"))
     other.execute("ROLLBACK")
     other.close()
-    assert (await app.start(kind(request_id="r1", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r1", user="ann"), wait=60)).state == "completed"
 
 
 async def test_missing_tables_are_told_at_the_start(tmp_path, shop):
@@ -179,7 +179,7 @@ async def test_tables_that_go_missing_are_told(sqlite_place, shop):
         await app.start(kind(request_id="r1", user="ann"))
     assert await points(app) == before
     await rows(app, "ALTER TABLE elsewhere RENAME TO tieout_process")
-    assert (await app.start(kind(request_id="r1", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r1", user="ann"), wait=60)).state == "completed"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_a_full_disk_is_told_at_the_start(small_disk, shop):
     await place.prepare()
     kind = redeem()
     app = await place.open(kind, shop=shop)
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     await app.close()
     with suppress(OSError):
         fill_up()
@@ -226,7 +226,7 @@ async def test_a_full_disk_is_told_at_the_start(small_disk, shop):
         make_space()
     app = await place.open(kind, shop=shop)
     assert (await app.get(process.id)).state == "completed"
-    assert (await app.start(kind(request_id="r2", user="ann"), wait=5)).state == "completed"
+    assert (await app.start(kind(request_id="r2", user="ann"), wait=60)).state == "completed"
     await place.close()
 
 

@@ -219,7 +219,7 @@ async def test_an_immediate_echo_that_differs_is_no_success(place, shop):
     kind = redeem(echo={"sku": "sku"})
     app = await place.open(kind, shop=shop)
     shop.will("issue", Succeeded(Prize("A", sku="cup")))
-    process = await app.start(kind(request_id="r1", user="ann"), wait=5)
+    process = await app.start(kind(request_id="r1", user="ann"), wait=60)
     assert (process.status, process.note) == ("held", "conflict")
     assert len(await alarms(app)) == 1
 

@@ -103,7 +103,7 @@ async def test_a_purged_key_is_free(retired):
     app, _ = retired
     assert await app.retention.purge(3_600 * 10**6) == 0
     assert await app.retention.purge(AGES_AGO) == 1
-    process = await app.start(request(app), wait=5)
+    process = await app.start(request(app), wait=60)
     assert (process.replayed, process.state) == (False, "completed")
     assert await points(app) == POINTS - 20
 
@@ -112,7 +112,7 @@ async def test_housekeeping_does_all_of_it(place, shop):
     """One round retires what is older than `retention`, and purges what has been a tombstone for `tombstones`."""
     kind = redeem()
     app = await place.open(kind, shop=shop, retention="30d", tombstones="60d")
-    await app.start(kind(request_id="r1", user="ann"), wait=5)
+    await app.start(kind(request_id="r1", user="ann"), wait=60)
     days = 86_400 * 10**6
     for passed, left in ((29, ["final"]), (2, ["retired"]), (59, ["retired"]), (2, [])):
         await rows(app, "UPDATE tieout_process SET created = created - :by, changed = changed - :by", by=passed * days)
@@ -125,7 +125,7 @@ async def test_many_are_retired_in_batches(place, shop, monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 7)
     kind = redeem()
     app = await place.open(kind, shop=shop)
-    await asyncio.gather(*(app.start(kind(request_id=f"r{n}", user="ann"), wait=5) for n in range(20)))
+    await asyncio.gather(*(app.start(kind(request_id=f"r{n}", user="ann"), wait=60) for n in range(20)))
     assert await app.retention.retire(AGES_AGO) == 20
     assert await app.retention.purge(AGES_AGO) == 20
 

@@ -168,7 +168,7 @@ async def test_a_late_answer_counts(place, shop, kind):
     process = await app.start(kind(request_id="r1", user="ann"))
     await rest(app)
     answer.go.set()
-    assert (await app.wait(process.id, 5)).state == "refunded"
+    assert (await app.wait(process.id, 60)).state == "refunded"
 
 
 async def test_past_the_keys_life_an_unsent_call_is_held(place, shop):

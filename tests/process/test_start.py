@@ -38,7 +38,7 @@ async def count(app):
 
 async def test_a_process_runs_to_its_end(app):
     """A request is accepted, its call is made at once, and its result is that of the final."""
-    process = await app.start(request(quantity=2), wait=5)
+    process = await app.start(request(quantity=2), wait=60)
     assert (process.state, process.status, process.result) == ("completed", "final", Prize("A1"))
     assert (process.owner, process.key, process.replayed) == ("ann", "r1", False)
     assert await points(app) == POINTS - 20
@@ -53,12 +53,12 @@ async def test_start_returns_once_it_is_stored(app, shop):
     assert (process.state, process.status) == ("issue", "running")
     assert await count(app) == 1
     answer.go.set()
-    assert (await app.wait(process.id, 5)).state == "completed"
+    assert (await app.wait(process.id, 60)).state == "completed"
 
 
 async def test_a_hundred_duplicates_start_one_process(app, shop):
     """Whatever comes at the same time under one key is one row, one business write, one call."""
-    started = await asyncio.gather(*(app.start(request(), wait=5) for _ in range(100)))
+    started = await asyncio.gather(*(app.start(request(), wait=60) for _ in range(100)))
     assert len({process.id for process in started}) == 1
     assert [process.replayed for process in started].count(False) == 1
     assert await count(app) == 1
@@ -78,14 +78,14 @@ async def test_duplicates_on_two_nodes_start_one_process(place, shop):
 
 async def test_different_keys_are_different_requests(app):
     """Twenty keys at once are twenty processes."""
-    started = await asyncio.gather(*(app.start(request(request_id=f"r{n}"), wait=5) for n in range(20)))
+    started = await asyncio.gather(*(app.start(request(request_id=f"r{n}"), wait=60) for n in range(20)))
     assert len({process.id for process in started}) == 20
     assert await points(app) == POINTS - 200
 
 
 async def test_changed_params_are_refused(app, shop):
     """The same key with other params raises `ParamsChanged`, which names the fields; nothing is executed."""
-    first = await app.start(request(), wait=5)
+    first = await app.start(request(), wait=60)
     before = await app.get(first.id)
     with pytest.raises(ParamsChanged) as refused:
         await app.start(request(sku="cup", quantity=3))
@@ -107,21 +107,21 @@ async def test_of_concurrent_requests_with_other_params_one_wins(app):
 
 async def test_a_default_that_is_written_out_is_no_change(app):
     """A retry may give by name what the first request left to its default."""
-    first = await app.start(request(), wait=5)
+    first = await app.start(request(), wait=60)
     again = await app.start(request(sku="mug", quantity=1))
     assert (again.id, again.replayed) == (first.id, True)
 
 
 async def test_another_default_is_a_change(app):
     """All params are stored, defaults included: a later value that differs is refused."""
-    await app.start(request(), wait=5)
+    await app.start(request(), wait=60)
     with pytest.raises(ParamsChanged):
         await app.start(request(quantity=2))
 
 
 async def test_fields_that_were_never_stored_are_not_compared(app):
     """A row that is older than a field does not contradict a request that has it."""
-    first = await app.start(request(), wait=5)
+    first = await app.start(request(), wait=60)
     await rows(app, "UPDATE tieout_process SET params = :params", params='{"request_id":"r1","user":"ann"}')
     again = await app.start(request(quantity=7))
     assert (again.id, again.replayed) == (first.id, True)
@@ -129,7 +129,7 @@ async def test_fields_that_were_never_stored_are_not_compared(app):
 
 async def test_volatile_params_are_not_compared(app):
     """A retry may come through another channel."""
-    await app.start(request(channel="web"), wait=5)
+    await app.start(request(channel="web"), wait=60)
     assert (await app.start(request(channel="phone"))).replayed
 
 
@@ -146,7 +146,7 @@ async def test_volatile_params_are_readable_in_the_start_step_only(app):
     """A step after the start that reads one fails, and does not find the default."""
     process = request(channel="phone")
     assert process.channel == "phone"
-    started = await app.start(process, wait=5)
+    started = await app.start(process, wait=60)
     later = app.engine.world.revive(app.types["redeem"], await app.engine.read(raw(started)))
     with pytest.raises(AttributeError, match="volatile"):
         _ = later.channel
@@ -167,12 +167,12 @@ async def test_a_refused_request_may_come_again(app, shop):
     shop.will("deduct", Refused("not today"))
     with pytest.raises(Refused):
         await app.start(request())
-    assert (await app.start(request(), wait=5)).state == "completed"
+    assert (await app.start(request(), wait=60)).state == "completed"
 
 
 async def test_a_duplicate_that_would_be_refused_gets_the_process(app):
     """The first request took the points, so that its repetition would be refused: it gets what there is."""
-    first = await app.start(request(quantity=POINTS // 10), wait=5)
+    first = await app.start(request(quantity=POINTS // 10), wait=60)
     again = await app.start(request(quantity=POINTS // 10))
     assert (again.id, again.replayed, again.state) == (first.id, True, "completed")
     assert await points(app) == 0
@@ -180,14 +180,14 @@ async def test_a_duplicate_that_would_be_refused_gets_the_process(app):
 
 async def test_a_duplicate_whose_look_up_fails_gets_the_process(app, shop):
     """The catalogue is down: the repetition of an accepted request does not need it."""
-    first = await app.start(request(), wait=5)
+    first = await app.start(request(), wait=60)
     shop.will("price", OSError("catalogue down"))
     assert (await app.start(request())).id == first.id
 
 
 async def test_a_duplicate_whose_step_raises_anything_gets_the_process(app, shop):
     """Whatever a repetition's own attempt raises, the process that is there decides what it gets."""
-    first = await app.start(request(), wait=5)
+    first = await app.start(request(), wait=60)
     shop.will("deduct", ZeroDivisionError())
     assert (await app.start(request())).id == first.id
 
@@ -214,7 +214,7 @@ async def test_a_start_step_moves_where_it_says(app, shop, moved):
 async def test_a_start_step_may_end_the_process(app, shop):
     """A start that moves to a final needs no call."""
     shop.will("deduct", request().refunded("closed"))
-    process = await app.start(request(), wait=5)
+    process = await app.start(request(), wait=60)
     assert (process.state, process.status, process.result, process.calls) == ("refunded", "final", "closed", [])
     assert shop.sent == []
 
@@ -240,7 +240,7 @@ async def test_only_registered_types_are_started(app):
 async def test_look_ups_are_made_before_the_transaction_and_kept(app, shop):
     """A snapshot is looked up once for a process; every later step sees that value, typed, whatever it is now."""
     shop.will("price", 25)
-    process = await app.start(request(quantity=2), wait=5)
+    process = await app.start(request(quantity=2), wait=60)
     assert shop.looked_up == 1
     assert process.snapshots == {"price": 25}
     assert await points(app) == POINTS - 50
@@ -274,4 +274,4 @@ async def test_a_look_up_that_fails_stores_nothing(app, shop):
     with pytest.raises(OSError, match="catalogue"):
         await app.start(request())
     assert await count(app) == 0
-    assert (await app.start(request(), wait=5)).state == "completed"
+    assert (await app.start(request(), wait=60)).state == "completed"

@@ -91,7 +91,7 @@ class Order(tieout.Process[Any], name="order", key="request_id"):
 async def test_keys_are_told_apart_byte_by_byte(place, shop):
     """Case, spaces, NUL, accents and look-alikes make different keys, on every database."""
     app = await place.open(REDEEM, shop=shop)
-    ids = {key: (await app.start(REDEEM(request_id=key, user="ann"), wait=5)).id for key in TELLING}
+    ids = {key: (await app.start(REDEEM(request_id=key, user="ann"), wait=60)).id for key in TELLING}
     assert len(set(ids.values())) == len(TELLING)
     for key, known in ids.items():
         again = await app.start(REDEEM(request_id=key, user="ann"))
@@ -102,7 +102,7 @@ async def test_keys_are_told_apart_byte_by_byte(place, shop):
 async def test_the_longest_keys_are_taken(place, shop, key):
     """255 bytes of UTF-8 are stored and found again."""
     app = await place.open(REDEEM, shop=shop)
-    first = await app.start(REDEEM(request_id=key, user="ann"), wait=5)
+    first = await app.start(REDEEM(request_id=key, user="ann"), wait=60)
     assert (await app.start(REDEEM(request_id=key, user="ann"))).id == first.id
 
 
@@ -120,8 +120,8 @@ async def test_an_owner_has_keys_of_its_own(place, shop):
     """The same key of two owners is two requests: one cannot read or block the other's."""
     app = await place.open(REDEEM, shop=shop)
     await rows(app, "INSERT INTO account (name, points) VALUES ('bob', 100)")
-    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=5)
-    second = await app.start(REDEEM(request_id="r1", user="bob", quantity=2), wait=5)
+    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=60)
+    second = await app.start(REDEEM(request_id="r1", user="bob", quantity=2), wait=60)
     assert first.id != second.id
     assert not second.replayed
 
@@ -129,8 +129,8 @@ async def test_an_owner_has_keys_of_its_own(place, shop):
 async def test_a_type_has_keys_of_its_own(place, shop):
     """The same owner and key in two types is two requests."""
     app = await place.open(REDEEM, GRANT, shop=shop)
-    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=5)
-    second = await app.start(GRANT(request_id="r1", user="ann", quantity=2), wait=5)
+    first = await app.start(REDEEM(request_id="r1", user="ann"), wait=60)
+    second = await app.start(GRANT(request_id="r1", user="ann", quantity=2), wait=60)
     assert first.id != second.id
     assert (first.type, second.type) == ("redeem", "grant")
 
@@ -138,7 +138,7 @@ async def test_a_type_has_keys_of_its_own(place, shop):
 async def test_an_id_taken_by_another_key_is_not_taken_for_a_repetition(place, shop):
     """All three parts are compared on a hit: a collision of hashes is refused, and neither read nor overwritten."""
     app = await place.open(REDEEM, shop=shop)
-    await app.start(REDEEM(request_id="r1", user="ann"), wait=5)
+    await app.start(REDEEM(request_id="r1", user="ann"), wait=60)
     await rows(app, "UPDATE tieout_process SET request_key = :key", key=b"another")
     with pytest.raises(InvalidKey, match="taken by another key"):
         await app.start(REDEEM(request_id="r1", user="ann"))
@@ -161,7 +161,7 @@ async def test_rich_params_reach_the_call_as_they_were(place):
     """Decimals, moments, enumerations and nested structs come out of the database as they went in."""
     sent = []
     app = await place.open(Order, shop=sent)
-    process = await app.start(Order(**RICH), wait=5)
+    process = await app.start(Order(**RICH), wait=60)
     assert sent == [(RICH["total"], RICH["at"], RICH["lines"])]
     assert str(sent[0][0]) == "1234567890123456789.000000000000000001"
     assert process.result == RICH["lines"][0]
@@ -183,7 +183,7 @@ async def test_rich_params_reach_the_call_as_they_were(place):
 async def test_another_spelling_is_the_same_request(place, spelled):
     """A retry may write an equal value in another way."""
     app = await place.open(Order, shop=[])
-    first = await app.start(Order(**RICH), wait=5)
+    first = await app.start(Order(**RICH), wait=60)
     assert (await app.start(Order(**(RICH | spelled)))).id == first.id
 
 
@@ -204,7 +204,7 @@ async def test_another_spelling_is_the_same_request(place, spelled):
 async def test_another_value_is_another_request(place, changed):
     """However small the difference, it is refused and named."""
     app = await place.open(Order, shop=[])
-    await app.start(Order(**RICH), wait=5)
+    await app.start(Order(**RICH), wait=60)
     with pytest.raises(ParamsChanged) as refused:
         await app.start(Order(**(RICH | changed)))
     assert refused.value.fields == tuple(changed)

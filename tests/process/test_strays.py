@@ -67,7 +67,7 @@ async def test_it_never_settles_what_starts_later(place, shop):
     request = kind(request_id="r1", user="ann")
     with pytest.raises(UnknownCall):
         await app.report(f"{request.id}:1", Failed("forged"))
-    process = await app.start(request, wait=5)
+    process = await app.start(request, wait=60)
     assert process.state == "completed"
 
 

@@ -238,7 +238,7 @@ async def test_a_dead_lane_does_not_take_the_places_of_what_starts(place):
         await all_due(app)
         await app.worker.sweep()
         await asyncio.sleep(0.01)
-    process = await app.start(live(request_id="r1", user="ann"), wait=5)
+    process = await app.start(live(request_id="r1", user="ann"), wait=60)
     assert process.state == "completed"
 
 

@@ -27,7 +27,7 @@ class Blocking:
     def issue(self, send):
         self.sent.append(send)
         self.threads.add(threading.current_thread())
-        self.free.wait(10)
+        self.free.wait(60)
         return Succeeded("A1")
 
 
@@ -69,7 +69,7 @@ def shop():
 async def test_a_plain_call_runs_in_a_thread(place, shop):
     """It does not run on the event loop, and its answer counts like any other."""
     app = await place.open(Plain, shop=shop)
-    process = await app.start(Plain(request_id="r1"), wait=5)
+    process = await app.start(Plain(request_id="r1"), wait=60)
     assert (process.state, process.result) == ("completed", "A1")
     assert threading.main_thread() not in shop.threads
 
@@ -108,10 +108,10 @@ async def test_a_call_that_got_no_thread_in_time_is_never_sent(place, shop, monk
 async def test_plain_calls_run_after_an_app_was_opened_again(place, shop):
     """Closing gives the threads back; opening makes new ones."""
     app = await place.open(Plain, shop=shop)
-    await app.start(Plain(request_id="r1"), wait=5)
+    await app.start(Plain(request_id="r1"), wait=60)
     await app.close()
     async with app:
-        assert (await app.start(Plain(request_id="r2"), wait=5)).state == "completed"
+        assert (await app.start(Plain(request_id="r2"), wait=60)).state == "completed"
 
 
 async def test_closing_does_not_wait_for_a_thread_that_hangs(place, shop):
@@ -122,7 +122,7 @@ async def test_closing_does_not_wait_for_a_thread_that_hangs(place, shop):
     await until(lambda: shop.sent)
     began = time.monotonic()
     await app.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 @pytest.fixture

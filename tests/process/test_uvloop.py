@@ -23,7 +23,7 @@ async def _business(url: str) -> None:
     app = await place.open(kind, shop=shop, sweep=True)
     assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
     views = await asyncio.gather(
-        *(app.start(kind(request_id=f"r{n}", user="ann"), wait=10) for n in range(20)),
+        *(app.start(kind(request_id=f"r{n}", user="ann"), wait=60) for n in range(20)),
     )
     assert {view.state for view in views} == {"completed"}
     late = Late(Succeeded(Prize("late")))
@@ -31,5 +31,5 @@ async def _business(url: str) -> None:
     view = await app.start(kind(request_id="late", user="ann"))
     await asyncio.sleep(0.2)
     late.go.set()
-    assert (await app.wait(view.id, 10)).state == "completed"
+    assert (await app.wait(view.id, 60)).state == "completed"
     await place.close()

@@ -57,7 +57,7 @@ async def test_calls_run_beside_each_other_and_the_join_runs_once(place: Place, 
     await until(app, process, lambda _: len(world.sent) == 2)
     pay.set()
     ship.set()
-    process = await app.wait(process.id, 5)
+    process = await app.wait(process.id, 60)
     assert (process.state, process.result) == ("done", "pay done, ship done, None")
     assert world.steps == ["fulfil"]
     assert [call.n for call in process.calls] == [1, 2] and len(process.trail) == 1
@@ -66,7 +66,7 @@ async def test_calls_run_beside_each_other_and_the_join_runs_once(place: Place, 
 async def test_an_optional_call_is_opened_when_it_is_given(place: Place, world: World) -> None:
     """A call whose argument may be None takes part when the step names it."""
     app = await opened(place, world)
-    process = await app.start(Order(number="1", gift=True), wait=5)
+    process = await app.start(Order(number="1", gift=True), wait=60)
     assert process.result == "pay done, ship done, wrap done"
 
 
@@ -80,7 +80,7 @@ async def test_siblings_are_awaited_before_compensation(place: Place, world: Wor
     process = await until(app, process, lambda found: found.calls[0].closed)
     assert process.state == "fulfil" and world.steps == []
     ship.set()
-    process = await app.wait(process.id, 5)
+    process = await app.wait(process.id, 60)
     assert process.state == "undone" and "broke" in process.result and "ship done" in process.result
 
 
@@ -104,7 +104,7 @@ async def test_a_join_that_raises_keeps_the_claims(place: Place, world: World) -
     """The step is rolled back with the closing of the last call, whose claim is kept and applied later."""
     app = await opened(place, world, **QUICK)
     world.scripts["fulfil"].append(RuntimeError("not today"))
-    process = await app.start(Order(number="1"), wait=10)
+    process = await app.start(Order(number="1"), wait=60)
     assert process.state == "done" and world.steps == ["fulfil", "fulfil"]
     assert len(world.sent) == 2
 
@@ -123,7 +123,7 @@ async def test_a_late_contradiction_about_a_part_holds_the_rest(place: Place, wo
     assert (process.status, process.trail) == ("held", [])
     await app.operate.resume(raw(process), ANN)
     app.worker.start()
-    assert (await app.wait(process.id, 10)).state == "done"
+    assert (await app.wait(process.id, 60)).state == "done"
 
 
 async def test_parts_that_are_missing_or_unknown_are_refused(place: Place, world: World) -> None:
@@ -174,7 +174,7 @@ async def test_a_timer_passes_at_its_time(place: Place, world: World) -> None:
     await app.operate.retry(raw(process), ANN)
     await asyncio.sleep(0.2)
     assert (await app.get(process.id)).state == "rest"
-    process = await app.wait(process.id, 5)
+    process = await app.wait(process.id, 60)
     assert (process.state, process.result) == ("done", "rested")
     assert process.trail[-1].by == "timer"
     assert process.changed - process.created >= 400_000
@@ -183,7 +183,7 @@ async def test_a_timer_passes_at_its_time(place: Place, world: World) -> None:
 async def test_a_timer_of_nothing_passes_at_once(place: Place, world: World) -> None:
     """`next(0)` is a local step: it needs no sweep."""
     app = await opened(place, world)
-    process = await app.start(Order(number="1", wait="0s"), wait=5)
+    process = await app.start(Order(number="1", wait="0s"), wait=60)
     assert process.state == "done"
 
 
@@ -228,7 +228,7 @@ async def test_cancelling_a_timer_takes_effect_at_once(place: Place, world: Worl
     app = await opened(place, world, **QUICK)
     process = await app.start(Order(number="1", wait="1h"))
     await app.cancel(process.id, actor="ann", reason="changed her mind")
-    process = await app.wait(process.id, 10)
+    process = await app.wait(process.id, 60)
     assert (process.state, process.result) == ("cancelled", "changed her mind by ann at rest, to undo: []")
 
 
@@ -247,7 +247,7 @@ async def test_an_open_call_becomes_final_before_it_is_cancelled(
     await app.cancel(process.id, actor="ann", reason="late")
     assert (await app.get(process.id)).state == "fulfil"
     ship.set()
-    process = await app.wait(process.id, 10)
+    process = await app.wait(process.id, 60)
     assert process.state == "cancelled" and process.result.endswith(str(sorted(undo)))
     assert [move.to for move in process.trail] == ["cancelled"]
 
@@ -255,7 +255,7 @@ async def test_an_open_call_becomes_final_before_it_is_cancelled(
 async def test_what_has_ended_cannot_be_cancelled(place: Place, world: World) -> None:
     """A final state never changes, and a type without a cancel step has no way back."""
     app = await opened(place, world)
-    process = await app.start(Order(number="1"), wait=5)
+    process = await app.start(Order(number="1"), wait=60)
     with pytest.raises(NotAllowed):
         await app.cancel(process.id, actor="ann", reason="too late")
     world.scripts["send"].append(Unknown("lost"))

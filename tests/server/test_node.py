@@ -108,7 +108,7 @@ def test_health_and_readiness(place):
 
 def test_a_node_without_its_database_is_not_ready(node_of, server):
     """503 from /readyz while the database is gone, and alive all the same; what was refused may be repeated."""
-    url = server.url(server.database(), connect_timeout=1, deadline=1)
+    url = server.url(server.database(), connect_timeout=3, deadline=3)
     node = node_of(url)
     text = token(url, "c", "client")
     server.freeze()

@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 
-from tests.servers.process import ServerProcess
+from tests.servers.process import ServerProcess, wait_for
 
 FAST = {"innodb_flush_log_at_trx_commit": "0", "innodb_doublewrite": "0", "innodb_flush_method": "nosync"}
 """Settings for tests in which no machine loses power; a benchmark leaves them out."""
@@ -66,7 +66,7 @@ class MariaDB(ServerProcess):
 
     def answers(self) -> bool:
         ping = [binary("mariadb-admin"), "--no-defaults", f"--socket={self.folder}/socket", "-u", "root", "ping"]
-        return subprocess.run(ping, check=False, timeout=10, capture_output=True).returncode == 0
+        return subprocess.run(ping, check=False, timeout=60, capture_output=True).returncode == 0
 
     def url(self, database: str = "mysql", **options: object) -> str:
         """The URL of one of its databases, with tieout's options."""
@@ -83,3 +83,7 @@ class MariaDB(ServerProcess):
         """Run statements as an operator would; return the rows, one a line."""
         where = ["--no-defaults", f"--socket={self.folder}/socket", "-u", "root", "-D", database]
         return self.run(binary("mariadb"), *where, "-BN", "-e", sql).strip()
+
+    def wait_for(self, sql: str, answer: str) -> None:
+        """Ask again until this is the answer."""
+        wait_for(self.sql, sql, answer)

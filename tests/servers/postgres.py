@@ -7,11 +7,10 @@ import pwd
 import shutil
 import signal
 import subprocess
-import time
 from functools import cache
 from pathlib import Path
 
-from tests.servers.process import START_SECONDS, ServerProcess
+from tests.servers.process import ServerProcess, wait_for
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for tests in which no machine loses power; a benchmark leaves them out."""
@@ -61,7 +60,7 @@ class Postgres(ServerProcess):
 
     def answers(self) -> bool:
         ready = [binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "u", "-d", "postgres"]
-        return subprocess.run(ready, check=False, timeout=10).returncode == 0
+        return subprocess.run(ready, check=False, timeout=60).returncode == 0
 
     def url(self, database: str = "postgres", **options: object) -> str:
         """The URL of one of its databases, with tieout's options."""
@@ -81,11 +80,7 @@ class Postgres(ServerProcess):
 
     def wait_for(self, sql: str, answer: str) -> None:
         """Ask again until this is the answer."""
-        ends = time.monotonic() + START_SECONDS
-        while (found := self.psql(sql)) != answer:
-            if time.monotonic() > ends:
-                raise RuntimeError(f"{sql} answers {found!r} and not {answer!r}")
-            time.sleep(0.02)
+        wait_for(self.psql, sql, answer)
 
     def standby(self, name: str) -> Postgres:
         """A started standby of this server, called `name` in `synchronous_standby_names`."""

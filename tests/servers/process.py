@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 GONE = {"Z", "X"}
 """What the kernel says of a process that has ended."""
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 """Longest that a server may take to answer, on a busy machine."""
 
 
+PORTS = range(10_000, 20_000)
+"""Below what Linux gives to outgoing connections, and below the demo's: neither takes a port while a server is away."""
+
+GIVEN: set[int] = set()
+"""Ports that this process was told of before."""
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
+    """A port of 127.0.0.1 that nothing uses now; another one each time."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.choice(PORTS)
+        if port not in GIVEN and _is_free(port):
+            GIVEN.add(port)
+            return port
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_for(ask: Callable[[str], str], sql: str, answer: str) -> None:
+    """Ask again until this is the answer."""
+    ends = time.monotonic() + START_SECONDS
+    while (found := ask(sql)) != answer:
+        if time.monotonic() > ends:
+            raise RuntimeError(f"{sql} answers {found!r} and not {answer!r}")
+        time.sleep(0.02)
 
 
 def children(pid: int) -> list[int]:

@@ -112,7 +112,7 @@ class Door:
 
     async def start(self, **params: Any) -> Any:
         """Start a process in a transaction of the App's own, and wait for its end."""
-        return await self._do("start", self.request(**params), wait=5)
+        return await self._do("start", self.request(**params), wait=60)
 
     async def ended(self, process: str) -> Any:
         return await self._do("wait", process, 5)

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-WAITED = 10.0
+WAITED = 60.0
 """Seconds after which something that should come true has not."""
 
 LEVELS = {"": "", "committed": "READ COMMITTED", "repeatable": "REPEATABLE READ", "autocommit": "AUTOCOMMIT"}

@@ -123,7 +123,7 @@ async def test_tieouts_own_transactions_are_joined_too(places, shop, dialect):
     with pytest.raises(AlreadyStarted):
         await app.database.transact(work)
     assert await app.nudge(process.id)
-    assert (await app.wait(process.id, 5)).state == "completed"
+    assert (await app.wait(process.id, 60)).state == "completed"
     row = await app.database.read(lambda tx: tx.fetch_one("SELECT points FROM account"))
     assert row[0] == POINTS - 11
 

