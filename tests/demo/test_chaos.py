@@ -25,10 +25,11 @@ def test_each_service_is_killed_often_enough(seconds, least):
 
 @pytest.mark.parametrize("rate", [1, 10, 150, 2_000])
 def test_enough_contradictions_are_planted(rate):
-    """More than a hundred a minute wherever that is possible, and no share runs over."""
+    """More than a hundred a minute wherever that is possible, on a slow machine too, and no share runs over."""
     shares = chaos.misbehaviour(rate)
     conflicts = sum(shares["result"].values()) - shares["result"]["refused"]
-    assert 60 * rate * conflicts > min(100, 60 * rate * 0.2)
+    reached = rate / 4
+    assert 60 * reached * conflicts > min(100, 60 * reached * 0.2)
     assert all(0 < sum(parts.values()) < 1 for parts in shares.values())
 
 

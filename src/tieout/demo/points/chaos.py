@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 Shares = dict[str, dict[str, float]]
 
-CONFLICTS_WANTED = 3.0
-"""Contradictions planted per second: more than a hundred in a minute, whatever the rate."""
+CONFLICTS_WANTED = 8.0
+"""Contradictions planned per second: above a hundred in a minute, also where a quarter of the rate is reached."""
 
 REFUSED = 0.06
 """The share of prizes that are refused."""
