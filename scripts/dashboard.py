@@ -198,6 +198,43 @@ ROWS: dict[str, list[Panel]] = {
             "s",
         ),
     ],
+    "Comparisons": [
+        Panel(
+            "Agrees",
+            "1 while all of a followed rule that is seen agrees: not while a feed is behind, silent or has a gap.",
+            {"{{rule}}": "min by (rule) (tieout_recon_agreed{})"},
+        ),
+        Panel(
+            "Open breaks",
+            "By rule and outcome, found live or offline.",
+            {"{{rule}} {{outcome}}": "max by (rule, outcome) (tieout_recon_breaks{})"},
+        ),
+        Panel(
+            "Waiting",
+            "Keys that are not judged yet.",
+            {"{{rule}}": "max by (rule) (tieout_recon_waiting{})"},
+        ),
+        Panel(
+            "Coverage",
+            "Share of the followed keys that are judged.",
+            {"{{rule}}": "min by (rule) (tieout_recon_coverage{})"},
+            "percentunit",
+        ),
+        Panel(
+            "Feeds behind",
+            "How far each feed is behind its source, and since when nothing of it was kept.",
+            {
+                "{{feed}} behind": "max by (feed) (tieout_recon_lag_seconds{})",
+                "{{feed}} silent": "min by (feed) (tieout_recon_checkpoint_age_seconds{})",
+            },
+            "s",
+        ),
+        Panel(
+            "Gaps",
+            "1 while what a feed has missed is not found.",
+            {"{{feed}}": "max by (feed) (tieout_recon_gap{})"},
+        ),
+    ],
 }
 
 

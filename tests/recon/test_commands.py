@@ -102,6 +102,23 @@ def test_reports_are_harmless(command, tmp_path) -> None:
     assert not {name for _, attributes in found for name, _ in attributes} & {"src", "href", "onload"}
 
 
+def test_a_break_is_shown_with_its_history(command) -> None:
+    """Both records, what differs, and what was done with it, by whom and why; an id of none is refused."""
+    hostile()
+    command("run", "redemption", *PERIOD)
+    (listed,) = [json.loads(line) for line in command("breaks", "--json")[1].splitlines()]
+    command("ignore", listed["id"], "--reason", "a test", "--actor", "ann")
+    status, out, _ = command("show", listed["id"], "--json")
+    shown = json.loads(out)
+    assert (status, shown["state"], shown["upstream"]["count"]) == (0, "ignored", 1)
+    assert [(one["actor"], one["action"], one["reason"]) for one in shown["acts"]] == [
+        ("ann", "break-ignore", "a test")
+    ]
+    status, out, _ = command("show", listed["id"])
+    assert status == 0 and "sku==cmd|" in out and "break-ignore" in out
+    assert command("show", "0" * 32)[0] == 3
+
+
 def test_given_rows_are_judged(command, tmp_path) -> None:
     """`test` says of each key what comparing would; rows in which nothing happened are left out."""
     (tmp_path / "up.json").write_text(

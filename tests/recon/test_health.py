@@ -15,7 +15,7 @@ RULE = RuleState("r", 1, "v", "live", ["a", "b"], 0, {"tied": 8, "late-tied": 1,
 
 def health(*, rule=RULE, breaks=0, **changed):
     other = msgspec.structs.replace(GOOD, **{"name": "b", **changed})
-    return rule_status(rule, [feed_status(GOOD), feed_status(other)], breaks)
+    return rule_status(rule, [feed_status(GOOD), feed_status(other)], {"missing": breaks})
 
 
 def test_what_was_compared_lately_and_agrees_is_green() -> None:
@@ -41,7 +41,7 @@ def test_a_feed_that_is_not_up_to_date_makes_its_rules_blind(changed, feed) -> N
 
 def test_a_feed_that_is_not_there_makes_its_rules_blind() -> None:
     """A rule whose feed was never read is blind, though everything that was compared agrees."""
-    assert rule_status(RULE, [feed_status(GOOD)], 0).health == "blind"
+    assert rule_status(RULE, [feed_status(GOOD)], {}).health == "blind"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import msgspec
 import tieout
 from tieout import Answer, Failed, Found, Next, NotFound, Pending, Sending, Succeeded, Transaction
 from tieout.mirror import Fetched, Group, days, flag, money, shape, tier, tiers
+from tieout.recon import epoch, same, side
 
 app = tieout.App(os.environ["SHOP_DB"], migrate=False)
 rooms = app.mirror(
@@ -32,6 +33,11 @@ class Hotels:
 
     async def check(self, item, first, count):
         return {"price": [100] * count, "open": [True] * count}
+
+
+change = side("sqlite:///points.db", table="change", key="id", at=epoch("at", "s"))
+given = side("sqlite:///prizes.db", table="prize", key="change_id", at=epoch("at", "s"))
+app.rule("redemption", upstream=change, downstream=given, agree=[same("sku"), same("card_number")])
 
 
 class Prize(msgspec.Struct):

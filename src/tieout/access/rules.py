@@ -28,16 +28,20 @@ Permission: TypeAlias = Literal[
     "metrics:read",
     "unmasked:read",
     "mirror:read",
+    "recon:read",
+    "recon:command",
+    "recon:repair",
 ]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _CLIENT: frozenset[Permission] = frozenset({"process:start", "process:read-own", "mirror:read"})
-_VIEWER: frozenset[Permission] = frozenset({"process:read", "alarm:read", "mirror:read"})
+_VIEWER: frozenset[Permission] = frozenset({"process:read", "alarm:read", "mirror:read", "recon:read"})
 _OPERATOR: frozenset[Permission] = _VIEWER | {
-    *("process:command", "alarm:handle", "message:read", "message:handle", "audit:read", "unmasked:read")
+    *("process:command", "alarm:handle", "message:read", "message:handle", "audit:read", "unmasked:read"),
+    "recon:command",
 }
-_APPROVER: frozenset[Permission] = _OPERATOR | {"process:settle"}
+_APPROVER: frozenset[Permission] = _OPERATOR | {"process:settle", "recon:repair"}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     "client": _CLIENT,

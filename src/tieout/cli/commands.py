@@ -54,6 +54,7 @@ for command in (
     recon_live.worker,
     recon_live.status,
     recon_breaks.breaks,
+    recon_breaks.show,
     recon_breaks.settle,
     recon_breaks.ignore,
     recon_breaks.judge,

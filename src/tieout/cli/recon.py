@@ -21,8 +21,9 @@ from tieout.errors import ConfigError
 from tieout.identity import parse_json
 from tieout.recon.define import Rule
 from tieout.recon.periods import Period, between, day
-from tieout.recon.report import break_document, csv_lines, html_page, run_document, shown_key
+from tieout.recon.report import csv_lines, html_page, shown_key
 from tieout.recon.store import Break, Run
+from tieout.recon_documents import report_document, run_document
 
 commands = cyclopts.App(
     name="recon",
@@ -249,7 +250,7 @@ async def _breaks(app: App, of: Run, outcome: str, limit: int = sys.maxsize) -> 
 async def _show(app: App, of: Run, *, limit: int, as_json: bool, outcome: str = "") -> None:
     breaks = [one async for one in _breaks(app, of, outcome, limit)]
     if as_json:
-        emit({**run_document(of), "breaks": [break_document(one) for one in breaks]})
+        emit(report_document(of, breaks))
         return
     say(f"{of.rule}, {of.period}: {of.state}")
     facts((name, f"{count:,}") for name, count in (of.totals or {}).items() if isinstance(count, int) and count)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from tieout.cli import exits
-from tieout.cli.printing import Json, emit, note, say, table
+from tieout.cli.printing import Json, clock_time, emit, facts, note, say, table
 from tieout.cli.recon import Outcome, said
 from tieout.cli.where import ANYWHERE, Where, opened
 from tieout.cli.who import Who
 from tieout.errors import UnknownBreak
-from tieout.recon.report import break_document, shown_key
+from tieout.recon.facts import SIDES
+from tieout.recon.report import shown_key
 from tieout.recon.store import Break
+from tieout.recon_documents import break_detail, break_document
 
 Numbers = Annotated[list[str], Parameter(help="Their ids: see `tieout recon breaks`.", negative="")]
 
@@ -41,13 +43,45 @@ async def breaks(
         )
     if json:
         for one in page:
-            emit({"rule": one.rule, **break_document(one)})
+            emit(break_document(one))
         return exits.NO if page else exits.OK
     rows = [(one.id.hex(), one.rule, shown_key(one), one.outcome, one.state, said(one)) for one in page]
     table(("ID", "RULE", "KEY", "OUTCOME", "STATE", "WHAT DIFFERS"), rows)
     if len(page) == limit:
         note(f"more: --after {page[-1].id.hex()}")
     return exits.NO if page else exits.OK
+
+
+async def show(
+    number: Annotated[str, Parameter(help="Its id: see `tieout recon breaks`.")],
+    /,
+    *,
+    where: Where = ANYWHERE,
+    json: Json = False,
+) -> None:
+    """Show a break: both sides' records, where they came from, possible causes, and what was done with it."""
+    async with opened(where) as app:
+        found, acts = await app.recon.decide.history(number_of(number))
+    if json:
+        emit(break_detail(found, acts))
+        return
+    say(f"{found.rule}, {shown_key(found)}: {found.outcome}, {found.state}")
+    facts(
+        (name, value)
+        for name, value in (
+            ("found first", clock_time(found.first_at)),
+            ("found last", clock_time(found.last_at)),
+            ("possible causes", "; ".join(found.detail["causes"])),
+            *((side, _records(found.detail.get(side, {}))) for side in SIDES),
+            *((f"{side} came from", _origin(found, side)) for side in SIDES),
+            ("what differs", said(found)),
+            ("decided by", found.actor or ""),
+            ("because", found.note or ""),
+        )
+        if value
+    )
+    if acts:
+        table(("WHEN", "WHO", "DID", "WHY"), [(clock_time(one.at), one.actor, one.action, one.reason) for one in acts])
 
 
 async def settle(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> None:
@@ -75,7 +109,7 @@ async def _each(act: Callable[..., Awaitable[Break]], numbers: list[str], who: W
         one = await act(number_of(number), actor=who.act.actor, reason=who.reason)
         acted.append(one)
         if as_json:
-            emit({"rule": one.rule, **break_document(one)})
+            emit(break_document(one))
         else:
             say(f"{shown_key(one)} is {one.state}")
     return acted
@@ -87,3 +121,18 @@ def number_of(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise UnknownBreak(f"{text[:100]!r} is no break's id: 32 hex digits") from error
+
+
+def _records(side: dict[str, Any]) -> str:
+    """A side's records in one line; the first ones where there are many."""
+    shown = [
+        ", ".join([f"{name}={value}" for name, value in one["values"].items()] + ([one["at"]] if one["at"] else []))
+        for one in side.get("records", ())
+    ]
+    more = side.get("count", 0) - len(shown)
+    return "; ".join(shown) + (f"; and {more:,} more" if more > 0 else "") if shown else "has none"
+
+
+def _origin(found: Break, side: str) -> str:
+    told = found.detail.get("provenance", {}).get(side)
+    return f"{told['position']}, committed {told['committed']}" if told else ""

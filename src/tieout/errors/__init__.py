@@ -25,6 +25,8 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── UnknownAlarm                no alarm has this id
     │   ├── UnknownCall                 no call has this key (yet): retry later
     │   ├── UnknownBreak                no break has this id
+    │   ├── UnknownRule                 this App has no rule of this name
+    │   ├── UnknownRun                  no comparison has this id
     │   ├── UnknownMessage              no letter has this number
     │   ├── UnknownToken                no token has this id
     │   ├── UnknownSession              no session has this id, or it was ended
@@ -110,6 +112,8 @@ from tieout.errors.requests import (
     UnknownMessage,
     UnknownPage,
     UnknownProcess,
+    UnknownRule,
+    UnknownRun,
     UnknownSession,
     UnknownToken,
 )
@@ -179,6 +183,8 @@ __all__ = [
     "UnknownMessage",
     "UnknownPage",
     "UnknownProcess",
+    "UnknownRule",
+    "UnknownRun",
     "UnknownSession",
     "UnknownToken",
     "Unrepeatable",

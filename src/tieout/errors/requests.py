@@ -103,6 +103,18 @@ class UnknownBreak(RequestError):
     code = "unknown-break"
 
 
+class UnknownRule(RequestError):
+    """This App has no rule of this name."""
+
+    code = "unknown-rule"
+
+
+class UnknownRun(RequestError):
+    """No comparison has this id."""
+
+    code = "unknown-run"
+
+
 class UnknownMessage(RequestError):
     """No letter has this number: no message that is kept because its effect failed."""
 

@@ -12,15 +12,15 @@ from tieout.audit.store import AuditStore
 from tieout.config import zone_of
 from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.lease import Leases
-from tieout.errors import ConfigError, DefinitionError, InvalidParams
+from tieout.errors import ConfigError, DefinitionError, InvalidParams, UnknownRun
 from tieout.recon import define
 from tieout.recon.deciding import Breaks
 from tieout.recon.define import Agreement, Ignored, Rule, Side, Source
 from tieout.recon.fact_store import FactStore
 from tieout.recon.health import FeedStatus, RuleStatus, feed_status, rule_status
 from tieout.recon.periods import Period
-from tieout.recon.rules import BREAKS, Judged, Record, Verdict, judge
-from tieout.recon.store import Break, ReconStore, Run, run_id
+from tieout.recon.rules import Judged, Record, Verdict, judge
+from tieout.recon.store import LAST, Break, ReconStore, Run, run_id
 from tieout.recon.values import canonical
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ class Recon:
         async def work(tx: Transaction) -> tuple[list[FeedStatus], list[RuleStatus]]:
             feeds = [feed_status(one) for one in (await store.feeds(tx)).values()]
             rules = await store.rules(tx)
-            breaks = [sum([await store.open_breaks(tx, name, kind) for kind in BREAKS]) for name in rules]
-            return feeds, [rule_status(one, feeds, count) for one, count in zip(rules.values(), breaks, strict=True)]
+            breaks = [await store.open_by_outcome(tx, name) for name in rules]
+            return feeds, [rule_status(one, feeds, open_) for one, open_ in zip(rules.values(), breaks, strict=True)]
 
         return await self._database.read(work)
 
@@ -181,9 +181,29 @@ class Recon:
             raise ConfigError(f"{name!r:.100} was not compared over {period}: see `tieout recon runs`")
         return run
 
-    async def runs(self, name: str = "", *, limit: int = 50) -> list[Run]:
-        """Comparisons, the latest first."""
-        return await self._database.read(lambda tx: self.store.page(tx, rule=name, limit=limit))
+    async def show(self, run: bytes) -> Run:
+        """The comparison with this id; raise `UnknownRun`."""
+        found = await self._database.read(lambda tx: self.store.read(tx, run))
+        if found is None:
+            raise UnknownRun("there is no comparison with this id")
+        return found
+
+    async def runs(
+        self, name: str = "", *, state: str = "", before: int = LAST, before_id: bytes = b"", limit: int = 50
+    ) -> list[Run]:
+        """Comparisons, the latest first, from behind the one that began at `before` with the id `before_id`."""
+        return await self._database.read(
+            lambda tx: self.store.page(tx, rule=name, state=state, before=before, before_id=before_id, limit=limit)
+        )
+
+    async def open_breaks(self) -> dict[str, dict[str, int]]:
+        """How many breaks are open of each rule of this App, by kind."""
+        store = FactStore(self._database.dialect)
+
+        async def work(tx: Transaction) -> dict[str, dict[str, int]]:
+            return {name: await store.open_by_outcome(tx, name) for name in self.rules}
+
+        return await self._database.read(work)
 
     async def breaks(
         self, run: bytes, *, state: str = "open", outcome: str = "", after: bytes = b"", limit: int = 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tieout.audit.rules import AuditRow
 from tieout.audit.store import AuditStore
 from tieout.contracts import Database, Transaction
 from tieout.errors import NotAllowed, UnknownBreak
@@ -30,6 +31,14 @@ class Breaks:
     async def show(self, number: bytes) -> Break:
         """One break; raise `UnknownBreak`."""
         return await self._database.read(lambda tx: self._read(tx, number))
+
+    async def history(self, number: bytes) -> tuple[Break, Sequence[AuditRow]]:
+        """One break, and what persons did with it, oldest first; raise `UnknownBreak`."""
+
+        async def work(tx: Transaction) -> tuple[Break, Sequence[AuditRow]]:
+            return await self._read(tx, number), await self._audit.of(tx, target_of(number))
+
+        return await self._database.read(work)
 
     async def settle(self, number: bytes, *, actor: str, reason: str) -> Break:
         """Say that it was put right elsewhere; it opens again when something else is found of its key."""
@@ -89,6 +98,9 @@ class Breaks:
         if not actor.strip() or not reason.strip():
             raise NotAllowed("say who you are (actor) and why (reason): both are kept in the audit")
         detail = {"rule": found.rule, "key": found.key, "outcome": found.outcome, "was": found.state}
-        await self._audit.add(
-            tx, actor=actor, action=action, target=f"break:{found.id.hex()}", reason=reason, detail=detail
-        )
+        await self._audit.add(tx, actor=actor, action=action, target=target_of(found.id), reason=reason, detail=detail)
+
+
+def target_of(number: bytes) -> str:
+    """What the audit calls a break."""
+    return f"break:{number.hex()}"

@@ -178,6 +178,10 @@ class FactStore:
         """Close breaks that agree again."""
         await tx.execute_many(self.sql.mend_break, [{"id": one} for one in breaks])
 
+    async def open_by_outcome(self, tx: Transaction, rule: str) -> dict[str, int]:
+        """How many breaks of a rule are open, by kind, found live or offline."""
+        return {outcome: int(count) for outcome, count in await tx.fetch(self.sql.open_by_outcome, rule=rule)}
+
     async def open_breaks(self, tx: Transaction, rule: str, outcome: str) -> int:
         """How many breaks of a kind are open."""
         row = await tx.fetch_one(self.sql.count_breaks, rule=rule, outcome=outcome)

@@ -24,18 +24,19 @@ LAGGING = 15_000_000
 
 
 class FeedStatus(NamedTuple):
-    """A feed: how it is, and by how many microseconds it is behind its source."""
+    """A feed: how it is, by how many microseconds it is behind its source, and since how many nothing was kept."""
 
     name: str
     health: FeedHealth
     lag: int | None
     gap: str | None
+    age: int
 
 
 class RuleStatus(NamedTuple):
     """A rule: how it stands, how many keys have come to what, and how many breaks nobody has decided on.
 
-    `waiting` keys are not judged yet. `coverage` is the share of keys that are judged.
+    `waiting` keys are not judged yet. `coverage` is the share of keys that are judged. `breaks` are open ones, by kind.
     """
 
     name: str
@@ -45,24 +46,25 @@ class RuleStatus(NamedTuple):
     waiting: int
     open: int
     coverage: float | None
+    breaks: Mapping[str, int]
 
 
 def feed_status(feed: FeedState) -> FeedStatus:
     """How a feed is, by the clock of the database that it is kept in."""
     lag = feed.asked_at - feed.watermark if feed.watermark else None
-    return FeedStatus(feed.name, _health(feed, lag), lag, feed.gap)
+    return FeedStatus(feed.name, _health(feed, lag), lag, feed.gap, max(0, feed.asked_at - feed.heard_at))
 
 
-def rule_status(rule: RuleState, feeds: Sequence[FeedStatus], open_breaks: int) -> RuleStatus:
+def rule_status(rule: RuleState, feeds: Sequence[FeedStatus], breaks: Mapping[str, int]) -> RuleStatus:
     """How a rule stands."""
     totals = {name: count for name, count in rule.totals.items() if count > 0}
     waiting = sum(totals.get(name, 0) for name in ("waiting", "doubtful"))
     judged = sum(totals.get(name, 0) for name in ("tied", "late-tied", "ignored", *BREAKS))
     known = judged + waiting + totals.get("unfollowed", 0)
     coverage = judged / known if known else None
-    mine = tuple(rule.feeds)
+    mine, open_breaks = tuple(rule.feeds), sum(breaks.values())
     health = _standing(rule, [one for one in feeds if one.name in mine], totals, open_breaks)
-    return RuleStatus(rule.name, health, mine, totals, waiting, open_breaks, coverage)
+    return RuleStatus(rule.name, health, mine, totals, waiting, open_breaks, coverage, breaks)
 
 
 def _health(feed: FeedState, lag: int | None) -> FeedHealth:

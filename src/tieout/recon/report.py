@@ -1,4 +1,4 @@
-"""What a comparison came to, for people and programs: a document, CSV, and one HTML page that loads nothing. Pure."""
+"""What a comparison came to: CSV for programs, and one HTML page for people, which loads nothing. Pure."""
 
 from __future__ import annotations
 
@@ -39,38 +39,6 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; width: 8rem; 
 .agreed { color: #2a7; } .broken, .empty, .failed { color: #c43; }
 code { font-family: ui-monospace, monospace; word-break: break-all; }
 """
-
-
-def run_document(run: Run) -> dict[str, Any]:
-    """A comparison as `--json` tells it; times are ISO 8601 in UTC."""
-    return {
-        "run": run.id.hex(),
-        "rule": run.rule,
-        "version": run.version,
-        "since": iso(run.since),
-        "until": iso(run.until),
-        "state": run.state,
-        "attempt": run.attempt,
-        "started": iso(run.started),
-        "ended": None if run.ended is None else iso(run.ended),
-        "totals": run.totals,
-    }
-
-
-def break_document(found: Break) -> dict[str, Any]:
-    """A break as `--json` tells it."""
-    return {
-        "id": found.id.hex(),
-        "key": found.key,
-        "outcome": found.outcome,
-        "state": found.state,
-        **found.detail,
-        "first_at": iso(found.first_at),
-        "last_at": iso(found.last_at),
-        "closed_at": None if found.closed_at is None else iso(found.closed_at),
-        "actor": found.actor,
-        "note": found.note,
-    }
 
 
 def csv_lines(breaks: Iterable[Break]) -> Iterator[str]:

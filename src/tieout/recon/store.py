@@ -114,9 +114,21 @@ class ReconStore:
         row = await tx.fetch_one(self.sql.read_run, id=run)
         return None if row is None else _run(*row)
 
-    async def page(self, tx: Transaction, *, rule: str = "", before: int = LAST, limit: int = 50) -> list[Run]:
-        """Runs, the latest first."""
-        return [_run(*row) for row in await tx.fetch(self.sql.list_runs, rule=rule, before=before, limit=limit)]
+    async def page(
+        self,
+        tx: Transaction,
+        *,
+        rule: str = "",
+        state: str = "",
+        before: int = LAST,
+        before_id: bytes = b"",
+        limit: int = 50,
+    ) -> list[Run]:
+        """Runs, the latest first, from behind the one that began at `before` with the id `before_id`."""
+        rows = await tx.fetch(
+            self.sql.list_runs, rule=rule, state=state, before=before, before_id=before_id, limit=limit
+        )
+        return [_run(*row) for row in rows]
 
     async def end(self, tx: Transaction, run: Run, state: RunState, totals: dict[str, Any] | None) -> bool:
         """Note how it ended; False when it is not at work any more, or somebody has begun it again."""

@@ -9,6 +9,9 @@ from typing import Any
 
 MASK = "[masked]"
 
+TOLD = ("field", "why")
+"""What is still told of a difference in a field that is masked."""
+
 _FORMS = re.compile(
     r"tieout_[0-9a-f]{12}_[0-9a-f]{64}"
     r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
@@ -38,8 +41,14 @@ class Masking:
         return bool(self._names.fullmatch(path.rpartition(".")[2]) or self._paths.fullmatch(f".{path}"))
 
     def masked(self, value: Any, path: str = "") -> Any:
-        """Plain values with the fields masked; what is masked is masked whole."""
+        """Plain values with the fields masked; what is masked is masked whole.
+
+        What says of a field, as "a" or "a/b", what each side has there, is masked as the field itself would be.
+        """
         if isinstance(value, dict):
+            named = value.get("field")
+            if isinstance(named, str) and any(self.hides(f"{path}.{one}") for one in named.split("/")):
+                return {name: item if name in TOLD else MASK for name, item in value.items()}
             return {name: self._field(item, f"{path}.{name}" if path else str(name)) for name, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.masked(item, path) for item in value]

@@ -12,6 +12,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from tieout.app import App
 from tieout.contracts import Transaction
 from tieout.process.record import Record
+from tieout.recon.book import Recon
+from tieout.recon.rules import BREAKS
 from tieout.server.hints import Hub
 
 if TYPE_CHECKING:
@@ -58,6 +60,17 @@ class Metrics:
         self.suspects = gauge("tieout_mirror_suspects", "Cells of a mirror that are suspect.", of_copy)
         self.orders = gauge("tieout_mirror_order_checks", "Order checks of this node.", (*of_copy, "outcome"))
         self.lag = gauge("tieout_mirror_view_lag_seconds", "How far behind this node's view is.", ("mirror",))
+        self.feed_lag = gauge("tieout_recon_lag_seconds", "How far a feed is behind its source.", ("feed",))
+        self.feed_age = gauge(
+            "tieout_recon_checkpoint_age_seconds", "Since when nothing of a feed was kept.", ("feed",)
+        )
+        self.feed_gap = gauge("tieout_recon_gap", "1 while what a feed has missed is not found.", ("feed",))
+        self.green = gauge(
+            "tieout_recon_agreed", "1 while all of a followed rule that is seen agrees, else 0.", ("rule",)
+        )
+        self.coverage = gauge("tieout_recon_coverage", "Share of a followed rule's keys that are judged.", ("rule",))
+        self.waiting = gauge("tieout_recon_waiting", "Keys of a followed rule that are not judged yet.", ("rule",))
+        self.breaks = gauge("tieout_recon_breaks", "Open breaks, found live or offline.", ("rule", "outcome"))
         self.build = gauge("tieout_build_info", "The version that runs.", ("version",))
         # Looking a metric up by its labels costs more than counting: what was looked up is kept.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -84,7 +97,7 @@ class Metrics:
         known.inc()
 
     async def exposition(self, app: App, hub: Hub) -> bytes:
-        """Everything in Prometheus's text format; costs four queries."""
+        """Everything in Prometheus's text format; costs four queries, and for rules two and one for each."""
         types = list(app.types)
 
         async def work(tx: Transaction) -> None:
@@ -110,10 +123,33 @@ class Metrics:
         await app.database.read(work)
         for mirror in app.mirrors.values():
             self._measure(mirror)
+        await self._reconcile(app.recon)
         self.listeners.set(len(hub))
         self.dropped.set(hub.dropped)
         self.working.set(app.worker.in_flight)
         return generate_latest(self.registry)
+
+    async def _reconcile(self, recon: Recon) -> None:
+        """What the database has of rules and feeds: each node tells the same."""
+        if not recon.rules:
+            return
+        feeds, rules = await recon.status()
+        breaks = await recon.open_breaks()
+        for each in (self.feed_lag, self.feed_age, self.feed_gap, self.green, self.coverage, self.waiting):
+            each.clear()
+        for feed in feeds:
+            if feed.lag is not None:
+                self.feed_lag.labels(feed.name).set(max(0, feed.lag) / 1e6)
+            self.feed_age.labels(feed.name).set(feed.age / 1e6)
+            self.feed_gap.labels(feed.name).set(feed.gap is not None)
+        for rule in rules:
+            self.green.labels(rule.name).set(rule.health == "agreed")
+            self.waiting.labels(rule.name).set(rule.waiting)
+            if rule.coverage is not None:
+                self.coverage.labels(rule.name).set(rule.coverage)
+        for name, counts in breaks.items():
+            for outcome in BREAKS:
+                self.breaks.labels(name, outcome).set(counts.get(outcome, 0))
 
     def _measure(self, mirror: Mirror) -> None:
         """What is known of a mirror on this node: of its copies only where it leads them."""

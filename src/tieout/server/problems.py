@@ -28,6 +28,8 @@ STATUSES: Mapping[type[TieoutError], int] = {
     errors.UnknownItem: 404,
     errors.UnknownAlarm: 404,
     errors.UnknownBreak: 404,
+    errors.UnknownRule: 404,
+    errors.UnknownRun: 404,
     errors.UnknownMessage: 404,
     errors.UnknownCall: 404,
     errors.UnknownToken: 404,

@@ -43,7 +43,10 @@ FIRST_LOOK = 3_000_000
 ALARMS_AT_A_TIME = 100
 """Alarms looked at each time: whoever misses some sees them in the list."""
 
-MASKED = ("params", "snapshots", "result", "calls", "wish", "evidence", "alarms", "early_reports")
+MASKED = (
+    *("params", "snapshots", "result", "calls", "wish", "evidence", "alarms", "early_reports"),
+    *("upstream", "downstream", "differences"),
+)
 """The parts of a document that hold what users sent or downstreams said."""
 
 

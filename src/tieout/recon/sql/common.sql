@@ -13,8 +13,9 @@ WHERE id = :id
 -- name: list_runs
 SELECT id, rule, version, since, until, state, attempt, totals, started, ended
 FROM tieout_recon_run
-WHERE (:rule = '' OR rule = :rule) AND started < :before
-ORDER BY started DESC
+WHERE (:rule = '' OR rule = :rule) AND (:state = '' OR state = :state)
+    AND (started < :before OR (started = :before AND id < :before_id))
+ORDER BY started DESC, id DESC
 LIMIT :limit
 
 -- name: end_run
@@ -147,6 +148,12 @@ WHERE id = :id
 UPDATE tieout_recon_break
 SET state = :state, actor = :actor, note = :note, closed_at = {now}
 WHERE id = :id AND state IN ('open', 'ignored', 'settled')
+
+-- name: open_by_outcome
+SELECT outcome, count(*)
+FROM tieout_recon_break
+WHERE rule = :rule AND state = 'open'
+GROUP BY outcome
 
 -- name: count_breaks
 SELECT count(*)

@@ -1,0 +1,176 @@
+"""Rules, comparisons and breaks as documents: what the HTTP API and `--json` tell. Times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tieout.audit.rules import AuditRow
+from tieout.documents import ActDocument, act_document
+from tieout.recon.define import Rule
+from tieout.recon.health import FeedStatus, RuleStatus
+from tieout.recon.periods import iso
+from tieout.recon.store import Break, Run
+
+
+class StandingDocument(msgspec.Struct, frozen=True):
+    """How a rule stands that is followed: green is only *agreed*. `coverage` is the share of keys that are judged."""
+
+    health: str
+    feeds: list[str]
+    totals: dict[str, int]
+    waiting: int
+    coverage: float | None
+
+
+class RuleDocument(msgspec.Struct, frozen=True):
+    """A rule of the App; `grace` is in seconds, `breaks` counts open ones by kind, `live` is null unless followed."""
+
+    rule: str
+    version: str
+    owner: str
+    zone: str
+    grace: float
+    offline: bool
+    breaks: dict[str, int]
+    live: StandingDocument | None
+
+
+class FollowedFeedDocument(msgspec.Struct, frozen=True):
+    """A feed: `lag` is how many seconds it is behind its source, `age` since how many nothing was kept of it."""
+
+    feed: str
+    health: str
+    lag: float | None
+    age: float
+    gap: str | None
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest comparison of a rule over a period; `totals` is null until it has ended."""
+
+    id: str
+    rule: str
+    version: str
+    since: str
+    until: str
+    state: str
+    attempt: int
+    started: str
+    ended: str | None
+    totals: dict[str, Any] | None
+
+
+class BreakDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that does not agree: what each side has of it, what differs, where that came from, possible causes.
+
+    `provenance` is there of what was found live: when each side's fact was committed, and at which position.
+    """
+
+    id: str
+    rule: str
+    key: list[str | None]
+    outcome: str
+    state: str
+    sides: list[str]
+    differences: list[dict[str, Any]]
+    upstream: dict[str, Any]
+    downstream: dict[str, Any]
+    causes: list[str]
+    provenance: dict[str, Any]
+    first_at: str
+    last_at: str
+    closed_at: str | None
+    actor: str | None
+    note: str | None
+
+
+class BreakDetailDocument(BreakDocument, frozen=True, kw_only=True):
+    """A break with its history: what persons did with it, oldest first."""
+
+    acts: list[ActDocument]
+
+
+class ReportDocument(RunDocument, frozen=True, kw_only=True):
+    """A comparison with its breaks."""
+
+    breaks: list[BreakDocument]
+
+
+def rule_document(rule: Rule, breaks: dict[str, int], status: RuleStatus | None) -> RuleDocument:
+    """A rule, and how it stands."""
+    return RuleDocument(
+        rule.name,
+        rule.version,
+        rule.owner,
+        rule.zone,
+        rule.grace / 1e6,
+        not rule.needs_time,
+        breaks,
+        None if status is None else _standing(status),
+    )
+
+
+def feed_document(feed: FeedStatus) -> FollowedFeedDocument:
+    """A feed, and how it is."""
+    lag = None if feed.lag is None else max(0, feed.lag) / 1e6
+    return FollowedFeedDocument(feed.name, feed.health, lag, feed.age / 1e6, feed.gap)
+
+
+def run_document(run: Run) -> RunDocument:
+    """A comparison."""
+    return RunDocument(**_run(run))
+
+
+def report_document(run: Run, breaks: Sequence[Break]) -> ReportDocument:
+    """A comparison with some of its breaks."""
+    return ReportDocument(**_run(run), breaks=[break_document(one) for one in breaks])
+
+
+def break_document(found: Break) -> BreakDocument:
+    """A break."""
+    return BreakDocument(**_break(found))
+
+
+def break_detail(found: Break, acts: Sequence[AuditRow]) -> BreakDetailDocument:
+    """A break with its history."""
+    return BreakDetailDocument(**_break(found), acts=[act_document(one) for one in acts])
+
+
+def _standing(status: RuleStatus) -> StandingDocument:
+    return StandingDocument(status.health, list(status.feeds), dict(status.totals), status.waiting, status.coverage)
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id.hex(),
+        "rule": run.rule,
+        "version": run.version,
+        "since": iso(run.since),
+        "until": iso(run.until),
+        "state": run.state,
+        "attempt": run.attempt,
+        "started": iso(run.started),
+        "ended": None if run.ended is None else iso(run.ended),
+        "totals": run.totals,
+    }
+
+
+def _break(found: Break) -> dict[str, Any]:
+    detail = found.detail
+    return {
+        "id": found.id.hex(),
+        "rule": found.rule,
+        "key": found.key,
+        "outcome": found.outcome,
+        "state": found.state,
+        **{name: detail.get(name, []) for name in ("sides", "differences", "causes")},
+        **{name: detail.get(name, {}) for name in ("upstream", "downstream", "provenance")},
+        "first_at": iso(found.first_at),
+        "last_at": iso(found.last_at),
+        "closed_at": None if found.closed_at is None else iso(found.closed_at),
+        "actor": found.actor,
+        "note": found.note,
+    }
