@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.coordination.conftest import database, servers, url
+from tests.coordination.conftest import database, here, migrated_file, servers, url
 
-__all__ = ["database", "servers", "url"]
+__all__ = ["database", "here", "migrated_file", "servers", "url"]

@@ -1,5 +1,15 @@
 """The databases that Alembic is tried on."""
 
-from tests.coordination.conftest import servers, url
+from __future__ import annotations
 
-__all__ = ["servers", "url"]
+import pytest
+
+from tests.coordination.conftest import servers
+
+__all__ = ["servers"]
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
+def url(request, servers, tmp_path):
+    """An empty database."""
+    return f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else servers(request.param)

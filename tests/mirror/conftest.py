@@ -1,15 +1,7 @@
-"""The databases that mirrors are tried on."""
+"""The databases that mirrors are tried on: the same as for leases and budgets."""
 
 from __future__ import annotations
 
-import pytest
+from tests.coordination.conftest import database, here, migrated_file, servers, url
 
-from tests.coordination.conftest import database, servers, url
-
-__all__ = ["database", "servers", "url"]
-
-
-@pytest.fixture
-def here(tmp_path):
-    """An empty database, for what is the same on each."""
-    return f"sqlite:///{tmp_path}/here.db"
+__all__ = ["database", "here", "migrated_file", "servers", "url"]

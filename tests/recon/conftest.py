@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import tieout
-from tests.coordination.conftest import servers, url
+from tests.coordination.conftest import here, migrated_file, servers, url
 from tieout.database import connect
 from tieout.recon import Period, day
 
-__all__ = ["servers", "url"]
+__all__ = ["here", "migrated_file", "servers", "url"]
 
 DAY = day("2026-11-22", ZoneInfo("UTC"))
 NOON = DAY.since + 43_200_000_000

@@ -79,6 +79,16 @@ class MariaDB(ServerProcess):
         self.sql(f"CREATE DATABASE {name}")
         return name
 
+    def copy_of(self, database: str) -> str:
+        """Create a database with what another one held at the first copy of it; return its name."""
+        dump = self.folder / f"{database}.sql"
+        if not dump.exists():
+            where = ["--no-defaults", f"--socket={self.folder}/socket", "-u", "root"]
+            dump.write_text(self.run(binary("mariadb-dump"), *where, "--skip-lock-tables", database))
+        name = self.database()
+        self.sql(f"source {dump}", name)
+        return name
+
     def sql(self, sql: str, database: str = "mysql") -> str:
         """Run statements as an operator would; return the rows, one a line."""
         where = ["--no-defaults", f"--socket={self.folder}/socket", "-u", "root", "-D", database]

@@ -73,6 +73,12 @@ class Postgres(ServerProcess):
         self.psql(f"CREATE DATABASE {name}")
         return name
 
+    def copy_of(self, database: str) -> str:
+        """Create a database with all that another one holds, to which nobody is connected; return its name."""
+        name = f"test_{next(self._numbers)}"
+        self.psql(f"CREATE DATABASE {name} TEMPLATE {database}")
+        return name
+
     def psql(self, sql: str, database: str = "postgres") -> str:
         """Run statements as an operator would; return the rows, one a line."""
         where = ["-h", str(self.folder), "-p", str(self.port), "-U", "u", "-d", database]
