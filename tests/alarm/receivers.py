@@ -24,10 +24,12 @@ class Hooks:
 
     `moods` are what the next requests meet, in turn: a status, "drop" (the connection is cut before anything is kept),
     "forget" (kept, but the answer is cut off) or "refuse" (200, with a robot's error). Without moods all is taken.
+    What is not signed as it has to be stands in `wrong`.
     """
 
     def __init__(self):
         self.taken = []
+        self.wrong = []
         self.moods = []
         self.requests = 0
         self._runner = None
@@ -65,7 +67,11 @@ class Hooks:
             return web.Response(status=mood)
         if mood == "refuse":
             return web.json_response({"errcode": 130101, "errmsg": "send too fast", "code": 11232})
-        told = CHECKS[request.match_info["kind"]](request, body)
+        try:
+            told = CHECKS[request.match_info["kind"]](request, body)
+        except (AssertionError, KeyError) as error:
+            self.wrong.append(f"{type(error).__name__}: {error}")
+            raise
         self.taken.append(told)
         if mood == "forget":
             request.transport.abort()
@@ -118,7 +124,7 @@ CHECKS = {
 
 
 class Post:
-    """An SMTP server. `moods` are what the next messages meet: an answer such as "451 later", or "drop"."""
+    """An SMTP server. `moods` are what the next messages meet: an answer such as "451 later", "drop", or "forget"."""
 
     def __init__(self):
         self.taken = []
@@ -155,8 +161,10 @@ class Post:
                     mood = self.moods.pop(0) if self.moods else None
                     if mood == "drop":
                         return
-                    if mood is None:
+                    if mood in (None, "forget"):
                         self.taken.append(text)
+                    if mood == "forget":
+                        return
                     say(mood or "250 taken")
                 case "QUIT":
                     say("221 bye")

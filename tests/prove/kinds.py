@@ -64,6 +64,18 @@ KINDS = (
         "two effects.",
     ),
     Kind(
+        "alarm",
+        "Alarms",
+        "Webhooks, the robots of chat services and mail, which refuse, cut connections, forget and go away: all that "
+        "happened to an alarm reaches each of them, in order, rightly signed.",
+    ),
+    Kind(
+        "server",
+        "Server",
+        "Callbacks and pushes forged, replayed, cut and shifted, of which none may be accepted; requests of every "
+        "kind; secrets planted wherever one can be put, of which none may come to light.",
+    ),
+    Kind(
         "mutants",
         "Mutants",
         "The engine with one guard taken out at a time: the test that is named for the guard has to notice.",
