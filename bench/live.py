@@ -1,111 +1,114 @@
-"""Following both sides live: row events from commit to durable verdict, beside a bare reader of the same logs.
+"""Following both sides live: row events from commit to durable verdict, beside bare readers of the same logs.
 
-`python -m bench.live [--pairs N] [--rounds N]`, on a private PostgreSQL that flushes at every commit and holds both
+`python -m bench.live [--db NAME] [--pairs N] [--rounds N]`, on private servers that flush at every commit and hold both
 sources and what tieout keeps. So many rows are committed on each side, a transaction each, with nobody reading; then
-*ours* follows until every pair is tied, and the *reader* (the same feeds, whose changes are decoded and counted) reads
-to the end. After that rows are committed at half the rate of ours while it follows; p99 is from a row's commit until
-the commit of the verdict that it led to. The last line is one JSON object: row events per second of each (medians of
-the rounds), their ratio, and milliseconds.
+each follows them in its turn. *Ours* follows until every pair is tied. A bare reader decodes whole transactions to rows
+by column, and counts them: our own feeds do, and a library does (psycopg2 with pgoutput decoded by hand;
+mysql-replication). After that rows are committed at half the rate of ours while it follows; p99 is from a row's
+statement until the commit of the verdict that it led to. The last lines are one JSON object for each database: row
+events per second (medians of the rounds), those of the fastest reader, their ratio, and milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from bench.turns import run, tell
-from tests.servers.postgres import Postgres, binary
+from bench.live_sources import KINDS, Sources
+from bench.peer import environment
+from bench.turns import HERE, run, tell
 
-CHANGE = (
-    "CREATE TABLE change (id bigint PRIMARY KEY, state text, sku text, quantity int, cost numeric, done timestamptz)"
-)
-PRIZE = "CREATE TABLE prize (change_id bigint, state text, sku text, qty int, value numeric, issued timestamptz)"
-LOAD = """
-DO $$ BEGIN
-    FOR n IN {first}..{last} LOOP
-        INSERT INTO {table} VALUES (n, '{state}', 'umbrella', 1 + n % 9, 12.5 + n % 100, clock_timestamp());
-        COMMIT;
-    END LOOP;
-END $$
-"""
-SIDES = {"up": ("change", "done", CHANGE), "down": ("prize", "issued", PRIZE)}
 SECONDS = 20
 """How long rows are committed at half the rate."""
 
+PEERS = {"postgres": "psycopg2", "mariadb": "mysql_replication"}
+
 
 class Bench:
-    """A server, and rows in both of its sources."""
+    """Both sources on one server, and those who read them."""
 
-    def __init__(self) -> None:
-        self.server = Postgres(wal_level="logical", max_wal_size="4GB", shared_buffers="512MB")
-        self.rows = 0
+    def __init__(self, sources: Sources, folder: Path) -> None:
+        self.sources, self.place, self.peer_place = sources, folder / "places", folder / "peer"
+        self.peer = PEERS[sources.name]
+        self.python = environment(f"live_{self.peer}", HERE / f"live_{self.peer}_requirements.txt")
 
-    def create(self) -> None:
-        self.server.create()
-        for name, (table, _, create) in SIDES.items():
-            self.server.psql(f"CREATE DATABASE {name}")
-            for statement in (
-                create,
-                f"ALTER TABLE {table} REPLICA IDENTITY FULL",
-                f"CREATE PUBLICATION tieout FOR TABLE {table}",
-            ):
-                self.server.psql(statement, name)
-        self.server.psql("CREATE DATABASE app")
-        for name in (*SIDES, "app"):
-            os.environ[f"LIVE_{name.upper()}"] = self.server.url(name)
-        run("-m", "bench.live_ours", "begin")
+    def begin(self) -> None:
+        """Let everybody go on from here."""
+        self.sources.begin()
+        run("-m", "bench.live_ours", "begin", self.place)
+        if self.python is not None:
+            self._peer("begin")
 
-    def load(self, pairs: int) -> None:
-        """Commit so many rows on each side, which nobody reads yet."""
-        first, self.rows = self.rows + 1, self.rows + pairs
-        loading = []
-        for name, (table, state, _) in SIDES.items():
-            sql = LOAD.format(first=first, last=self.rows, table=table, state=state)
-            where = ["-h", str(self.server.folder), "-p", str(self.server.port), "-U", "u", "-d", name]
-            options = {**os.environ, "PGOPTIONS": "-c synchronous_commit=off"}
-            loading.append(subprocess.Popen([binary("psql"), "-Xq", *where, "-c", sql], env=options))
-        for process in loading:
-            if process.wait():
-                raise RuntimeError("loading failed")
-        self.server.psql("CHECKPOINT")
+    def readers(self, pairs: int) -> dict[str, Callable[[], dict[str, Any]]]:
+        """Who reads, ours first."""
+        sides: dict[str, Callable[[], dict[str, Any]]] = {
+            "ours": lambda: run("-m", "bench.live_ours", "ours", self.place, pairs, self.sources.rows),
+            "feeds": lambda: run("-m", "bench.live_ours", "reader", self.place, pairs),
+        }
+        if self.python is not None:
+            sides[self.peer] = lambda: self._peer(pairs)
+        return sides
 
     def latency(self, rate: float) -> dict[str, float]:
         """Milliseconds from commit to verdict at a rate of row events per second."""
-        pairs = max(1, int(rate / 2 * SECONDS))
-        first, self.rows = self.rows + 1, self.rows + pairs
-        return run("-m", "bench.live_ours", "follow", first, self.rows, rate / 2)
+        first = self.sources.rows + 1
+        self.sources.rows += max(1, int(rate / 2 * SECONDS))
+        return run("-m", "bench.live_ours", "follow", self.place, first, self.sources.rows, rate / 2)
+
+    def _peer(self, what: object) -> dict[str, Any]:
+        return run("-m", f"bench.live_{self.peer}", what, self.peer_place, python=str(self.python))
 
 
-async def main() -> None:
-    """Run it and print the result as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=60_000)
+def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:
+    """The line of one database."""
+    rates: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="tieout-bench-") as folder:
+        bench = Bench(sources, Path(folder))
+        try:
+            bench.begin()
+            for number in range(rounds):
+                sources.load(pairs)
+                sides = list(bench.readers(pairs).items())
+                for name, read in sides[number % len(sides) :] + sides[: number % len(sides)]:
+                    rates.setdefault(name, []).append(read()["rate"])
+                    tell(f"{sources.name} round {number + 1} {name:17} {rates[name][-1]:8.0f} row events/s")
+            medians = {name: statistics.median(several) for name, several in rates.items()}
+            ours = medians.pop("ours")
+            waited = bench.latency(ours / 2)
+        finally:
+            sources.remove()
+    tell(f"at {ours / 2:.0f} row events/s: p50 {waited['p50_ms']:.0f} ms, p99 {waited['p99_ms']:.0f} ms")
+    fastest = max(medians, key=lambda name: medians[name])
+    return {
+        "bench": "live",
+        "db": sources.name,
+        "ours": round(ours),
+        "reader": round(medians[fastest]),
+        "ratio_reader": round(ours / medians[fastest], 3),
+        "p99_ms": round(waited["p99_ms"]),
+        "fastest": fastest,
+        "readers": {name: round(rate) for name, rate in medians.items()},
+    }
+
+
+def main() -> None:
+    """Run it and print the results as the last lines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--db", choices=sorted(KINDS), action="append", help="default: both")
+    parser.add_argument("--pairs", type=int, help="rows on each side in a round; default: 60000, MariaDB 20000")
     parser.add_argument("--rounds", type=int, default=3)
     said = parser.parse_args()
-    bench = Bench()
-    bench.create()
-    try:
-        rates: dict[str, list[float]] = {"ours": [], "reader": []}
-        for number in range(said.rounds):
-            bench.load(said.pairs)
-            for name in ("ours", "reader") if number % 2 == 0 else ("reader", "ours"):
-                rates[name].append(run("-m", "bench.live_ours", name, said.pairs, bench.rows)["rate"])
-                tell(f"round {number + 1} {name:6} {rates[name][-1]:8.0f} row events/s")
-        ours, reader = (statistics.median(rates[name]) for name in ("ours", "reader"))
-        waited = bench.latency(ours / 2)
-        tell(f"at {ours / 2:.0f} row events/s: p50 {waited['p50_ms']:.0f} ms, p99 {waited['p99_ms']:.0f} ms")
-    finally:
-        bench.server.remove()
-    result = {"bench": "live", "db": "postgres", "ours": round(ours), "reader": round(reader)}
-    print(json.dumps({**result, "ratio_reader": round(ours / reader, 3), "p99_ms": round(waited["p99_ms"])}))
+    lines = []
+    for name in said.db or KINDS:
+        pairs = said.pairs or (60_000 if name == "postgres" else 20_000)
+        lines.append(json.dumps(measured(KINDS[name](), pairs, said.rounds)))
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    asyncio.run(main())
+    main()

@@ -9,47 +9,54 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-
-import asyncpg
+from pathlib import Path
+from typing import TypeAlias
 
 import tieout
-from tieout.feeds import Committed, PostgresFeed
+from bench.live_sources import TABLES
+from tieout.feeds import Committed, Feed, MySqlFeed, Position, PostgresFeed
 from tieout.recon import reached, same, side
+from tieout.recon.fact_store import FactStore
 from tieout.recon.live import Live
+
+Places: TypeAlias = dict[str, str]
+"""How far each feed was read."""
 
 SAMPLE = 7
 """Every so many of the keys' waits are noted."""
 
+KEYS = {"UP": "id", "DOWN": "change_id"}
+COLUMNS = ["state", "sku", "quantity", "cost", "done"]
+
 app = tieout.App(os.environ["LIVE_APP"], sweep=False, migrate=True)
-app.rule(
-    "live",
-    upstream=side(
-        os.environ["LIVE_UP"], table="change", key="id", when=reached("state", {"done", "closed"}), at="done"
-    ),
-    downstream=side(
-        os.environ["LIVE_DOWN"], table="prize", key="change_id", when=reached("state", {"issued"}), at="issued"
-    ),
-    agree=[same("sku"), same("quantity", "qty"), same("cost", "value")],
+ours, theirs = (
+    side(os.environ[f"LIVE_{name}"], table=table, key=KEYS[name], when=reached("state", {"done"}), at="done")
+    for name, table in TABLES.items()
 )
-TABLES = {
-    "UP": {"public.change": ["id", "state", "sku", "quantity", "cost", "done"]},
-    "DOWN": {"public.prize": ["change_id", "state", "sku", "qty", "value", "issued"]},
-}
+app.rule("live", upstream=ours, downstream=theirs, agree=[same("sku"), same("quantity"), same("cost")])
 
 
-def feeds() -> dict[str, PostgresFeed]:
-    """Readers by their slots, which are their own."""
-    return {
-        f"reader_{name.lower()}": PostgresFeed(os.environ[f"LIVE_{name}"], tables=tables, slot=f"reader_{name.lower()}")
-        for name, tables in TABLES.items()
-    }
+def feeds() -> dict[str, Feed]:
+    """Readers by the slots that are theirs alone."""
+    return {f"reader_{name.lower()}": _feed(name, table) for name, table in TABLES.items()}
+
+
+def _feed(name: str, table: str) -> Feed:
+    url, columns = os.environ[f"LIVE_{name}"], [KEYS[name], *COLUMNS]
+    if url.startswith("mysql"):
+        return MySqlFeed(url, tables={table: columns}, server_id=500 + len(name))
+    return PostgresFeed(url, tables={f"public.{table}": columns}, slot=f"reader_{name.lower()}")
 
 
 @contextlib.asynccontextmanager
 async def following() -> AsyncIterator[None]:
     watching = app.recon.watching()
     task = asyncio.create_task(watching.watch_forever())
+    ready = asyncio.create_task(watching.watched.wait())
     try:
+        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
         yield
     finally:
         task.cancel()
@@ -58,32 +65,26 @@ async def following() -> AsyncIterator[None]:
 
 async def tied(count: int) -> None:
     """Wait until so many pairs are tied, durably."""
-    connection = await asyncpg.connect(os.environ["LIVE_APP"])
+    store = FactStore(app.database.dialect)
     while True:
-        totals = await connection.fetchval("SELECT totals FROM tieout_recon_rule")
-        if totals and json.loads(totals).get("tied", 0) >= count:
-            break
+        rules = await app.database.read(store.rules)
+        if rules["live"].totals.get("tied", 0) >= count:
+            return
         await asyncio.sleep(0.05)
-    await connection.close()
 
 
-async def begin() -> None:
-    """Have the rule followed once, so that its slots are there; and those of the reader."""
-    async with app:
-        watching = app.recon.watching()
-        task = asyncio.create_task(watching.watch_forever())
-        ready = asyncio.create_task(watching.watched.wait())
-        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        task.cancel()
-        await asyncio.wait([task])
-    for feed in feeds().values():
-        await feed.open()
+async def begin() -> Places:
+    """Have the rule followed once, so that it goes on from there; and say where the reader begins."""
+    async with app, following():
+        pass
+    places = {}
+    for name, feed in feeds().items():
+        places[name] = (await feed.open()).text()
         await feed.close()
+    return places
 
 
-async def ours(pairs: int, total: int) -> float:
+async def follow_all(pairs: int, total: int) -> float:
     """Row events per second until all pairs are tied."""
     async with app:
         begun = time.perf_counter()
@@ -92,31 +93,26 @@ async def ours(pairs: int, total: int) -> float:
             return 2 * pairs / (time.perf_counter() - begun)
 
 
-async def reader(pairs: int) -> float:
-    """Row events per second until all are decoded and counted."""
+async def read_all(pairs: int, places: Places) -> float:
+    """Row events per second until all are decoded and counted; the next reading goes on there."""
 
-    async def read(slot: str, feed: PostgresFeed) -> None:
-        connection = await asyncpg.connect(os.environ["LIVE_UP"])
-        kept = await connection.fetchval(
-            "SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots WHERE slot_name = $1", slot
-        )
-        await connection.close()
-        here = await feed.here()
-        await feed.open(here.__class__(here.history, int(kept)))
+    async def read(name: str, feed: Feed) -> None:
+        await feed.open(Position.parse(places[name]))
         seen = 0
         while seen < pairs:
             told = await feed.take()
             seen += sum(len(one.changes) for one in told if isinstance(one, Committed))
         await feed.confirm(told[-1].position)
+        places[name] = told[-1].position.text()
         await feed.close()
 
     begun = time.perf_counter()
-    await asyncio.gather(*(read(slot, feed) for slot, feed in feeds().items()))
+    await asyncio.gather(*(read(name, feed) for name, feed in feeds().items()))
     return 2 * pairs / (time.perf_counter() - begun)
 
 
 async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, float]:
-    """Milliseconds from commit to verdict while rows are committed at a rate."""
+    """Milliseconds from commit to verdict while rows are committed at a rate; a row says when, just before."""
     waits: list[float] = []
     note = Live._note_kept  # noqa: SLF001 - the one place that knows when what is durable
 
@@ -124,16 +120,16 @@ async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, floa
         note(self, work, done)
         now = time.time() * 1e6
         keys = [facts for several in work.facts.values() for facts in several.values()]
-        waits.extend((now - facts[-1].at) / 1e3 for facts in keys[::SAMPLE])
+        waits.extend((now - facts[-1].come.at) / 1e3 for facts in keys[::SAMPLE])
 
     Live._note_kept = noted  # noqa: SLF001 - as above
-    writers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.live_load", name, str(first), str(last), str(pairs_a_second)
-        )
-        for name in TABLES
-    ]
     async with app, following():
+        writers = [
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bench.live_load", name, str(first), str(last), str(pairs_a_second)
+            )
+            for name in TABLES
+        ]
         await tied(last)
         for writer in writers:
             await writer.wait()
@@ -143,15 +139,18 @@ async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, floa
 
 def main() -> None:
     """Run a part; print what it measured as the last line."""
-    part, *numbers = sys.argv[1:]
+    part, *numbers = sys.argv[1:2] + sys.argv[3:]
+    kept = Path(sys.argv[2])
     match part:
         case "begin":
-            asyncio.run(begin())
+            kept.write_text(json.dumps(asyncio.run(begin())))
             print("{}")
         case "ours":
-            print(json.dumps({"rate": asyncio.run(ours(int(numbers[0]), int(numbers[1])))}))
+            print(json.dumps({"rate": asyncio.run(follow_all(int(numbers[0]), int(numbers[1])))}))
         case "reader":
-            print(json.dumps({"rate": asyncio.run(reader(int(numbers[0])))}))
+            places = json.loads(kept.read_text())
+            print(json.dumps({"rate": asyncio.run(read_all(int(numbers[0]), places))}))
+            kept.write_text(json.dumps(places))
         case "follow":
             print(json.dumps(asyncio.run(follow(int(numbers[0]), int(numbers[1]), float(numbers[2])))))
 
