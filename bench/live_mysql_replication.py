@@ -24,7 +24,7 @@ def main() -> None:
     """Note where the log ends, or read it from where that was noted."""
     rows, kept = sys.argv[1], Path(sys.argv[2])
     at = urlsplit(os.environ["LIVE_UP"])
-    where = {"host": at.hostname, "port": at.port, "user": at.username, "passwd": ""}
+    where = {"host": at.hostname, "port": at.port, "user": at.username, "password": ""}
     if rows == "begin":
         with pymysql.connect(**where) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW MASTER STATUS")
