@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tests.server.callbacks import body_for, report, signed
-from tests.server.node import KEY, Node, stored
+from tests.server.callbacks import body_for
+from tests.server.node import KEY
 from tieout.wire.standard_webhooks import ID, SIGNATURE, TIMESTAMP, parse_key, sign, signature
 
 OTHER_KEY = "whsec_" + base64.b64encode(b"a key that nobody has given out").decode()
-THREADS = 8
 
 
 class Message(NamedTuple):
@@ -37,6 +33,25 @@ def _headers(message: Message, **changed: str | None) -> Message:
     return message._replace(headers={name: value for name, value in headers.items() if value is not None})
 
 
+def changed_at(body: bytes, chance: Random) -> bytes:
+    """A body of which one byte is another."""
+    at = chance.randrange(len(body))
+    return body[:at] + bytes([body[at] ^ chance.randrange(1, 256)]) + body[at + 1 :]
+
+
+def cut(body: bytes, chance: Random) -> bytes:
+    """The beginning of a body, or all of it with something behind it."""
+    return chance.choice([body[: chance.randrange(len(body))], body + b" ", body + b"\n"])
+
+
+def respelt(body: bytes, chance: Random) -> bytes:
+    """A JSON object with its names in another order, and other spaces."""
+    value = json.loads(body)
+    names = list(value)
+    chance.shuffle(names)
+    return json.dumps({name: value[name] for name in names}, indent=chance.randrange(1, 5)).encode()
+
+
 def unsigned(message: Message, chance: Random) -> Message:
     """Without one of the three headers, or with an empty one."""
     return _headers(message, **{chance.choice(["id", "timestamp", "signature"]): chance.choice([None, ""])})
@@ -44,24 +59,17 @@ def unsigned(message: Message, chance: Random) -> Message:
 
 def changed_body(message: Message, chance: Random) -> Message:
     """One byte of the body is another."""
-    at = chance.randrange(len(message.body))
-    flipped = bytes([message.body[at] ^ chance.randrange(1, 256)])
-    return message._replace(body=message.body[:at] + flipped + message.body[at + 1 :])
+    return message._replace(body=changed_at(message.body, chance))
 
 
 def truncated(message: Message, chance: Random) -> Message:
     """Part of the body is missing, or something follows it."""
-    cut = message.body[: chance.randrange(len(message.body))]
-    return message._replace(body=chance.choice([cut, message.body + b" ", message.body + b"\n"]))
+    return message._replace(body=cut(message.body, chance))
 
 
 def respelled(message: Message, chance: Random) -> Message:
     """The same values in another spelling: what is signed are bytes."""
-    value = json.loads(message.body)
-    names = list(value)
-    chance.shuffle(names)
-    spelt = json.dumps({name: value[name] for name in names}, indent=chance.randrange(1, 5)).encode()
-    return message._replace(body=spelt)
+    return message._replace(body=respelt(message.body, chance))
 
 
 def other_outcome(message: Message, chance: Random) -> Message:
@@ -142,63 +150,3 @@ CLASSES: dict[str, Forge] = {
         other_call,
     )
 }
-
-
-@dataclass
-class Tried:
-    """What an attack came to."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
-    accepted: int = 0
-    originals_refused: int = 0
-    replays_with_effect: int = 0
-    leaks: list[str] = field(default_factory=list)
-
-
-def attack(node: Node, started: Callable[..., dict[str, Any]], url: str, *, forgeries: int, calls: int = 20) -> Tried:
-    """Forge so many messages on open calls of a node; then send the originals, and replay those.
-
-    A forgery is accepted when it is answered with a success, or when its process has moved.
-    """
-    tried = Tried()
-    originals = [_original(started("pending")["id"]) for _ in range(calls)]
-    with node.client() as http, ThreadPoolExecutor(THREADS) as pool:
-
-        def send(number: int) -> None:
-            chance = Random(number)
-            name = list(CLASSES)[number % len(CLASSES)]
-            original = _fresh(originals[chance.randrange(calls)])
-            forged = CLASSES[name](original, chance)
-            if forged == original:
-                return
-            status = report(http, *forged).status_code
-            tried.counts[name] += 1
-            tried.statuses[name, status] += 1
-            if status < 300:
-                tried.accepted += 1
-                tried.leaks.append(f"{name}: {forged}")
-
-        list(pool.map(send, range(forgeries)))
-        moved = [one.call for one in originals if stored(url, one.call[:32]).state != "issue"]
-        tried.accepted += len(moved)
-        tried.leaks += moved
-        for original in originals:
-            fresh = _fresh(original)
-            tried.originals_refused += report(http, *fresh).json().get("effect") != "advanced"
-            fence = stored(url, original.call[:32]).fence
-            tried.originals_refused += not report(http, *fresh).json()["replayed"]
-            tried.replays_with_effect += stored(url, original.call[:32]).fence != fence
-    tried.accepted += tried.replays_with_effect
-    return tried
-
-
-def _original(process: str) -> Message:
-    call = f"{process}:1"
-    body = body_for(call)
-    return Message(call, body, signed(KEY, body))
-
-
-def _fresh(message: Message) -> Message:
-    """The message as its sender repeats it: signed now, so that only what is forged about it can be wrong."""
-    return message._replace(headers=signed(KEY, message.body, id=message.headers[ID]))

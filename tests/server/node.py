@@ -63,6 +63,13 @@ class Node:
     def log(self) -> Path:
         return self.folder / f"log-{self.port}"
 
+    @property
+    def memory(self) -> int:
+        """The memory that it has, in bytes."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1_024 for line in status.splitlines() if line.startswith("VmRSS"))
+
     def start(self) -> Node:
         """Start it and wait until it serves."""
         self.folder.mkdir(exist_ok=True)

@@ -12,21 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.prove.telling import Told, tell
-from tests.server import described, forging, planting, pushing
+from tests.server import described, planting, pushing, reporting
 from tests.server.conftest import Place, place_of
 from tests.server.node import Node, migrate, wait_for
+from tests.server.profiles import PROFILES
 
 FULL = {"forgeries": 100_000, "mutations": 100_000, "originals": 2_000, "secrets": 10_000, "examples": 100}
-SMALL = {"forgeries": 10_000, "mutations": 10_000, "originals": 200, "secrets": 1_000, "examples": 10}
+SMALL = {"forgeries": 5_000, "mutations": 5_000, "originals": 100, "secrets": 1_000, "examples": 10}
+"""Forgeries and mutations in each profile."""
 
 FLAT = 33_554_432
-"""Bytes by which a node may grow over nine tenths of the mutated pushes: what it keeps of each would show."""
+"""Bytes by which a node may grow over nine tenths of the forged messages: what it keeps of each would show."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all four; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="a tenth of each")
+    parser.add_argument("--small", action="store_true", help="a tenth of each, or less")
     parser.add_argument("--seed", type=int, default=0, help="draws what is planted and asked")
     parser.add_argument("--json", action="store_true", help="has no effect: the last line is JSON always")
     options = parser.parse_args(arguments)
@@ -57,32 +59,45 @@ def a_place() -> Iterator[Place]:
 def forge(
     place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
 ) -> None:
-    """Forged callbacks, of which none may be accepted; and the originals, which all have to be."""
+    """Forged callbacks in each profile, of which none may be accepted; and the originals, which all have to be."""
     del seed
-    tried = forging.attack(place.node, place.started, place.url, forgeries=size["forgeries"])
-    counts.update({f"forged {name}": number for name, number in tried.counts.items()})
-    counts["forgeries accepted"] += tried.accepted
-    never += [f"forged {name}" for name in forging.CLASSES if not tried.counts[name]]
-    violations += [f"accepted: {leak}" for leak in tried.leaks]
-    violations += ["an original was refused"] * tried.originals_refused
+    for profile in PROFILES:
+        tried = reporting.attack(place.node, place.started, place.url, profile=profile, forgeries=size["forgeries"])
+        counts.update({f"forged {profile.name} {name}": number for name, number in tried.counts.items()})
+        counts["forgeries"] += sum(tried.counts.values())
+        counts["forgeries accepted"] += tried.accepted
+        never += [f"forged {profile.name} {name}" for name in profile.classes if not tried.counts[name]]
+        violations += [f"accepted: {leak}" for leak in tried.leaks]
+        violations += ["an original was refused"] * tried.originals_refused
+        violations += [f"a server error: {one}" for one in tried.broken]
+        check_memory(f"forged {profile.name}", tried.memory, counts, violations)
 
 
 def push(
     place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
 ) -> None:
-    """Pushes: every original has to be accepted, and of mutations none; the node does not grow by them."""
-    tried = pushing.attack(place.node, mutations=size["mutations"], originals=size["originals"], seed=seed)
-    counts.update({f"pushed {name}": number for name, number in tried.counts.items()})
-    counts.update({f"pushes answered with {status}": number for status, number in tried.statuses.items()})
-    counts["original pushes"], counts["mutated pushes accepted"] = tried.originals, len(tried.accepted)
-    before, after = tried.memory
-    counts["MiB after a tenth of the pushes"], counts["MiB after all pushes"] = before >> 20, after >> 20
-    never += [f"pushed {name}" for name in pushing.CLASSES if not tried.counts[name]]
-    violations += [f"an original push was refused: {one}" for one in tried.refused]
-    violations += [f"accepted: {one}" for one in tried.accepted]
-    violations += [f"a server error: {one}" for one in tried.broken]
+    """Pushes in each profile: every original has to be accepted, and of mutations none; the node does not grow."""
+    for profile in PROFILES:
+        mutations, originals = size["mutations"], size["originals"]
+        tried = pushing.attack(place.node, profile=profile, mutations=mutations, originals=originals, seed=seed)
+        counts.update({f"pushed {profile.name} {name}": number for name, number in tried.counts.items()})
+        counts.update({f"pushes answered with {status}": number for status, number in tried.statuses.items()})
+        counts["original pushes"] += tried.originals
+        counts["mutated pushes"] += sum(tried.counts.values())
+        counts["mutated pushes accepted"] += len(tried.accepted)
+        never += [f"pushed {profile.name} {name}" for name in pushing.classes_of(profile) if not tried.counts[name]]
+        violations += [f"an original push was refused: {one}" for one in tried.refused]
+        violations += [f"accepted: {one}" for one in tried.accepted]
+        violations += [f"a server error: {one}" for one in tried.broken]
+        check_memory(f"pushed {profile.name}", tried.memory, counts, violations)
+
+
+def check_memory(what: str, memory: tuple[int, int], counts: Counter[str], violations: list[str]) -> None:
+    """The node must not keep anything of each message that it refused."""
+    before, after = memory
+    counts[f"MiB after a tenth, {what}"], counts[f"MiB after all, {what}"] = before >> 20, after >> 20
     if after - before > FLAT:
-        violations.append(f"the node has grown from {before} to {after} bytes by mutated pushes")
+        violations.append(f"the node has grown from {before} to {after} bytes: {what}")
 
 
 def describe(

@@ -5,20 +5,24 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.server import forging
-from tests.server.callbacks import signed
-from tests.server.forging import THREADS, Forge, Message
-from tests.server.node import BANK_KEY, KEY, Node, inside, wait_for
+from tests.server.forging import Message
+from tests.server.node import BANK_KEY, Node, inside, wait_for
+from tests.server.profiles import Profile
+from tests.server.reporting import THREADS
+from tests.server.request_forging import path_of
 from tieout.mirror.store import MirrorStore, number
 
 SUPPLIER = "prizes"
+
+Spoil = Callable[[bytes, Random], bytes]
+"""Makes a body that nobody can take in out of one that is good."""
 
 ODD: list[Any] = [None, -1, 1.5, "", [], {}, True, "x" * 300, 1 << 70]
 WRONG: dict[str, list[Any]] = {
@@ -80,7 +84,7 @@ def taken_in(url: str) -> int:
     return int(inside(url, taken))
 
 
-def of_wrong_types(_: Message, chance: Random) -> Message:
+def of_wrong_types(_: bytes, chance: Random) -> bytes:
     """One field is what it must not be, or one that nobody knows."""
     message = json.loads(pushed())
     change = message["changes"][0]
@@ -89,10 +93,10 @@ def of_wrong_types(_: Message, chance: Random) -> Message:
     )
     name = chance.choice(list(wrong))
     part[name] = chance.choice(wrong[name])
-    return _signed(json.dumps(message).encode())
+    return json.dumps(message).encode()
 
 
-def with_a_part_missing(_: Message, chance: Random) -> Message:
+def with_a_part_missing(_: bytes, chance: Random) -> bytes:
     """A field that every message has is left out."""
     message = json.loads(pushed())
     change = message["changes"][0]
@@ -104,83 +108,89 @@ def with_a_part_missing(_: Message, chance: Random) -> Message:
         ]
     )
     del part[name]
-    return _signed(json.dumps(message).encode())
+    return json.dumps(message).encode()
 
 
-def cut_off(message: Message, chance: Random) -> Message:
+def cut_off(body: bytes, chance: Random) -> bytes:
     """The sender's own mistake: it has signed half of a message."""
-    return _signed(message.body[: chance.randrange(len(message.body))])
+    return body[: chance.randrange(len(body))]
 
 
-def noise(_: Message, chance: Random) -> Message:
+def noise(_: bytes, chance: Random) -> bytes:
     """No JSON at all."""
-    return _signed(b"\x00" + chance.randbytes(chance.randrange(400)))
+    return b"\x00" + chance.randbytes(chance.randrange(400))
 
 
-def of_no_text(message: Message, chance: Random) -> Message:
+def of_no_text(body: bytes, chance: Random) -> bytes:
     """Somewhere within a text stands what is no UTF-8, or half a surrogate pair."""
-    at = message.body.index(b"h0-a") + chance.randrange(4)
+    at = body.index(b"h0-a") + chance.randrange(4)
     wrong = chance.choice([b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\x80", b"\\ud800"])
-    return _signed(message.body[:at] + wrong + message.body[at:])
+    return body[:at] + wrong + body[at:]
 
 
-def with_a_name_twice(message: Message, chance: Random) -> Message:
+def with_a_name_twice(body: bytes, chance: Random) -> bytes:
     """An object has the same name twice: readers differ in which one they take."""
     name, value = chance.choice(
         [(b'"kind"', b'"full"'), (b'"group"', b'"h1"'), (b'"count"', b"1"), (b'"price"', b"[1]")]
     )
-    return _signed(message.body.replace(name + b":", name + b": " + value + b", " + name + b":", 1))
+    return body.replace(name + b":", name + b": " + value + b", " + name + b":", 1)
 
 
-def of_odd_numbers(message: Message, chance: Random) -> Message:
+def of_odd_numbers(body: bytes, chance: Random) -> bytes:
     """A price that no JSON has, or nobody can store."""
-    return _signed(message.body.replace(b"90", chance.choice(ODD_NUMBERS).encode(), 1))
+    return body.replace(b"90", chance.choice(ODD_NUMBERS).encode(), 1)
 
 
-def too_deep(message: Message, chance: Random) -> Message:
+def too_deep(body: bytes, chance: Random) -> bytes:
     """Brackets within brackets, some closed again."""
     depth = chance.choice([65, 200, 1_000, 20_000])
     inner = b"[" * depth + b"]" * (depth if chance.random() < 0.7 else 0)
-    return _signed(message.body.replace(b"[90]", inner, 1))
+    return body.replace(b"[90]", inner, 1)
 
 
-def too_many(_: Message, chance: Random) -> Message:
+def too_many(_: bytes, chance: Random) -> bytes:
     """More changes than a message may hold."""
     message = json.loads(pushed())
     message["changes"] = message["changes"] * (1_001 + chance.randrange(50))
-    return _signed(json.dumps(message).encode())
+    return json.dumps(message).encode()
 
 
-def not_packed(message: Message, chance: Random) -> Message:
-    """Rightly signed, and said to be packed though it is not, or in a way that nobody unpacks."""
-    coding = chance.choice(["gzip", "deflate", "br", "gzip, gzip", "zstd"])
-    return message._replace(headers=message.headers | {"content-encoding": coding})
-
-
-def blown_up(_: Message, chance: Random) -> Message:
+def blown_up(_: bytes, chance: Random) -> bytes:
     """Small as it is sent, and enormous when it is unpacked."""
-    body = gzip.compress(b'{"changes": "' + b"x" * chance.choice([300_000, 3_000_000]) + b'"}', compresslevel=9)
-    return Message(SUPPLIER, body, signed(KEY, body) | {"content-encoding": "gzip"})
+    return gzip.compress(b'{"changes": "' + b"x" * chance.choice([300_000, 3_000_000]) + b'"}', compresslevel=9)
 
 
-def for_another(message: Message, chance: Random) -> Message:
-    """Rightly signed for one supplier, and sent for another, or for one that nobody knows."""
-    if chance.random() < 0.5:
-        return message._replace(headers=signed(BANK_KEY, message.body))
-    return message._replace(call=chance.choice(["bank", "unknown", "Prizes", "prizes%20", "*"]))
-
-
-FORGED: dict[str, Forge] = {
-    name: forge for name, forge in forging.CLASSES.items() if name not in {"other_call", "other_outcome"}
-}
-MALFORMED: dict[str, Forge] = {
-    forge.__name__: forge
-    for forge in (
+MALFORMED: dict[str, Spoil] = {
+    spoil.__name__: spoil
+    for spoil in (
         *(of_wrong_types, with_a_part_missing, cut_off, noise, of_no_text, with_a_name_twice, of_odd_numbers),
-        *(too_deep, too_many, not_packed, blown_up),
+        *(too_deep, too_many, blown_up),
     )
 }
-CLASSES: dict[str, Forge] = {**FORGED, **MALFORMED, "for_another": for_another}
+OF_REPORTS = frozenset({"other_call", "other_outcome"})
+"""Forgeries that only reports know."""
+
+
+def classes_of(profile: Profile) -> list[str]:
+    """Every way in which a push may be forged or make no sense."""
+    return [*(name for name in profile.classes if name not in OF_REPORTS), *MALFORMED, "not_packed", "for_another"]
+
+
+def mutated(profile: Profile, name: str, original: Message, chance: Random) -> Message:
+    """A mutation of a push, of the class of this name."""
+    call, body, _ = original
+    if name == "not_packed":  # rightly signed, and said to be packed though it is not, or in a way that nobody unpacks
+        coding = chance.choice(["gzip", "deflate", "br", "gzip, gzip", "zstd"])
+        return original._replace(headers=original.headers | {"content-encoding": coding})
+    if name == "for_another":  # rightly signed for one supplier, and sent for another, or for one that nobody knows
+        if chance.random() < 0.5:
+            return _signed(profile, call, body, key=BANK_KEY, sender="bank")
+        return _signed(profile, chance.choice(["bank", "unknown", "Prizes", "prizes%20", "*"]), body)
+    if name in MALFORMED:
+        spoilt = _signed(profile, call, MALFORMED[name](body, chance))
+        coding = {"content-encoding": "gzip"} if name == "blown_up" else {}
+        return spoilt._replace(headers=spoilt.headers | coding)
+    return profile.classes[name](original, chance)
 
 
 @dataclass
@@ -196,7 +206,7 @@ class Tried:
     memory: tuple[int, int] = (0, 0)
 
 
-def attack(node: Node, *, mutations: int, originals: int, seed: int) -> Tried:
+def attack(node: Node, *, profile: Profile, mutations: int, originals: int, seed: int) -> Tried:
     """Send valid pushes, which all have to be accepted, and then mutations of them, none of which may be.
 
     One is accepted when it is answered with a success, or when more messages are known afterwards.
@@ -204,38 +214,38 @@ def attack(node: Node, *, mutations: int, originals: int, seed: int) -> Tried:
     tried = Tried(originals=originals)
     wait_for_catalogue(node.url)
     with node.client() as http, ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda number: _send_original(http, Random(f"{seed} {number}"), tried), range(originals)))
+
+        def original(number: int) -> None:
+            _send_original(http, profile, Random(f"{seed} {number}"), tried)
+
+        def mutation(number: int) -> None:
+            _send_mutation(http, profile, seed, number, tried)
+
+        list(pool.map(original, range(originals)))
         known = taken_in(node.url)
         for share in (range(mutations // 10), range(mutations // 10, mutations)):
-            list(pool.map(lambda number: _send_mutation(http, seed, number, tried), share))
-            tried.memory = (tried.memory[1], resident(node))
+            list(pool.map(mutation, share))
+            tried.memory = (tried.memory[1], node.memory)
     if (more := taken_in(node.url) - known) != 0:
         tried.accepted.append(f"{more} messages more than there were")
     return tried
 
 
-def resident(node: Node) -> int:
-    """The memory that a node has, in bytes."""
-    assert node.process is not None
-    status = Path(f"/proc/{node.process.pid}/status").read_text()
-    return next(int(line.split()[1]) * 1_024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-def _send_original(http: Any, chance: Random, tried: Tried) -> None:
+def _send_original(http: Any, profile: Profile, chance: Random, tried: Tried) -> None:
     more: dict[str, Any] = chance.choice([{}, {"stream": "a"}, {"at": None}])
     body = pushed(chance.randrange(1 << 20), chance.choice(["h0-a", "h0-b"]), **more)
-    headers = signed(KEY, body)
-    first, again = (push(http, body, headers) for _ in range(2))
+    message = _signed(profile, SUPPLIER, body)
+    first, again = (push(http, body, message.headers) for _ in range(2))
     told = [(answer.status_code, answer.json().get("effect")) for answer in (first, again)]
     if told != [(202, "accepted"), (202, "duplicate")]:
         tried.refused.append(f"{told}: {body!r:.300}")
 
 
-def _send_mutation(http: Any, seed: int, at: int, tried: Tried) -> None:
-    chance, name = Random(f"{seed} {at}"), list(CLASSES)[at % len(CLASSES)]
-    body = pushed(90)
-    original = Message(SUPPLIER, body, signed(KEY, body))
-    mutation = CLASSES[name](original, chance)
+def _send_mutation(http: Any, profile: Profile, seed: int, at: int, tried: Tried) -> None:
+    names = classes_of(profile)
+    chance, name = Random(f"{seed} {at}"), names[at % len(names)]
+    original = _signed(profile, SUPPLIER, pushed(90))
+    mutation = mutated(profile, name, original, chance)
     if mutation == original:
         return
     status = push(http, mutation.body, mutation.headers, mutation.call).status_code
@@ -247,5 +257,5 @@ def _send_mutation(http: Any, seed: int, at: int, tried: Tried) -> None:
         tried.broken.append(f"{name}, mutation {at}: {status} for {mutation.body!r:.300}")
 
 
-def _signed(body: bytes) -> Message:
-    return Message(SUPPLIER, body, signed(KEY, body))
+def _signed(profile: Profile, supplier: str, body: bytes, **more: str) -> Message:
+    return Message(supplier, body, profile.sign(path_of(supplier), body, **more))

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 from tieout import tracing
 from tieout.access import Caller
@@ -145,7 +146,9 @@ class Front:
         if self.prefix and (path == self.prefix or path.startswith(f"{self.prefix}/")):
             path = path[len(self.prefix) :]
             root += self.prefix
-        changed = {**scope, "path": path or "/", "root_path": "", "tieout.prefix": root}
+        target = scope.get("raw_path") or quote(scope["path"]).encode()
+        told = {"tieout.prefix": root, "tieout.target": target.partition(b"?")[0]}
+        changed = {**scope, "path": path or "/", "root_path": "", **told}
         changed.pop("raw_path", None)
         return changed
 

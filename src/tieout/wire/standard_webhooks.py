@@ -34,11 +34,12 @@ SIGNATURES = 10
 _ID = re.compile(r"[!-\-/-~]{1,128}")
 _TIME = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 
-Fault: TypeAlias = Literal["unsigned", "malformed", "too old", "too new", "wrong signature"]
+Fault: TypeAlias = Literal["unsigned", "malformed", "incomplete", "too old", "too new", "wrong signature"]
+"""What is wrong with a signature; "incomplete": it does not cover all that it has to."""
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A message whose signature is right: its id, and the name of the key's holder."""
+    """A message whose signature is right: its id, which tells it from others, and the name of the key's holder."""
 
     id: str
     sender: str

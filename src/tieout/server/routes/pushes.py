@@ -46,7 +46,7 @@ class Taken(msgspec.Struct, frozen=True):
     security=[{}],
 )
 async def push(request: Asked, supplier: Supplier, mirror_name: MirrorName = "") -> Taken:
-    """Tell a mirror what has changed. Signed as Standard Webhooks describe it, over the body as it is sent; no token.
+    """Tell a mirror what has changed. Signed by Standard Webhooks or RFC 9421, over the body as it is sent; no token.
 
     202 once it is stored, whatever comes of it; the same message again does nothing. 401 unless it is rightly signed,
     within five minutes.

@@ -40,7 +40,7 @@ class Judged(msgspec.Struct, frozen=True):
     security=[{}],
 )
 async def report(request: Asked, call_key: CallKey) -> Judged:
-    """Say what became of a call. Signed as Standard Webhooks describe it, over the body as it is sent; no token.
+    """Say what became of a call. Signed by Standard Webhooks or RFC 9421, over the body as it is sent; no token.
 
     200 whatever the report did; the same message again does nothing. 401 unless it is rightly signed, within five
     minutes. 404 when there is no such call yet: send it again later.
