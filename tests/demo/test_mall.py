@@ -19,7 +19,7 @@ async def redeem(mall: Caller, **changed: object) -> tuple[int, dict[str, object
 
 async def final(mall: Caller, process: str) -> dict[str, object]:
     """The process once it is final."""
-    for _ in range(200):
+    for _ in range(600):
         status, told = await mall.get(f"/redeem/{process}")
         if status == 200:
             return told

@@ -35,7 +35,7 @@ class Demo:
             text=True,
             env=os.environ | {"TMPDIR": str(folder)},
         )
-        self._alarm = threading.Timer(150, self.process.kill)
+        self._alarm = threading.Timer(300, self.process.kill)
         self._alarm.start()
 
     def until_said(self, words: str) -> None:
@@ -143,7 +143,7 @@ def test_killed_in_the_middle(tmp_path):
     services = children(demo.process.pid)
     demo.process.kill()
     demo.end()
-    for _ in range(100):
+    for _ in range(1_200):
         if gone(services):
             break
         threading.Event().wait(0.05)

@@ -20,7 +20,7 @@ PROGRAM = "import json, sys; from tieout.demo.hotels import run; sys.exit(run(**
 def demo(folder, **options):
     """Run it in a process of its own, whose temporary files all lie in one folder."""
     return subprocess.run(
-        command(**options), capture_output=True, text=True, env=here(folder), timeout=150, check=False
+        command(**options), capture_output=True, text=True, env=here(folder), timeout=300, check=False
     )
 
 

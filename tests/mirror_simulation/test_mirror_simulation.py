@@ -13,6 +13,17 @@ from tests.mirror_simulation.runs import run, shared_out
 SEEDS = range(130)
 JOBS = max(2, os.cpu_count() or 1)
 
+RARELY = {
+    "pushes-are-of-now": 11,
+    "late-tokens": 88,
+    "forgets-pushes": 10,
+    "sees-no-gap": 14,
+    "slots-apart": 8,
+    "answers-are-of-their-end": 9,
+    "budget-apart": 38,
+}
+"""The first seed that has caught a wrong mirror before, where others were tried in vain: the search begins there."""
+
 
 def test_every_schedule_ties_out(capsys):
     """Pulls, pushes, orders, faults in any order: no older value over a newer, no doubt untold, no query too many."""
@@ -27,9 +38,10 @@ def test_every_schedule_ties_out(capsys):
 @pytest.mark.parametrize("mutant", MUTANTS[1:])
 def test_a_wrong_mirror_is_caught(mutant, capsys):
     """Each guard is needed: without it some seed is violated, of those with which the mirror as it is has none."""
-    tried = prove.first_catch(mutant, prove.parse([]))
+    first = RARELY.get(mutant, 0)
+    tried = prove.first_catch(mutant, prove.parse(["--seed", str(first)]))
     with capsys.disabled():
-        print(f"\n{mutant}: caught by seed {tried - 1}")
+        print(f"\n{mutant}: caught by seed {first + tried - 1}")
     assert tried > 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 
 import pytest
 
 import tieout
 from tests.kill.points import named
+from tests.messages.shelf import end_leases
 from tests.recon.test_live import PATIENCE, Shop
 from tests.recon.test_live_simulation import judged
 from tieout.database import connect
@@ -165,15 +167,17 @@ async def check(stage: Stage, tmp: str) -> None:
         assert not await app.alarms.list(kind="feed-gap"), tmp
 
 
-async def lived(tmp_path, **mortal) -> Mortal:
+async def lived(folder, migrated, **mortal) -> Mortal:
     """One node's life, and the check by the next."""
-    tmp_path.mkdir()
-    stage = Stage(tmp_path)
+    folder.mkdir()
+    stage = Stage(folder)
+    shutil.copy(migrated, folder / "app.db")
     database, app = await stage.node(**mortal)
     async with app:
         await followed(stage, database, app, mends=True)
         database.dead = False
         database.counting = False
+        await end_leases(database)  # the time passes after which another node goes on
     await check(stage, f"{mortal}: {database.passed[-1:]}")
     return database
 
@@ -183,20 +187,20 @@ LIVES = 6
 
 
 @pytest.mark.parametrize("part", range(2))
-async def test_death_at_any_point_loses_nothing_and_doubles_nothing(tmp_path, part) -> None:
+async def test_death_at_any_point_loses_nothing_and_doubles_nothing(tmp_path, migrated_file, part) -> None:
     """Before statements and commits, and after commits, of keeping and telling: the next node knows it all."""
-    whole = await lived(tmp_path / "whole")
+    whole = await lived(tmp_path / "whole", migrated_file)
     points = len(whole.passed)
     assert points > 40
     assert {"before COMMIT", "after COMMIT", "before write_facts", "before pass_feed", "before note_break"} <= set(
         whole.passed
     )
     for deadly in range(1 + 5 * part, points + 1, max(1, points // LIVES)):
-        await lived(tmp_path / str(deadly), deadly=deadly)
+        await lived(tmp_path / str(deadly), migrated_file, deadly=deadly)
 
 
 @pytest.mark.parametrize("lost", [1, 2, 4])
-async def test_a_commit_whose_answer_is_lost_counts_once(tmp_path, lost) -> None:
+async def test_a_commit_whose_answer_is_lost_counts_once(tmp_path, migrated_file, lost) -> None:
     """Whether it was committed is read from the feed's fence: no fact is applied a second time."""
-    database = await lived(tmp_path / "lost", lost=lost)
+    database = await lived(tmp_path / "lost", migrated_file, lost=lost)
     assert database.commits >= lost
