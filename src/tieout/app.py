@@ -142,7 +142,7 @@ class App(Declaring):
         self.answers = OnceEngine(
             self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
         )
-        self.recon = Recon(self._native, world.clock, alarms, self.operate.audit)
+        self.recon = Recon(self._native, world.clock, alarms, self.operate.audit, self._begin)
         self.rule = self.recon.rule
         self.alarm_settings = alarm_settings or AlarmSettings()
         self._scopes: set[str] = set()
@@ -273,8 +273,8 @@ class App(Declaring):
         worker, receipt = self.worker, await self.engine.report(call_key, outcome, "push", first=first)
         self._moved(receipt, worker)
 
-    async def _begin(self, request: Process[Any]) -> None:
-        await self.begin(request, 0.0)
+    async def _begin(self, request: Process[Any]) -> bytes:
+        return (await self.begin(request, 0.0)).record.id
 
     async def _message_died(self, tx: Transaction, source: str, fate: Fate) -> None:
         summary = f"a message from {source} could not be taken in: [{fate.code}] {fate.note}"

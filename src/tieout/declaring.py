@@ -181,7 +181,7 @@ class Declaring:
     async def _hear(self, call_key: str, outcome: Reported, first: First) -> None:
         raise NotImplementedError
 
-    async def _begin(self, request: Process[Any]) -> None:
+    async def _begin(self, request: Process[Any]) -> bytes:
         raise NotImplementedError
 
     def _check_has_loop(self, what: str) -> None:

@@ -49,7 +49,11 @@ class FollowedFeedDocument(msgspec.Struct, frozen=True):
 
 
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest comparison of a rule over a period; `totals` is null until it has ended."""
+    """The latest comparison of a rule over a period; `totals` is null until it has ended.
+
+    `progress` is how many rows or keys each piece of work has come to, `aborted` whether somebody wants its end, and
+    `note` why it failed.
+    """
 
     id: str
     rule: str
@@ -60,13 +64,17 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     started: str
     ended: str | None
+    progress: dict[str, int]
+    aborted: bool
+    note: str | None
     totals: dict[str, Any] | None
 
 
 class BreakDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A key that does not agree: what each side has of it, what differs, where that came from, possible causes.
 
-    `provenance` is there of what was found live: when each side's fact was committed, and at which position.
+    `provenance` is there of what was found live: when each side's fact was committed, and at which position. The last
+    process that was started to repair it is `process`.
     """
 
     id: str
@@ -85,6 +93,7 @@ class BreakDocument(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: str | None
     actor: str | None
     note: str | None
+    process: str | None
 
 
 class BreakDetailDocument(BreakDocument, frozen=True, kw_only=True):
@@ -154,6 +163,9 @@ def _run(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "started": iso(run.started),
         "ended": None if run.ended is None else iso(run.ended),
+        "progress": run.progress,
+        "aborted": run.is_aborted,
+        "note": run.note,
         "totals": run.totals,
     }
 
@@ -173,4 +185,5 @@ def _break(found: Break) -> dict[str, Any]:
         "closed_at": None if found.closed_at is None else iso(found.closed_at),
         "actor": found.actor,
         "note": found.note,
+        "process": None if found.process is None else found.process.hex(),
     }

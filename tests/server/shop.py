@@ -37,7 +37,13 @@ class Hotels:
 
 change = side("sqlite:///points.db", table="change", key="id", at=epoch("at", "s"))
 given = side("sqlite:///prizes.db", table="prize", key="change_id", at=epoch("at", "s"))
-app.rule("redemption", upstream=change, downstream=given, agree=[same("sku"), same("card_number")])
+app.rule(
+    "redemption",
+    upstream=change,
+    downstream=given,
+    agree=[same("sku"), same("card_number")],
+    repair=lambda found: Reminder(request_id=found.repair_key),
+)
 
 
 class Prize(msgspec.Struct):

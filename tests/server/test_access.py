@@ -60,6 +60,8 @@ ALLOWED = {
     ("get", "/v1/rules"): READERS,
     ("get", "/v1/rules/{rule}"): READERS,
     ("get", "/v1/feeds"): READERS,
+    ("post", "/v1/rules/{rule}/runs"): OPERATORS,
+    ("post", "/v1/runs/{id}/abort"): OPERATORS,
     ("get", "/v1/runs"): READERS,
     ("get", "/v1/runs/{id}"): READERS,
     ("get", "/v1/breaks"): READERS,
@@ -67,6 +69,7 @@ ALLOWED = {
     ("post", "/v1/breaks/{id}/settle"): OPERATORS,
     ("post", "/v1/breaks/{id}/ignore"): OPERATORS,
     ("post", "/v1/breaks/{id}/judge"): OPERATORS,
+    ("post", "/v1/breaks/{id}/repair"): {"approver", "admin"},
     ("get", "/v1/me"): set(ROLES),
     ("get", "/metrics"): {"admin", "metrics"},
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.server.compared import DAY, broken, compare, run
-from tests.server.node import inside
+from tests.server.compared import DAY, broken, compare, fill, run
+from tests.server.node import inside, wait_for
 from tieout.recon.fact_store import FactStore
 
 OUTCOMES = {"2": "missing", "3": "differs", "4": "differs", "5": "differs", "9": "orphan"}
@@ -115,6 +115,106 @@ def test_a_break_is_judged_again(place, breaks):
     assert still["state"] == "open"
     late = place.operator.post(f"/v1/breaks/{breaks['4']}/settle", json={"reason": "x"})
     assert (late.status_code, late.json()["code"]) == (409, "not-allowed")
+
+
+def test_a_break_is_repaired_by_a_process(place, breaks):
+    """An approver starts it, once for what was found; the break names it, and stays open until it agrees."""
+    first = place.approver.post(f"/v1/breaks/{breaks['2']}/repair", json={"reason": "send it"}).json()
+    again = place.second.post(f"/v1/breaks/{breaks['2']}/repair", json={"reason": "send it"}).json()
+    assert (first["state"], first["process"]) == ("open", again["process"])
+    assert place.viewer.get(f"/v1/processes/{first['process']}").json()["type"] == "reminder"
+    assert [one["action"] for one in again["acts"]][-2:] == ["break-repair", "break-repair"]
+    place.operator.post(f"/v1/breaks/{breaks['2']}/settle", json={"reason": "done"})
+    late = place.approver.post(f"/v1/breaks/{breaks['2']}/repair", json={"reason": "send it"})
+    assert (late.status_code, late.json()["code"]) == (409, "not-allowed")
+    assert place.operator.post(f"/v1/breaks/{breaks['3']}/repair", json={"reason": "x"}).status_code == 403
+    other = place.approver.post(f"/v1/breaks/{breaks['3']}/repair", json={"reason": "send it"}).json()
+    assert other["process"] != first["process"]
+
+
+def begin(place, **body):
+    return place.operator.post("/v1/rules/redemption/runs", json={"reason": "asked for", **body})
+
+
+def ended(place, where: str) -> dict:
+    """A comparison, once it does not run any more."""
+    return wait_for(lambda: (found := place.viewer.get(where).json())["state"] != "running" and found, "its end")
+
+
+def test_a_comparison_is_begun(place, breaks):
+    """It goes on by itself and is watched where the answer says; who began it, and why, is audited."""
+    begun = begin(place, period=DAY)
+    assert begun.status_code == 202 and begun.json()["attempt"] >= 2
+    run = ended(place, begun.headers["location"])
+    assert (run["state"], run["totals"]["missing"], run["aborted"]) == ("broken", 1, False)
+    acts = place.operator.get("/v1/audit", params={"object": "rule:redemption"}).json()["items"]
+    assert (acts[0]["action"], acts[0]["reason"]) == ("recon-run", "asked for")
+    spelt = begin(place, since="2024-05-01T00:00", until="2024-05-02").json()
+    assert spelt["id"] == run["id"]
+    ended(place, begun.headers["location"])
+    late = place.operator.post(f"/v1/runs/{run['id']}/abort", json={"reason": "x"})
+    assert (late.status_code, late.json()["code"]) == (409, "not-allowed")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "invalid-params"),
+        ({"period": "yesterday"}, 422, "invalid-params"),
+        ({"period": DAY, "since": DAY}, 422, "invalid-params"),
+        ({"since": "2024-05-02", "until": "2024-05-01"}, 422, "invalid-params"),
+        ({"period": "2124-05-01"}, 409, "not-allowed"),
+        ({"period": DAY, "folder": "/"}, 400, "invalid-request"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_begun(place, body, status, code):
+    """What is no period, or has not passed, is refused, and nothing is stored."""
+    refused = begin(place, **body)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+def test_a_comparison_is_aborted(place):
+    """One that would take hours tells how far it is, ends when somebody wants that, and can be begun again at once."""
+    folder = place.node.folder
+    fill(folder, "prizes", (1, "mug", "4111"))
+    fill(folder, "points", *((n, "mug", "4111") for n in range(1_000)))
+    endless = "SELECT a.id, a.sku, a.card_number, a.at FROM base AS a, base AS b, base AS c, base AS d"
+    run(folder, "points", "ALTER TABLE change RENAME TO base", f"CREATE VIEW change AS {endless}")
+    begun = begin(place, period=DAY)
+    assert begun.status_code == 202
+    where = begun.headers["location"]
+    wait_for(lambda: place.viewer.get(where).json()["progress"].get("reading upstream"), "some rows")
+    twice = begin(place, period=DAY)
+    assert (twice.status_code, twice.json()["code"]) == (409, "not-allowed")
+    asked = place.operator.post(f"{where}/abort", json={"reason": "too long"}).json()
+    assert asked["aborted"]
+    assert ended(place, where)["state"] == "aborted"
+    run(folder, "points", "DROP VIEW change", "DROP TABLE base")
+    fill(folder, "points", (1, "mug", "4111"))
+    again = begin(place, period=DAY)
+    assert again.status_code == 202
+    assert ended(place, where)["state"] == "agreed"
+
+
+def test_a_comparison_that_fails_says_why(place):
+    """Its sources are not as the rule needs them: the comparison is there, and names what is missing."""
+    run(place.node.folder, "points", "DROP TABLE IF EXISTS change")
+    begun = begin(place, period=DAY)
+    assert begun.status_code == 202
+    failed = ended(place, begun.headers["location"])
+    assert failed["state"] == "failed" and "there is no table 'change'" in failed["note"]
+
+
+def test_a_comparison_whose_program_has_gone_is_lost(place, breaks):
+    """It is not told to be at work for ever."""
+
+    async def lose(app):
+        sql = "UPDATE tieout_recon_run SET state = 'running', seen_at = 0 WHERE rule = 'redemption'"
+        await app.database.transact(lambda tx: tx.execute(sql))
+
+    inside(place.url, lose)
+    assert {one["state"] for one in place.viewer.get("/v1/runs").json()["items"]} == {"lost"}
+    compare(place)
 
 
 def measured(place) -> dict[str, float]:

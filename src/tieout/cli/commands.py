@@ -58,6 +58,7 @@ for command in (
     recon_breaks.settle,
     recon_breaks.ignore,
     recon_breaks.judge,
+    recon_breaks.repair,
 ):
     recon.commands.command(command)
 root.command(serve.serve)

@@ -16,8 +16,9 @@ from tieout.app import App
 from tieout.cli import exits
 from tieout.cli.printing import SWITCH, Json, clock_time, emit, facts, note, say, table
 from tieout.cli.where import ANYWHERE, Where, found, opened
+from tieout.cli.who import Who
 from tieout.config import zone_of
-from tieout.errors import ConfigError
+from tieout.errors import ConfigError, UnknownRun
 from tieout.identity import parse_json
 from tieout.recon.define import Rule
 from tieout.recon.periods import Period, between, day
@@ -201,6 +202,28 @@ async def runs(
         (one.rule, clock_time(one.since), clock_time(one.until), one.state, clock_time(one.started)) for one in page
     ]
     table(("RULE", "FROM", "TO", "STATE", "BEGUN"), rows)
+
+
+@commands.command
+async def abort(
+    number: Annotated[str, Parameter(help="The comparison's id: see `tieout recon runs --json`.")],
+    /,
+    *,
+    who: Who,
+    where: Where = ANYWHERE,
+    json: Json = False,
+) -> None:
+    """Have a comparison end that is at work, here or elsewhere; what it has read whole is taken up by the next."""
+    try:
+        run = bytes.fromhex(number)
+    except ValueError as error:
+        raise UnknownRun(f"{number[:100]!r} is no comparison's id: 32 hex digits") from error
+    async with opened(where) as app:
+        found = await app.recon.abort(run, actor=who.act.actor, reason=who.reason)
+    if json:
+        emit(run_document(found))
+    else:
+        say(f"{found.rule}, {found.period}: ends within a second or two")
 
 
 class Progress:

@@ -96,6 +96,14 @@ async def ignore(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json
         await _each(app.recon.decide.ignore, numbers, who, as_json=json)
 
 
+async def repair(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> None:
+    """Start the processes that repair breaks, each once for what was found. Needs the App."""
+    async with opened(where, code=True) as app:
+        for one in await _each(app.recon.decide.repair, numbers, who, as_json=json):
+            if not json and one.process is not None:
+                say(f"process {one.process.hex()} repairs it")
+
+
 async def judge(numbers: Numbers, /, *, who: Who, where: Where = ANYWHERE, json: Json = False) -> int:
     """Ask both sources for breaks' keys as they are now, and judge them. Exit 1 if some are open. Needs the App."""
     async with opened(where, code=True) as app:

@@ -12,9 +12,9 @@ from tieout.audit.store import AuditStore
 from tieout.config import zone_of
 from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.lease import Leases
-from tieout.errors import ConfigError, DefinitionError, InvalidParams, UnknownRun
+from tieout.errors import ConfigError, DefinitionError, InvalidParams, NotAllowed, UnknownRun
 from tieout.recon import define
-from tieout.recon.deciding import Breaks
+from tieout.recon.deciding import Breaks, Repair, Start
 from tieout.recon.define import Agreement, Ignored, Rule, Side, Source
 from tieout.recon.fact_store import FactStore
 from tieout.recon.health import FeedStatus, RuleStatus, feed_status, rule_status
@@ -26,6 +26,7 @@ from tieout.recon.values import canonical
 if TYPE_CHECKING:
     from tieout.recon.opening import FeedOptions
     from tieout.recon.reading import Reading
+    from tieout.recon.running import Running
     from tieout.recon.snapshot import Progress
     from tieout.recon.watching import Watching
 
@@ -39,11 +40,11 @@ Given = Sequence[Mapping[str, Any]]
 class Recon:
     """Made by an App, as `app.recon`. Rules are defined before the App is opened."""
 
-    def __init__(self, database: Database, clock: Clock, alarms: AlarmRaiser, audit: AuditStore) -> None:
+    def __init__(self, database: Database, clock: Clock, alarms: AlarmRaiser, audit: AuditStore, start: Start) -> None:
         self.rules: dict[str, Rule] = {}
         self.store = ReconStore(database.dialect)
-        self.decide = Breaks(database, self.store, audit, self.rules)
-        self._database, self._alarms, self._clock = database, alarms, clock
+        self.decide = Breaks(database, self.store, audit, self.rules, start)
+        self._database, self._alarms, self._clock, self._audit = database, alarms, clock, audit
         self._feeds: dict[Any, FeedOptions] = {}
         self._leases = Leases(database, clock, uuid4().hex, LEASE)
 
@@ -61,6 +62,7 @@ class Recon:
         sample: float = 1.0,
         ignore: Sequence[Ignored] = (),
         memory: float | str = "7d",
+        repair: Repair | None = None,
     ) -> Rule:
         """Two sides and what must agree between them. Raise `DefinitionError` for a rule that cannot work.
 
@@ -71,6 +73,7 @@ class Recon:
         sample  the share of keys that is compared, chosen by their hash: the same keys every time
         ignore  times in which breaks are counted and not told
         memory  how long keys that agree are kept while both sides are followed; older ones are asked for
+        repair  makes the process that repairs a break, if somebody asks for that; its request key is `repair_key`
         """
         if name in self.rules:
             raise DefinitionError(f"two rules are named {name!r}")
@@ -88,6 +91,8 @@ class Recon:
             memory=memory,
         )
         self.rules[name] = made
+        if repair is not None:
+            self.decide.repairs[name] = repair
         return made
 
     def named(self, name: str) -> Rule:
@@ -134,11 +139,48 @@ class Recon:
         `folder` holds the snapshots meanwhile. Raise `NotAllowed` before the period is over, unless `unfinished`, or
         while the same comparison is under way.
         """
+        return await self.compare(name, period, self.running(progress), folder=folder, unfinished=unfinished)
+
+    def running(self, progress: Progress | None = None, *, actor: str = "", reason: str = "") -> Running:
+        """What a comparison is watched by, which is to be begun; with an actor, that is audited."""
         needs_extra()
+        from tieout.recon.running import Running
+
+        async def audit(tx: Transaction, run: Run) -> None:
+            if actor:
+                detail = {"period": str(run.period), "run": run.id.hex()}
+                await self._audit.add(
+                    tx, actor=actor, action="recon-run", target=f"rule:{run.rule}", reason=reason, detail=detail
+                )
+
+        return Running(self._database, self.store, self._clock, progress or _silent, audit)
+
+    async def compare(
+        self, name: str, period: Period, running: Running, *, folder: Path, unfinished: bool = False
+    ) -> Run:
+        """What `run` does, watched by `running`."""
         from tieout.recon.offline import Offline, World
 
         world = World(self._database, self.store, self._leases, self._alarms)
-        return await Offline(world, self.named(name), period, folder, progress or _silent).run(unfinished=unfinished)
+        offline = Offline(world, self.named(name), period, folder, running)
+        return await running.watched(offline.run(unfinished=unfinished))
+
+    async def abort(self, run: bytes, *, actor: str, reason: str) -> Run:
+        """Have a comparison end that is at work, within a second or two, on whichever node.
+
+        Raise `UnknownRun`, or `NotAllowed` when it has ended.
+        """
+
+        async def work(tx: Transaction) -> None:
+            if not await self.store.abort(tx, run):
+                raise NotAllowed("this comparison has ended")
+            await self._audit.add(
+                tx, actor=actor, action="recon-abort", target=f"run:{run.hex()}", reason=reason, detail={}
+            )
+
+        await self.show(run)
+        await self._database.transact(work)
+        return await self.show(run)
 
     def feed(self, source: Source, *, slot: str = "", publication: str = "", feed: Any = None) -> None:
         """How a source is followed, where that is not to be chosen by itself.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from tieout.audit.rules import AuditRow
 from tieout.audit.store import AuditStore
@@ -12,12 +13,22 @@ from tieout.recon.define import Rule
 from tieout.recon.fact_store import FactStore
 from tieout.recon.store import Break, BreakState, NewBreak, ReconStore, live_run
 
+Repair: TypeAlias = Callable[[Break], Any]
+"""Makes the request of the process that repairs a break, with `repair_key` as its request key."""
+
+Start: TypeAlias = Callable[[Any], Awaitable[bytes]]
+"""Starts a process by its request, once, and returns its id."""
+
 
 class Breaks:
-    """Breaks, listed, shown, settled, ignored, judged again."""
+    """Breaks, listed, shown, settled, ignored, judged again, repaired by what `repairs` has for their rules."""
 
-    def __init__(self, database: Database, store: ReconStore, audit: AuditStore, rules: Mapping[str, Rule]) -> None:
+    def __init__(
+        self, database: Database, store: ReconStore, audit: AuditStore, rules: Mapping[str, Rule], start: Start
+    ) -> None:
         self._database, self._store, self._audit, self._rules = database, store, audit, rules
+        self.repairs: dict[str, Repair] = {}
+        self._start = start
         self._facts = FactStore(database.dialect)
 
     async def list(
@@ -65,6 +76,29 @@ class Breaks:
         told = await judged_now(rule, key)
         return await self._database.transact(lambda tx: self._note_again(tx, found, rule, told, actor, reason))
 
+    async def repair(self, number: bytes, *, actor: str, reason: str) -> Break:
+        """Start the process that repairs an open break, once for what was found, however often that is asked for.
+
+        The break stays open until it is judged again and agrees: by the feeds, if its rule is followed, or by
+        `judge_again`. Raise `NotAllowed` when it is not open, or its rule has no repair.
+        """
+        found = await self.show(number)
+        make = self.repairs.get(found.rule)
+        if make is None:
+            raise NotAllowed(f"the rule {found.rule} has no repair: give app.rule(…, repair=…) a function")
+        _check_act(actor, reason)
+        if found.state != "open":
+            raise NotAllowed(f"this break is {found.state}: only an open one is repaired")
+        process = await self._start(make(found))
+
+        async def work(tx: Transaction) -> Break:
+            if not await self._store.repair(tx, number, process):
+                raise NotAllowed(f"process {process.hex()} was started, and the break is not open any more")
+            await self._audited(tx, found, "break-repair", actor, reason, process=process.hex())
+            return await self._read(tx, number)
+
+        return await self._database.transact(work)
+
     async def _note_again(
         self, tx: Transaction, found: Break, rule: Rule, told: NewBreak | None, actor: str, reason: str
     ) -> Break:
@@ -94,13 +128,17 @@ class Breaks:
             raise UnknownBreak("there is no break with this id")
         return found
 
-    async def _audited(self, tx: Transaction, found: Break, action: str, actor: str, reason: str) -> None:
-        if not actor.strip() or not reason.strip():
-            raise NotAllowed("say who you are (actor) and why (reason): both are kept in the audit")
-        detail = {"rule": found.rule, "key": found.key, "outcome": found.outcome, "was": found.state}
+    async def _audited(self, tx: Transaction, found: Break, action: str, actor: str, reason: str, **more: str) -> None:
+        _check_act(actor, reason)
+        detail = {"rule": found.rule, "key": found.key, "outcome": found.outcome, "was": found.state, **more}
         await self._audit.add(tx, actor=actor, action=action, target=target_of(found.id), reason=reason, detail=detail)
 
 
 def target_of(number: bytes) -> str:
     """What the audit calls a break."""
     return f"break:{number.hex()}"
+
+
+def _check_act(actor: str, reason: str) -> None:
+    if not actor.strip() or not reason.strip():
+        raise NotAllowed("say who you are (actor) and why (reason): both are kept in the audit")

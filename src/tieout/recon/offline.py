@@ -12,16 +12,18 @@ from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.errors import DefinitionError, NotAllowed
+from tieout.errors import DefinitionError, NotAllowed, TieoutError
 from tieout.recon.comparing import Comparison, Counts
 from tieout.recon.define import Rule
 from tieout.recon.evidence import told_break, told_unkeyed
 from tieout.recon.periods import Period
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
-from tieout.recon.snapshot import FORMAT, Progress, take
+from tieout.recon.running import Running
+from tieout.recon.snapshot import FORMAT, take
 from tieout.recon.sources import Both, Opened, opened
-from tieout.recon.store import NewBreak, ReconStore, Run, RunState
+from tieout.recon.store import NewBreak, ReconStore, Run, StoredState
+from tieout.recon.threads import to_its_end
 
 T = TypeVar("T")
 
@@ -47,9 +49,9 @@ class World(NamedTuple):
 class Offline:
     """Compares a rule's sides over a period; `folder` holds the snapshots until the comparison has ended."""
 
-    def __init__(self, world: World, rule: Rule, period: Period, folder: Path, progress: Progress) -> None:
+    def __init__(self, world: World, rule: Rule, period: Period, folder: Path, running: Running) -> None:
         self._world, self._rule, self._period, self._folder = world, rule, period, folder
-        self._told = progress
+        self._running = running
         self._lease: Lease | None = None
         self._asked = asyncio.Lock()
 
@@ -74,7 +76,7 @@ class Offline:
             await self._world.leases.release(self._lease)
 
     async def _compared(self) -> Run:
-        run = await self._world.database.transact(lambda tx: self._world.store.begin(tx, self._rule, self._period))
+        run = await self._running.begin(self._rule, self._period)
         try:
             async with opened(self._rule, self._period) as both:
                 files = await self._snapshots(both)
@@ -86,8 +88,9 @@ class Offline:
                     state, totals = await self._judged(run, both, comparison)
                 finally:
                     comparison.close()
-        except BaseException:
-            await self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None))
+        except BaseException as error:
+            why = _why(error)
+            await self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None, why))
             raise
         for file in files.values():
             file.unlink(missing_ok=True)
@@ -104,7 +107,7 @@ class Offline:
                 group.create_task(take(side, read, files[side.reading.name], self._progress))
         return files
 
-    async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[RunState, dict[str, Any]]:
+    async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[StoredState, dict[str, Any]]:
         counts = await self._aside(comparison.classify)
         tally: Counter[str] = Counter()
         doubts = Doubts(self._rule, self._period, both, comparison, tally)
@@ -119,7 +122,7 @@ class Offline:
     async def _note(self, run: Run, breaks: list[NewBreak]) -> None:
         await self._world.database.transact(lambda tx: self._world.store.note(tx, run, breaks))
 
-    async def _ended(self, run: Run, state: RunState, totals: dict[str, Any]) -> Run:
+    async def _ended(self, run: Run, state: StoredState, totals: dict[str, Any]) -> Run:
         """Close what is not found any more, and raise one alarm for all that is."""
 
         async def work(tx: Transaction) -> Run | None:
@@ -145,10 +148,14 @@ class Offline:
     async def _aside(self, work: Callable[[], T]) -> T:
         """Run what takes its time in a thread, and hold the lease meanwhile."""
         await self._progress("comparing", 0)
-        task = asyncio.create_task(asyncio.to_thread(work))
-        while not task.done():
-            await asyncio.wait({task}, timeout=HELD)
-            await self._progress("comparing", 0)
+        task = asyncio.create_task(to_its_end(work))
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=HELD)
+                await self._progress("comparing", 0)
+        finally:
+            if not task.done():
+                await asyncio.wait({task})
         return task.result()
 
     async def _progress(self, what: str, count: int) -> None:
@@ -156,7 +163,7 @@ class Offline:
         async with self._asked:
             if self._lease is not None and not self._world.leases.may_begin(self._lease):
                 self._lease = await self._world.leases.renew(self._lease)
-        await self._told(what, count)
+        await self._running.progress(what, count)
 
 
 class Doubts:
@@ -246,7 +253,7 @@ def _totals(counts: Counts, tally: Counter[str], comparison: Comparison) -> dict
     return totals
 
 
-def _state(totals: dict[str, Any]) -> RunState:
+def _state(totals: dict[str, Any]) -> StoredState:
     """Nothing compared is never agreement, and neither is a row that no period can hold."""
     breaks = sum(totals[name] for name in ("missing", "orphan", "differs", "duplicate"))
     if breaks or any(totals["undated"].values()):
@@ -254,7 +261,16 @@ def _state(totals: dict[str, Any]) -> RunState:
     return "agreed" if totals["tied"] + totals["late-tied"] else "empty"
 
 
-def _alarm(run: Run, rule: Rule, state: RunState, totals: dict[str, Any]) -> NewAlarm:
+def _why(error: BaseException) -> str:
+    """What is kept of a failure: nothing that is not made to be told."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, asyncio.CancelledError):
+        return "it was stopped"
+    return f"[{error.code}] {error}"[:1_000] if isinstance(error, TieoutError) else type(error).__name__
+
+
+def _alarm(run: Run, rule: Rule, state: StoredState, totals: dict[str, Any]) -> NewAlarm:
     counts = {name: totals[name] for name in ("missing", "orphan", "differs", "duplicate") if totals[name]}
     undated = sum(totals["undated"].values())
     what = ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from tieout.recon.periods import Period
 from tieout.recon.reading import Reading, Texts
 from tieout.recon.sources import Opened
+from tieout.recon.threads import to_its_end
 from tieout.recon.values import micros
 
 Progress: TypeAlias = Callable[[str, int], Awaitable[None]]
@@ -35,7 +35,7 @@ async def take(side: Opened, period: Period, file: Path, progress: Progress) -> 
     schema = schema_of(reading)
     with pq.ParquetWriter(part, schema, compression="zstd", compression_level=1) as writer:
         async for columns in reading.snapshot(side.rows, period):
-            await asyncio.to_thread(writer.write_table, _table(reading, columns, schema))
+            await to_its_end(writer.write_table, _table(reading, columns, schema))
             count += len(columns[0])
             await progress(f"reading {reading.name}", count)
     part.replace(file)

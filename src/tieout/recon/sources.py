@@ -21,6 +21,7 @@ from tieout.recon.dialects import DIALECTS, FILES
 from tieout.recon.periods import Period
 from tieout.recon.reading import Reading, Rows
 from tieout.recon.rules import Field, Judged, SideName
+from tieout.recon.threads import to_its_end
 from tieout.recon.values import DOMAINS, Domain, finite
 
 
@@ -166,8 +167,8 @@ class FileRows:
         connection = duckdb.connect()
         try:
             named = dict(params)
-            await asyncio.to_thread(connection.execute, _dollars(sql, named), named)
-            while rows := await asyncio.to_thread(connection.fetchmany, batch):
+            await to_its_end(connection.execute, _dollars(sql, named), named)
+            while rows := await to_its_end(connection.fetchmany, batch):
                 yield rows
         except duckdb.Error as error:
             raise self._unreadable(error) from error

@@ -14,8 +14,16 @@ from tieout.recon.define import Rule
 from tieout.recon.periods import Period
 from tieout.recon.rules import Outcome
 
-RunState: TypeAlias = Literal["running", "agreed", "broken", "empty", "failed"]
-"""How a comparison stands: *agreed* without a break, *broken* with some, *empty* when there was nothing to compare."""
+StoredState: TypeAlias = Literal["running", "agreed", "broken", "empty", "failed", "aborted"]
+
+RunState: TypeAlias = Literal["running", "lost", "agreed", "broken", "empty", "failed", "aborted"]
+"""How a comparison stands: *agreed* without a break, *broken* with some, *empty* when there was nothing to compare.
+
+*lost*: its program has gone. *aborted*: by a person. What these or a failed one have read is taken up by the next.
+"""
+
+LOST_AFTER = 60_000_000
+"""Microseconds after which a comparison that nothing was heard of has ended with its program."""
 
 BreakState: TypeAlias = Literal["open", "closed", "settled", "ignored"]
 """*closed*: it agrees again. *settled* or *ignored* by a person, which holds as long as the same is found."""
@@ -25,18 +33,30 @@ LAST = 1 << 62
 
 
 class Run(msgspec.Struct, frozen=True):
-    """The latest comparison of one rule over one period; `attempt` counts them."""
+    """The latest comparison of one rule over one period; `attempt` counts them. `note` says why one failed."""
 
     id: bytes
     rule: str
     version: str
     since: int
     until: int
-    state: RunState
+    stored_state: StoredState
     attempt: int
     totals: dict[str, Any] | None
     started: int
     ended: int | None
+    progress: dict[str, int] = {}
+    note: str | None = None
+    seen_at: int | None = None
+    is_aborted: bool = False
+    asked_at: int = 0
+
+    @property
+    def state(self) -> RunState:
+        """How it stands, as of when it was asked for."""
+        seen_at = self.started if self.seen_at is None else self.seen_at
+        is_silent = self.asked_at - seen_at > LOST_AFTER
+        return "lost" if self.stored_state == "running" and is_silent else self.stored_state
 
     @property
     def period(self) -> Period:
@@ -58,8 +78,7 @@ class NewBreak(msgspec.Struct, frozen=True):
     @property
     def finding(self) -> bytes:
         """What stands for what was found, wherever and whenever: the outcome and both sides' records."""
-        found = [self.detail.get(name) for name in ("upstream", "downstream", "differences")]
-        return fingerprint(self.outcome, encode_json(found))
+        return _finding(self.outcome, self.detail)
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -76,6 +95,12 @@ class Break(msgspec.Struct, frozen=True):
     rule: str
     actor: str | None
     note: str | None
+    process: bytes | None
+
+    @property
+    def repair_key(self) -> str:
+        """The request key of what repairs it: the same as long as the same is found."""
+        return f"{self.id.hex()}-{_finding(self.outcome, self.detail).hex()}"
 
 
 def run_id(rule: str, period: Period) -> bytes:
@@ -86,6 +111,11 @@ def run_id(rule: str, period: Period) -> bytes:
 def break_id(rule: str, key: Sequence[str | None], apart: str = "") -> bytes:
     """What identifies a break, whether it was found live or offline."""
     return fingerprint(rule, encode_json(list(key)), apart)
+
+
+def _finding(outcome: str, detail: dict[str, Any]) -> bytes:
+    found = [detail.get(name) for name in ("upstream", "downstream", "differences")]
+    return fingerprint(outcome, encode_json(found))
 
 
 def live_run(rule: Rule) -> Run:
@@ -130,10 +160,31 @@ class ReconStore:
         )
         return [_run(*row) for row in rows]
 
-    async def end(self, tx: Transaction, run: Run, state: RunState, totals: dict[str, Any] | None) -> bool:
-        """Note how it ended; False when it is not at work any more, or somebody has begun it again."""
+    async def tell(self, tx: Transaction, run: Run, progress: dict[str, int]) -> bool:
+        """Note how far it has come; False when it is not at work any more, or somebody has begun it again."""
+        told = encode_json(progress)
+        return await tx.execute(self.sql.tell_run, id=run.id, attempt=run.attempt, progress=told) == 1
+
+    async def abort(self, tx: Transaction, run: bytes) -> bool:
+        """Wish that one that is at work ends; False when none is."""
+        return await tx.execute(self.sql.abort_run, id=run) == 1
+
+    async def end(
+        self, tx: Transaction, run: Run, state: StoredState, totals: dict[str, Any] | None, note: str = ""
+    ) -> bool:
+        """Note how it ended; False when it is not at work any more, or somebody has begun it again.
+
+        One that failed since somebody wanted its end is aborted.
+        """
+        if state == "failed" and await tx.execute(self.sql.end_aborted_run, id=run.id, attempt=run.attempt):
+            return True
         text = None if totals is None else encode_json(totals)
-        return await tx.execute(self.sql.end_run, id=run.id, attempt=run.attempt, state=state, totals=text) == 1
+        return (
+            await tx.execute(
+                self.sql.end_run, id=run.id, attempt=run.attempt, state=state, totals=text, note=note or None
+            )
+            == 1
+        )
 
     async def note(self, tx: Transaction, run: Run, breaks: Iterable[NewBreak]) -> None:
         """Store breaks as open; one that is there keeps when it was found first."""
@@ -187,16 +238,25 @@ class ReconStore:
         row = await tx.fetch_one(self.sql.read_break, id=number)
         return None if row is None else _break(*row)
 
+    async def repair(self, tx: Transaction, number: bytes, process: bytes) -> bool:
+        """Note which process repairs an open break; False when it is not open."""
+        return await tx.execute(self.sql.repair_break, id=number, process=process) == 1
+
     async def decide(self, tx: Transaction, number: bytes, state: BreakState, actor: str, note: str) -> bool:
         """Close a break by somebody's word; False when it is closed."""
         return await tx.execute(self.sql.decide_break, id=number, state=state, actor=actor, note=note) == 1
 
 
 def _break(id: bytes, key: str, outcome: Outcome, detail: str, *rest: Any) -> Break:
-    return Break(bytes(id), parse_json(key), outcome, parse_json(detail), *rest)
+    state, first_at, last_at, closed_at, rule, actor, note, process = rest
+    repaired = None if process is None else bytes(process)
+    told = parse_json(key), outcome, parse_json(detail), state
+    return Break(bytes(id), *told, first_at, last_at, closed_at, rule, actor, note, repaired)
 
 
-def _run(id: bytes, rule: str, version: str, since: int, until: int, state: RunState, *rest: Any) -> Run:
-    attempt, totals, started, ended = rest
+def _run(id: bytes, rule: str, version: str, since: int, until: int, state: StoredState, *rest: Any) -> Run:
+    attempt, totals, started, ended, progress, note, seen_at, aborted, asked_at = rest
     told = None if totals is None else parse_json(totals)
-    return Run(bytes(id), rule, version, since, until, state, attempt, told, started, ended)
+    far = {} if progress is None else parse_json(progress)
+    times = started, ended, far, note, seen_at, bool(aborted), asked_at
+    return Run(bytes(id), rule, version, since, until, state, attempt, told, *times)

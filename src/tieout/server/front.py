@@ -232,7 +232,7 @@ class Front:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.drain(self.site.settings.drain)
-        await self.site.jobs.close()
+        await self.site.end_work()
         await self.site.app.close()
         await send({"type": "lifespan.shutdown.complete"})
 

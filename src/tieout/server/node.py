@@ -53,7 +53,7 @@ async def serve(
     finally:
         hearing.cancel()
         stopping.cancel()
-        await front.site.jobs.close()
+        await front.site.end_work()
         server.stop()  # type: ignore[no-untyped-call]  # Granian's method has no types
         await _end(serving)
 

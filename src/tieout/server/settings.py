@@ -130,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_messages    whether logs tell the messages of errors that are not tieout's, which may hold anything
     open_docs       whether the description of the API is there for everybody
     documentation   address of a page that explains the codes of problems
+    recon_folder    where snapshots of comparisons lie that the API begins, until those have ended
     """
 
     host: str = "127.0.0.1"
@@ -155,6 +156,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_messages: bool = False
     open_docs: bool = True
     documentation: str = ""
+    recon_folder: str = "recon"
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from tieout.app import App
 from tieout.contracts import Transaction
 from tieout.errors import ConfigError, DatabaseError
 from tieout.process.jobs import Jobs
+from tieout.recon.background import Background
 from tieout.server.auth import caller_of
 from tieout.server.hints import Hub
 from tieout.server.masking import Masking
@@ -58,6 +60,7 @@ class Site:
     settings: Settings
     tokens: Tokens
     jobs: Jobs
+    comparisons: Background
     hub: Hub
     masking: Masking
     metrics: Metrics
@@ -96,6 +99,11 @@ class Site:
 
         return await self.app.database.read(work)
 
+    async def end_work(self) -> None:
+        """End what runs by itself on this node."""
+        await self.jobs.close()
+        await self.comparisons.close()
+
     def for_caller(self, document: D, caller: Caller) -> Any:
         """The document as this caller may see it: masked for those who only look on."""
         if caller.may("unmasked:read") or caller.sees:
@@ -123,6 +131,7 @@ def make_site(app: App, settings: Settings) -> Site:
         settings,
         tokens,
         jobs,
+        Background(app.recon, Path(settings.recon_folder)),
         hub,
         Masking(settings.mask),
         metrics,

@@ -1,26 +1,42 @@
 -- name: begin_run
-INSERT INTO tieout_recon_run (id, rule, version, since, until, state, attempt, totals, started, ended)
-VALUES (:id, :rule, :version, :since, :until, 'running', 1, NULL, {now}, NULL)
+INSERT INTO tieout_recon_run (id, rule, version, since, until, state, attempt, totals, started, ended, seen_at)
+VALUES (:id, :rule, :version, :since, :until, 'running', 1, NULL, {now}, NULL, {now})
 ON CONFLICT (id) DO UPDATE
 SET version = excluded.version, state = 'running', attempt = tieout_recon_run.attempt + 1, totals = NULL,
-    started = excluded.started, ended = NULL
+    started = excluded.started, ended = NULL, progress = NULL, note = NULL,
+    seen_at = excluded.started, aborted = 0
 
 -- name: read_run
-SELECT id, rule, version, since, until, state, attempt, totals, started, ended
+SELECT id, rule, version, since, until, state, attempt, totals, started, ended, progress, note, seen_at, aborted, {now} AS asked_at
 FROM tieout_recon_run
 WHERE id = :id
 
 -- name: list_runs
-SELECT id, rule, version, since, until, state, attempt, totals, started, ended
+SELECT id, rule, version, since, until, state, attempt, totals, started, ended, progress, note, seen_at, aborted, {now} AS asked_at
 FROM tieout_recon_run
 WHERE (:rule = '' OR rule = :rule) AND (:state = '' OR state = :state)
     AND (started < :before OR (started = :before AND id < :before_id))
 ORDER BY started DESC, id DESC
 LIMIT :limit
 
+-- name: tell_run
+UPDATE tieout_recon_run
+SET progress = :progress, seen_at = {now}
+WHERE id = :id AND attempt = :attempt AND state = 'running'
+
+-- name: abort_run
+UPDATE tieout_recon_run
+SET aborted = 1
+WHERE id = :id AND state = 'running'
+
+-- name: end_aborted_run
+UPDATE tieout_recon_run
+SET state = 'aborted', ended = {now}
+WHERE id = :id AND attempt = :attempt AND state = 'running' AND aborted = 1
+
 -- name: end_run
 UPDATE tieout_recon_run
-SET state = :state, totals = :totals, ended = {now}
+SET state = :state, totals = :totals, note = :note, ended = {now}
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 
 -- A person's word on a break stands as long as the same is found.
@@ -41,7 +57,7 @@ SET state = 'closed', closed_at = {now}
 WHERE run = :run AND attempt < :attempt AND state = 'open'
 
 -- name: breaks_of
-SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
 FROM tieout_recon_break
 WHERE run = :run AND id > :after AND (:state = '' OR state = :state) AND (:outcome = '' OR outcome = :outcome)
 ORDER BY id
@@ -132,7 +148,7 @@ SET state = 'closed', closed_at = {now}
 WHERE id = :id AND state IN ('open', 'ignored')
 
 -- name: breaks_of_rule
-SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
 FROM tieout_recon_break
 WHERE (:rule = '' OR rule = :rule) AND id > :after AND (:state = '' OR state = :state)
     AND (:outcome = '' OR outcome = :outcome)
@@ -140,7 +156,7 @@ ORDER BY id
 LIMIT :limit
 
 -- name: read_break
-SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
 FROM tieout_recon_break
 WHERE id = :id
 
@@ -154,6 +170,11 @@ SELECT outcome, count(*)
 FROM tieout_recon_break
 WHERE rule = :rule AND state = 'open'
 GROUP BY outcome
+
+-- name: repair_break
+UPDATE tieout_recon_break
+SET process = :process
+WHERE id = :id AND state = 'open'
 
 -- name: count_breaks
 SELECT count(*)

@@ -1,9 +1,10 @@
 -- name: begin_run
-INSERT INTO tieout_recon_run (id, rule, version, since, until, state, attempt, totals, started, ended)
-VALUES (:id, :rule, :version, :since, :until, 'running', 1, NULL, {now}, NULL)
+INSERT INTO tieout_recon_run (id, rule, version, since, until, state, attempt, totals, started, ended, seen_at)
+VALUES (:id, :rule, :version, :since, :until, 'running', 1, NULL, {now}, NULL, {now})
 ON DUPLICATE KEY UPDATE
     version = VALUES(version), state = 'running', attempt = attempt + 1, totals = NULL,
-    started = VALUES(started), ended = NULL
+    started = VALUES(started), ended = NULL, progress = NULL, note = NULL,
+    seen_at = VALUES(started), aborted = 0
 
 -- name: note_break
 INSERT INTO tieout_recon_break

@@ -93,6 +93,13 @@ async def judge_break(request: Asked, id: BreakId, data: JSONBody[Why]) -> Break
     return await _decided(request, id, data, site.app.recon.decide.judge_again)
 
 
+@post("/v1/breaks/{id:str}/repair", **{**DECIDING, **permits("recon:repair")})
+async def repair_break(request: Asked, id: BreakId, data: JSONBody[Why]) -> BreakDetailDocument:
+    """Start the process that repairs an open break, once for what was found; `process` is its id."""
+    site, _ = who(request)
+    return await _decided(request, id, data, site.app.recon.decide.repair)
+
+
 def raw_break(id: str) -> bytes:
     """The bytes of a break's id; raise `UnknownBreak` for what cannot be one."""
     try:
@@ -112,4 +119,4 @@ async def _shown(site: Site, caller: Caller, number: bytes) -> BreakDetailDocume
     return document
 
 
-ROUTES = [list_breaks, get_break, settle_break, ignore_break, judge_break]
+ROUTES = [list_breaks, get_break, settle_break, ignore_break, judge_break, repair_break]

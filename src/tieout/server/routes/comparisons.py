@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from litestar import get
-from litestar.params import PathParameter, QueryParameter
+from litestar import Response, get, post
+from litestar.datastructures import ResponseHeader
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from tieout.errors import UnknownRule, UnknownRun
+from tieout.config import zone_of
+from tieout.errors import ConfigError, InvalidParams, UnknownRule, UnknownRun
 from tieout.recon.define import Rule
 from tieout.recon.health import RuleStatus
-from tieout.recon.store import RunState
+from tieout.recon.periods import Period, between, day
+from tieout.recon.store import StoredState
 from tieout.recon_documents import (
     FollowedFeedDocument,
     RuleDocument,
@@ -20,14 +23,17 @@ from tieout.recon_documents import (
     rule_document,
     run_document,
 )
-from tieout.server.describing import permits, refusals
+from tieout.server.describing import WITH_BODY, permits, refusals
 from tieout.server.pages import Cursor, Limit, cursor_after, read_cursor
-from tieout.server.site import Asked, Site, site_of
+from tieout.server.routes.commands import Reason, Why
+from tieout.server.site import Asked, Site, site_of, who
 
 RuleName = Annotated[str, PathParameter(description="The rule's name.", max_length=255)]
 OfRule = Annotated[str, QueryParameter(max_length=255, description="Only those of this rule.")]
-Standing = Annotated[RunState | None, QueryParameter(name="state", required=False)]
+Standing = Annotated[StoredState | None, QueryParameter(name="state", required=False)]
 RunId = Annotated[str, PathParameter(description="The comparison's id, 32 hex digits.", pattern="^[0-9a-f]{32}$")]
+
+Text = Annotated[str, msgspec.Meta(max_length=40)]
 
 READING = permits("recon:read")
 
@@ -49,6 +55,30 @@ class RunPage(msgspec.Struct, frozen=True):
 
     items: list[RunDocument]
     next: str | None
+
+
+class ToCompare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One day in the rule's zone, or `since` and `until`: days or times, in that zone unless they name one."""
+
+    reason: Reason
+    period: Text = ""
+    since: Text = ""
+    until: Text = ""
+    unfinished: bool = False
+
+    def over(self, rule: Rule) -> Period:
+        """What is compared; raise `InvalidParams` for what is no period, or a rule that has none."""
+        if rule.needs_time:
+            raise InvalidParams(f"{' and '.join(rule.needs_time)} has no at=: this rule is compared live only")
+        zone = zone_of(rule.zone)
+        try:
+            if self.period and not (self.since or self.until):
+                return day(self.period, zone)
+            if self.since and self.until and not self.period:
+                return between(self.since, self.until, zone)
+        except ConfigError as error:
+            raise InvalidParams(str(error)) from error
+        raise InvalidParams("name the period, a day, or since and until")
 
 
 @get("/v1/rules", tags=["recon"], responses=refusals(), **READING)
@@ -93,6 +123,37 @@ async def get_run(request: Asked, id: RunId) -> RunDocument:
     return run_document(await site_of(request).app.recon.show(raw_run(id)))
 
 
+@post(
+    "/v1/rules/{rule:str}/runs",
+    status_code=202,
+    tags=["recon"],
+    responses=refusals(*WITH_BODY),
+    response_headers=[ResponseHeader(name="Location", description="Where it is watched.", documentation_only=True)],
+    **permits("recon:command"),
+)
+async def begin_run(request: Asked, rule: RuleName, data: JSONBody[ToCompare]) -> Response[RunDocument]:
+    """Begin to compare a rule's sides over a period; it goes on by itself."""
+    site, caller = who(request)
+    begun = await site.comparisons.begin(
+        rule, data.over(rule_of(site, rule)), actor=caller.name, reason=data.reason, unfinished=data.unfinished
+    )
+    where = f"{request.scope.get('tieout.prefix', '')}/v1/runs/{begun.id.hex()}"
+    return Response(run_document(begun), status_code=202, headers={"Location": where})
+
+
+@post(
+    "/v1/runs/{id:str}/abort",
+    status_code=200,
+    tags=["recon"],
+    responses=refusals(*WITH_BODY),
+    **permits("recon:command"),
+)
+async def abort_run(request: Asked, id: RunId, data: JSONBody[Why]) -> RunDocument:
+    """Have a comparison end, within a second or two; what it has read whole is taken up by the next."""
+    site, caller = who(request)
+    return run_document(await site.app.recon.abort(raw_run(id), actor=caller.name, reason=data.reason))
+
+
 def rule_of(site: Site, name: str) -> Rule:
     """The App's rule of this name; raise `UnknownRule`."""
     found = site.app.recon.rules.get(name)
@@ -116,4 +177,4 @@ async def _documents(site: Site, rules: list[Rule]) -> list[RuleDocument]:
     return [rule_document(rule, breaks[rule.name], followed.get(rule.name)) for rule in rules]
 
 
-ROUTES = [list_rules, get_rule, list_feeds, list_runs, get_run]
+ROUTES = [list_rules, get_rule, list_feeds, list_runs, get_run, begin_run, abort_run]
