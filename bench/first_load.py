@@ -39,8 +39,8 @@ WINDOW = 10
 """Days of a query."""
 
 LIFTED = "1000000/min"
-CONCURRENCY = 1
-"""Queries at a time of each supplier: with more of all together the node would come to them later than tokens last."""
+CONCURRENCY = 8
+"""Queries at a time that each supplier bears, a few of them kept for orders and readers."""
 
 EVERY = 0.25
 PATIENCE = 1_200.0

@@ -176,8 +176,7 @@ class App(Declaring):
         if self.sweeps:
             self._worker.start()
             self.consuming.start(self.channels)
-            for mirror in self.mirrors.values():
-                mirror.follow()
+            self._follow_suppliers(self.limits.queries)
         return self
 
     async def __aexit__(

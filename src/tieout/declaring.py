@@ -122,6 +122,15 @@ class Declaring:
         )
         return mirror
 
+    def _follow_suppliers(self, queries: int) -> None:
+        """Follow the suppliers of all mirrors, with so many queries under way at a time."""
+        if self.mirrors:
+            from tieout.mirror.traffic import Traffic
+
+            traffic = Traffic(self._native, self.engine.world.clock, queries)
+            for mirror in self.mirrors.values():
+                mirror.follow(traffic)
+
     def consume(self, source: str) -> Callable[[H], H]:
         """Let each message of `channel/topic` run a handler once, by its id; use it as a decorator.
 

@@ -38,12 +38,16 @@ LONGEST_PAUSE = 10.0
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much one worker does at a time. `sweep_every` and `drain` are in seconds."""
+    """How much one worker does at a time. `sweep_every` and `drain` are in seconds.
+
+    `queries` are those of mirrors' plans, of all suppliers together.
+    """
 
     in_flight: int = 256
     batch: int = 50
     sweep_every: float = 1.0
     drain: float = 30.0
+    queries: int = 256
 
 
 class Worker:

@@ -15,6 +15,7 @@ from tieout.errors import CommitUnknown, DatabaseError, DatabaseUnavailable
 from tieout.eventloop import LoopCaller
 from tieout.mirror import days, flag, money, tier, tiers
 from tieout.mirror.mirror import Mirror, mirror_world
+from tieout.mirror.traffic import Traffic
 from tieout.testing.virtual import VirtualLoop, VirtualTime
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Node:
         self.caller = LoopCaller()
         clock, chance = NodeClock(world.time, world.chance), Random(world.chance.random())
         inner = mirror_world(database, clock, self.caller, AlarmStore("sqlite"), chance)
+        self._traffic = Traffic(database, clock, world.rates.concurrency)
         policy = OFTEN if world.rates.often else RARELY
         self.rooms = Mirror(inner, "rooms", days(DAYS), FIELDS, policy, half_life=86_400.0, deps=None)
         self.rooms.supplier(
@@ -139,7 +141,7 @@ class Node:
                 self.is_open = True
             except DatabaseError:
                 await asyncio.sleep(0.5)
-        self.rooms.follow()
+        self.rooms.follow(self._traffic)
 
     def _note_causes(self) -> None:
         ask = self.following.ask

@@ -18,6 +18,7 @@ import msgspec
 from tieout.config import microseconds
 from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.store import CoordinationStore
+from tieout.coordination.till import Till, Wanted, take
 from tieout.errors import ConfigError
 from tieout.identity import key_bytes
 
@@ -100,16 +101,17 @@ class Budget:
                 break
         return False
 
-    async def reserve(self, kind: str, patience: float, count: int = 1) -> list[Token]:
-        """Take the next tokens of a class, in one statement; none when the first is over `patience` seconds off."""
-        name, interval, limit = self._names[kind], self.interval(kind), round(patience * 1_000_000)
+    async def reserve(self, kind: str, patience: float, count: int = 1, *, till: Till | None = None) -> list[Token]:
+        """Take the next tokens of a class, in one statement; none when the first is over `patience` seconds off.
 
-        async def work(tx: Transaction) -> tuple[float, int | None, float]:
-            begun = self._clock.monotonic()
-            wait = await self.store.take_token(tx, name, count * interval, limit)
-            return begun, wait, self._clock.monotonic()
-
-        begun, wait, ended = await self._database.transact(work)
+        At a till this shares its transaction with what is taken of other budgets.
+        """
+        interval = self.interval(kind)
+        wanted = Wanted(self._names[kind], count * interval, round(patience * 1_000_000))
+        if till is not None:
+            begun, wait, ended = await till.take(wanted)
+        else:
+            begun, wait, ended = await self._database.transact(lambda tx: take(tx, self.store, self._clock, wanted))
         if wait is None:
             return []
         late = self._jitter / 2 if self._jitter else math.inf

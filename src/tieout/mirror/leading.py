@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from tieout.coordination.budget import Token
 from tieout.coordination.lease import Lease, LostLease
 from tieout.errors import DatabaseError
 from tieout.mirror.answers import Garbled
+from tieout.mirror.asking import Asking
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import SlowDown
 from tieout.mirror.measuring import Measuring
-from tieout.mirror.observed import Cause, Observed
+from tieout.mirror.observed import Observed
 from tieout.mirror.planning import Planning
-from tieout.mirror.schedule import Unit
-from tieout.mirror.suppliers import BEYOND, PATIENCE, Following
+from tieout.mirror.suppliers import Following
+from tieout.mirror.traffic import Traffic
 
 log = logging.getLogger("tieout.mirror")
 
@@ -42,14 +40,8 @@ PUBLISH_LATEST = 5.0
 PUBLISH_ITEMS = 1_500
 """Items that are published at once without waiting."""
 
-PLANNED = 64
-"""Units that are planned at a time; a plan is for a second at most."""
-
-AHEAD = 0.5
-"""Seconds for which tokens are taken ahead, in one statement; one token at the least."""
-
 FIRST_PAUSE = 1.0
-"""Seconds until a query that failed is tried again; doubled for each further time."""
+"""Seconds until the lead is tried for again; doubled for each further time that it fails."""
 
 LONGEST_PAUSE = 300.0
 """Longest such pause, in seconds."""
@@ -67,24 +59,22 @@ class Leading:
     Asking goes on while one task at a time writes: it looks and merges what others have left, or publishes answers.
     """
 
-    def __init__(self, following: Following, planning: Planning, measuring: Measuring) -> None:
+    def __init__(self, following: Following, planning: Planning, measuring: Measuring, traffic: Traffic) -> None:
         self.following = following
         self.planning = planning
         self.measuring = measuring
         self.stopping = asyncio.Event()
         self._world = following.world
-        self._tasks: dict[asyncio.Task[None], Unit] = {}
+        self._asking = Asking(
+            following, planning, traffic, lease=lambda: self._lease, stage=self._stage, ended=self._ended
+        )
         self._writing: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._error: BaseException | None = None
-        self._failures: dict[Unit, tuple[int, float]] = {}
         self._staged: list[Observed] = []
         self._staged_at = 0.0
         self._publishing: list[Observed] = []
         self._publish_every = PUBLISH_EVERY
-        self._plan: deque[tuple[Unit, Cause]] = deque()
-        self._planned_at = -math.inf
-        self._tokens: deque[Token] = deque()
         self._looked_at = 0.0
         self._look_every = LOOK_EVERY
         self._catalogue_failures = 0
@@ -131,8 +121,8 @@ class Leading:
         if self._writing is None:
             self._write_behind(copy)
         if not self._is_catalogue_due():
-            await self._begin(copy)
-        elif not self._tasks and self._writing is None:
+            self._asking.begin(copy, (*self._publishing, *self._staged))
+        elif not self._asking and self._writing is None:
             await self._read_catalogue(copy)
         await self._wait()
 
@@ -143,12 +133,12 @@ class Leading:
             self._writing = self._begun(self._look(copy))
         elif self._staged:
             is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
-            if is_many or not self._tasks or now - self._staged_at >= self._publish_every:
+            if is_many or not self._asking or now - self._staged_at >= self._publish_every:
                 self._writing = self._begun(self._publish(copy))
 
     async def _wait(self) -> None:
         """Wait until something is done or due, or we are told to stop."""
-        if not (self._tasks or self._staged or self._writing):
+        if not (self._asking or self._staged or self._writing):
             await self._sleep(LOOK_EVERY / 2)
             return
         with contextlib.suppress(TimeoutError):
@@ -157,8 +147,7 @@ class Leading:
 
     async def _finish(self, copy: Copy) -> None:
         """Publish what is still answered in time."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self.following.terms.timeout)
+        await self._asking.finish()
         if self._writing is not None:
             await self._writing
         await self._publish(copy)
@@ -175,80 +164,6 @@ class Leading:
         await self.following.purge()
         took = self._world.clock.monotonic() - self._looked_at
         self._look_every = min(max(LOOK_EVERY, LOOK_PAUSE * took), LOOK_LATEST)
-
-    async def _begin(self, copy: Copy) -> None:
-        """Ask for what is due, as many at a time as the supplier bears."""
-        free = self._places()
-        if free <= 0 or self.following.paused or not self.following.may_ask():
-            return
-        self._look_ahead(copy)
-        if (audit := self.planning.audit(copy)) and audit not in self._tasks.values():
-            self._plan.appendleft((audit, "audit"))
-        if not self._plan:
-            return
-        for token in await self._take_tokens(min(free, len(self._plan))):
-            unit, cause = self._plan.popleft()
-            query = self._query(copy.groups[unit.group].name, unit, cause, token)
-            self._tasks[self._begun(query)] = unit
-
-    def _places(self) -> int:
-        """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
-        return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered
-
-    def _look_ahead(self, copy: Copy) -> None:
-        """Plan what to ask for next, unless there is a plan that is young enough."""
-        now = self._world.clock.monotonic()
-        if self._plan and now < self._planned_at + LOOK_EVERY:
-            return
-        busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
-        answered = {(one.group, one.first, one.count) for one in (*self._publishing, *self._staged)}
-        due = self.planning.units(copy, len(busy) + len(answered) + PLANNED)
-        self._plan = deque(
-            (unit, "sync")
-            for unit in due
-            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in answered
-        )
-        self._planned_at = now
-
-    async def _take_tokens(self, count: int) -> list[Token]:
-        """At most so many tokens, of those taken ahead or new ones; none when the next one is far off."""
-        now, budget = self._world.clock.monotonic(), self.following.budget
-        while self._tokens and self._tokens[0].lost < now:
-            self._tokens.popleft()
-        if not self._tokens:
-            ahead = 1 + int(AHEAD * 1_000_000 / budget.interval("sync"))
-            self._tokens.extend(await budget.reserve("sync", PATIENCE, min(ahead, len(self._plan))))
-        return [self._tokens.popleft() for _ in range(min(count, len(self._tokens)))]
-
-    async def _query(self, group: str, unit: Unit, cause: Cause, token: Token) -> None:
-        """Stage what the supplier says; what it does not answer is left alone for a while."""
-        slot, timeout = None, self.following.terms.timeout
-        if not await self.following.budget.use(token):
-            return
-        if shared := self.following.terms.places.shared:
-            slot = await self.following.slots.take(shared, 0.0, BEYOND * timeout)
-            if slot is None:
-                return
-        may_begin = self._world.leases.may_begin(self._lease, timeout)
-        may_begin &= slot is None or self.following.slots.lasts(slot, BEYOND * timeout)
-        if not (may_begin and await self.following.budget.use(token)):
-            if slot is not None:
-                await self.following.give_back(slot)
-            return
-        observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late, slot)
-        if observed is None:
-            self._note_failure(unit)
-        else:
-            self._failures.pop(unit, None)
-            self._stage(observed)
-
-    def _note_failure(self, unit: Unit) -> None:
-        times = self._failures.get(unit, (0, 0.0))[0] + 1
-        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE) * (0.5 + self._world.chance.random())
-        self._failures[unit] = times, self._world.clock.monotonic() + pause
-
-    async def _came_late(self, observed: Observed) -> None:
-        self._stage(observed)
 
     def _stage(self, observed: Observed) -> None:
         if not self._staged:
@@ -278,7 +193,8 @@ class Leading:
         try:
             async with asyncio.timeout(CATALOGUE_TIMEOUT):
                 self._keep(await self.following.read_catalogue(self._lease, copy))
-            self._catalogue_failures, self._plan = 0, deque()
+            self._catalogue_failures = 0
+            self._asking.forget_plan()
             return
         except (LostLease, DatabaseError):
             raise
@@ -304,21 +220,21 @@ class Leading:
 
     def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._written)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing = None
+        self._ended(None if task.cancelled() else task.exception())
+
+    def _ended(self, error: BaseException | None) -> None:
         """Know that a query, or what was written, has ended; its error ends our lead."""
-        if task is self._writing:
-            self._writing = None
-        self._tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if error is not None:
             self._error = error
         self._woken.set()
 
     async def _drop(self) -> None:
         """Let nothing go on: queries are cancelled, and what is being written is waited for."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *([self._writing] if self._writing else ()), return_exceptions=True)
-        self._tasks.clear()
+        await self._asking.drop()
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)

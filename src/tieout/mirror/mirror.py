@@ -32,6 +32,7 @@ from tieout.mirror.sightings import Feed
 from tieout.mirror.steering import By, Status, Steering
 from tieout.mirror.store import MirrorStore, number
 from tieout.mirror.suppliers import Following, World
+from tieout.mirror.traffic import Traffic
 from tieout.mirror.view import View
 from tieout.mirror.viewing import Viewing
 
@@ -241,10 +242,10 @@ class Mirror:
         for reading in self._readings.values():
             await reading.following.open()
 
-    def follow(self) -> None:
-        """Ask the suppliers that no other node asks, from now on."""
+    def follow(self, traffic: Traffic) -> None:
+        """Ask the suppliers that no other node asks, from now on, among the other `traffic` of this node's plans."""
         self._leading = [
-            Leading(reading.following, Planning(reading.following, self.demand), self._measuring[name])
+            Leading(reading.following, Planning(reading.following, self.demand), self._measuring[name], traffic)
             for name, reading in self._readings.items()
         ]
         for leading in self._leading:

@@ -1,0 +1,198 @@
+"""The queries of one supplier's plan: each has a place of its supplier's and of the node's before it takes a token."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+from tieout.coordination.budget import Token
+from tieout.coordination.lease import Lease
+from tieout.mirror.copying import Copy
+from tieout.mirror.observed import Cause, Observed
+from tieout.mirror.planning import Planning
+from tieout.mirror.schedule import Unit
+from tieout.mirror.suppliers import BEYOND, PATIENCE, Following
+from tieout.mirror.traffic import Traffic
+
+PLANNED = 64
+"""Units that are planned at a time."""
+
+PLAN_LASTS = 1.0
+"""Longest that a plan is used, in seconds."""
+
+AHEAD = 0.5
+"""Seconds for which tokens are taken ahead, in one statement, while the node has places free; one at the least."""
+
+NEAR = 0.1
+"""Seconds before its token that a query wants a place of the node's: until then it keeps none from others."""
+
+REFUSED_PAUSE = 1.0
+"""Seconds until a token is asked for again that was too far off."""
+
+FIRST_PAUSE = 1.0
+"""Seconds until a unit that was not answered is asked for again; doubled for each further time."""
+
+LONGEST_PAUSE = 300.0
+"""Longest such pause, in seconds."""
+
+
+class Asking:
+    """What one supplier is asked for by plan, while this node leads its copy.
+
+    `lease` is the lead as it stands, `stage` takes what is answered, and `ended` is told of each query that has ended,
+    with its error if it raised one.
+    """
+
+    def __init__(
+        self,
+        following: Following,
+        planning: Planning,
+        traffic: Traffic,
+        *,
+        lease: Callable[[], Lease],
+        stage: Callable[[Observed], None],
+        ended: Callable[[BaseException | None], None],
+    ) -> None:
+        self.following = following
+        self.planning = planning
+        self._traffic = traffic
+        self._lease, self._stage, self._tell = lease, stage, ended
+        self._world = following.world
+        self._tasks: dict[asyncio.Task[None], Unit] = {}
+        self._asked: set[Unit] = set()
+        self._failures: dict[Unit, tuple[int, float]] = {}
+        self._plan: deque[tuple[Unit, Cause]] = deque()
+        self._planned_at = -math.inf
+        self._in_line = asyncio.Lock()
+        self._tokens: deque[Token] = deque()
+        self._next_token_at = -math.inf
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def begin(self, copy: Copy, answered: Iterable[Observed]) -> None:
+        """Ask for what is due, as many at a time as the supplier bears; not for what is `answered` and not stored."""
+        free = self._places()
+        if free <= 0 or not self._may_ask():
+            return
+        self._look_ahead(copy, answered)
+        if (audit := self.planning.audit(copy)) and audit not in self._tasks.values():
+            self._plan.appendleft((audit, "audit"))
+        for _ in range(min(free, len(self._plan))):
+            unit, cause = self._plan.popleft()
+            task = asyncio.create_task(self._query(copy.groups[unit.group].name, unit, cause))
+            self._tasks[task] = unit
+            task.add_done_callback(self._ended)
+
+    def forget_plan(self) -> None:
+        """Plan anew: the groups are others."""
+        self._plan.clear()
+
+    async def finish(self) -> None:
+        """Ask for nothing more, and wait for what is asked, in time."""
+        for task, unit in self._tasks.items():
+            if unit not in self._asked:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.following.terms.timeout)
+
+    async def drop(self) -> None:
+        """Let nothing go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self._plan.clear()
+
+    def _may_ask(self) -> bool:
+        return not self.following.paused and self.following.may_ask()
+
+    def _places(self) -> int:
+        """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
+        return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered
+
+    def _look_ahead(self, copy: Copy, answered: Iterable[Observed]) -> None:
+        """Plan what to ask for next, unless there is a plan that is young enough."""
+        now = self._world.clock.monotonic()
+        if self._plan and now < self._planned_at + PLAN_LASTS:
+            return
+        busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
+        known = {(one.group, one.first, one.count) for one in answered}
+        due = self.planning.units(copy, len(busy) + len(known) + PLANNED)
+        self._plan = deque(
+            (unit, "sync")
+            for unit in due
+            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in known
+        )
+        self._planned_at = now
+
+    async def _query(self, group: str, unit: Unit, cause: Cause) -> None:
+        """Stage what the supplier says; what it does not answer is left alone for a while."""
+        async with AsyncExitStack() as stack:
+            async with self._in_line:  # one of each supplier at a time, so that all have their turn
+                await self._near_token()
+                await stack.enter_async_context(self._traffic.places)
+                token = await self._take_token()
+            if token is not None and await self.following.budget.use(token) and self._may_ask():
+                self._asked.add(unit)
+                try:
+                    await self._ask(group, unit, cause, token)
+                finally:
+                    self._asked.discard(unit)
+
+    async def _ask(self, group: str, unit: Unit, cause: Cause, token: Token) -> None:
+        slot, timeout = None, self.following.terms.timeout
+        if shared := self.following.terms.places.shared:
+            slot = await self.following.slots.take(shared, 0.0, BEYOND * timeout)
+            if slot is None:
+                return
+        may_begin = self._world.leases.may_begin(self._lease(), timeout)
+        may_begin &= slot is None or self.following.slots.lasts(slot, BEYOND * timeout)
+        if not (may_begin and await self.following.budget.use(token)):
+            if slot is not None:
+                await self.following.give_back(slot)
+            return
+        observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late, slot)
+        if observed is None:
+            self._note_failure(unit)
+        else:
+            self._failures.pop(unit, None)
+            self._stage(observed)
+
+    async def _near_token(self) -> None:
+        """Wait until the next token is near, as far as this node knows."""
+        at = self._tokens[0].at if self._tokens else self._next_token_at
+        wait = at - NEAR - self._world.clock.monotonic()
+        if wait > 0:
+            await self._world.clock.sleep(wait)
+
+    async def _take_token(self) -> Token | None:
+        """The next token, of those taken ahead or a new one; None when it is far off."""
+        now, budget = self._world.clock.monotonic(), self.following.budget
+        while self._tokens and self._tokens[0].lost < now:
+            self._tokens.popleft()
+        if self._tokens:
+            return self._tokens.popleft()
+        interval = budget.interval("sync")
+        count = 1 if self._traffic.places.locked() else 1 + min(int(AHEAD * 1_000_000 / interval), len(self._plan))
+        self._tokens.extend(await budget.reserve("sync", PATIENCE, count, till=self._traffic.till))
+        if not self._tokens:
+            self._next_token_at = self._world.clock.monotonic() + REFUSED_PAUSE
+            return None
+        self._next_token_at = self._tokens[-1].at + interval / 1_000_000
+        return self._tokens.popleft()
+
+    def _note_failure(self, unit: Unit) -> None:
+        times = self._failures.get(unit, (0, 0.0))[0] + 1
+        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE) * (0.5 + self._world.chance.random())
+        self._failures[unit] = times, self._world.clock.monotonic() + pause
+
+    async def _came_late(self, observed: Observed) -> None:
+        self._stage(observed)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self._tell(None if task.cancelled() else task.exception())

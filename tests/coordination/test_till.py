@@ -1,0 +1,85 @@
+"""Tokens of many budgets are taken together, and each is the one that it would have been by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.coordination.test_budget import RecordingClock
+from tieout.coordination.budget import Budget, Rate
+from tieout.coordination.till import MOST, Till
+from tieout.errors import DatabaseUnavailable
+
+EACH_SECOND = {"sync": Rate(60, 60_000_000)}
+
+
+class Watched:
+    """A database that counts what is written to it, and may be away."""
+
+    def __init__(self, database):
+        self.database = database
+        self.dialect = database.dialect
+        self.is_away = False
+        self.written = 0
+
+    async def transact(self, work):
+        self.written += 1
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise DatabaseUnavailable("away")
+        return await self.database.transact(work)
+
+
+async def budgets(database, count):
+    """So many budgets of a token a second, and a till where they are taken from."""
+    clock, watched = RecordingClock(), Watched(database)
+    made = [Budget(watched, clock, f"supplier {number}", EACH_SECOND) for number in range(count)]
+    for one in made:
+        await one.open()
+    watched.written = 0
+    return made, Till(watched, clock), watched
+
+
+async def test_many_are_taken_in_one_transaction(database):
+    """Whoever wants tokens at the same time shares a transaction; of each budget they come one by one all the same."""
+    some, till, watched = await budgets(database, 20)
+    taken = await asyncio.gather(*(one.reserve("sync", 5.0, till=till) for one in some))
+    assert watched.written == 1
+    assert all(round(token.at) == 0 for (token,) in taken)
+    twice = await asyncio.gather(*(some[0].reserve("sync", 5.0, till=till) for _ in range(3)))
+    assert watched.written == 2
+    assert sorted(round(token.at) for (token,) in twice) == [1, 2, 3]
+    assert await some[0].reserve("sync", 1.0, till=till) == []
+    assert [round(token.at) for token in await some[0].reserve("sync", 9.0, 2)] == [4, 5]
+
+
+async def test_a_transaction_keeps_only_so_many_rows(database):
+    """More than may wait for one another are taken in several transactions."""
+    (one,), till, watched = await budgets(database, 1)
+    taken = await asyncio.gather(*(one.reserve("sync", 1e6, till=till) for _ in range(MOST + 1)))
+    assert watched.written == 2
+    assert sorted(round(token.at) for (token,) in taken) == list(range(MOST + 1))
+
+
+async def test_everybody_is_told_that_the_database_is_away(database):
+    """An error is raised to all who share it; whoever comes later is served."""
+    some, till, watched = await budgets(database, 3)
+    watched.is_away = True
+    told = await asyncio.gather(*(one.reserve("sync", 5.0, till=till) for one in some), return_exceptions=True)
+    assert [type(error) for error in told] == [DatabaseUnavailable] * 3
+    watched.is_away = False
+    assert len(await some[0].reserve("sync", 5.0, till=till)) == 1
+
+
+async def test_one_who_waits_no_more_disturbs_nobody(database):
+    """Its token is spent, the others have theirs."""
+    some, till, _ = await budgets(database, 3)
+    waiting = [asyncio.create_task(one.reserve("sync", 5.0, till=till)) for one in some]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(told[1], asyncio.CancelledError)
+    assert [len(tokens) for tokens in (told[0], told[2])] == [1, 1]
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[1]

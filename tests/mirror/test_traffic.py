@@ -1,0 +1,110 @@
+"""A node has only so many queries of its plans under way, of all suppliers together, and each supplier has its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
+from tests.mirror.waiting import until
+from tieout import App, Limits
+from tieout.identity import key_bytes
+
+
+class Busy:
+    """How many queries of all suppliers are under way, and in which order they were asked."""
+
+    def __init__(self):
+        self.now = self.most = 0
+        self.asked = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+
+class Crowded(Hotels):
+    """A supplier whose queries are counted with those of others."""
+
+    def __init__(self, name, busy, hotels=3):
+        super().__init__(hotels)
+        self.name = name
+        self.all = busy
+
+    async def fetch(self, group, first, count):
+        self.all.asked.append(self.name)
+        self.all.now += 1
+        self.all.most = max(self.all.most, self.all.now)
+        try:
+            await self.all.may_answer.wait()
+            return await super().fetch(group, first, count)
+        finally:
+            self.all.now -= 1
+
+
+@asynccontextmanager
+async def followed(url, queries, suppliers, rate="1000/s"):
+    """A mirror of these suppliers, given with how much they bear at a time, on a node of so many queries."""
+    app = App(url, migrate=True, limits=Limits(queries=queries))
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    for hotels, concurrency in suppliers:
+        rooms.supplier(hotels.name, rate, concurrency=concurrency)(hotels)
+    async with app:
+        yield app, rooms
+
+
+async def is_loaded(rooms, hotels):
+    """Whether the last cells of all of a supplier's hotels are known."""
+    following = rooms.following(hotels.name)
+    copy = await following.load()
+    first = following.layout.axis.position(today())
+    slots = [(first + day) % following.layout.ring for day in range(19)]
+    return len(copy.groups) == len(hotels.hotels) and (copy.checks.start[:, slots] > 0).all()
+
+
+async def test_never_more_than_the_node_deals_with(here):
+    """However many suppliers there are, and however much they bear: no more at a time, and everything is loaded."""
+    busy = Busy()
+    busy.may_answer.clear()
+    suppliers = [Crowded(f"s{number}", busy) for number in range(8)]
+    async with followed(here, 3, [(one, 8) for one in suppliers]) as (_, rooms):
+        await until(lambda: busy.now, 3)
+        await asyncio.sleep(0.5)
+        busy.may_answer.set()
+        for one in suppliers:
+            await until(lambda one=one: is_loaded(rooms, one))
+    assert busy.most == 3
+
+
+async def test_who_waits_for_a_place_takes_no_token(here):
+    """A token does not grow old in a line: it is taken once there is a place for its query."""
+    busy = Busy()
+    busy.may_answer.clear()
+    suppliers = [Crowded(f"s{number}", busy) for number in range(2)]
+    async with followed(here, 1, [(one, 8) for one in suppliers]) as (app, rooms):
+        budgets = {key_bytes(f"rooms/{one.name}/sync", "budget"): one.name for one in suppliers}
+
+        async def taken():
+            rows = await app.database.read(lambda tx: tx.fetch("SELECT name, next_at FROM tieout_budget"))
+            return [budgets[name] for name, next_at in rows if name in budgets and next_at]
+
+        await until(lambda: busy.now, 1)
+        for one in suppliers:  # catalogues are read, so that both would ask
+            await until(lambda one=one: rooms.following(one.name).catalogued)
+        await asyncio.sleep(0.5)
+        assert busy.now == 1
+        assert await taken() == busy.asked
+        busy.may_answer.set()
+        for one in suppliers:
+            await until(lambda one=one: is_loaded(rooms, one))
+
+
+async def test_nobody_starves(here):
+    """A supplier that bears one query at a time has its turn beside one that bears many and is never done."""
+    busy = Busy()
+    large, small = Crowded("large", busy, hotels=200), Crowded("small", busy, hotels=10)
+    async with followed(here, 1, [(large, 64), (small, 1)]) as (_, rooms):
+        await until(lambda: is_loaded(rooms, small))
+        assert not await is_loaded(rooms, large)
+        since = busy.asked[busy.asked.index("small") :]
+        until_done = since[: len(since) - since[::-1].index("small")]
+        assert until_done.count("small") == 20
+        assert until_done.count("large") < 8 * 20
