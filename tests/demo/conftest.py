@@ -137,27 +137,20 @@ def edition(request):
     return request.param
 
 
+def prizes(folder: Path, edition: str, callback: str) -> Service:
+    """The prize service, in this edition, with its files in a folder."""
+    port = free_ports(1)[0]
+    program = "tieout.demo.points.prizes_by_once" if edition == "once" else "prize_service"
+    arguments = ["-m", program, "--db", str(folder / "prizes.db"), "--port", str(port), "--tied"]
+    arguments += ["--callback", callback, "--conflict-log", str(folder / "conflicts.jsonl")]
+    return Service("prizes", arguments, port, folder / "prizes.log", path=FOLDER, environment=SIGNING)
+
+
 @pytest.fixture
 async def shop(tmp_path, http, listener, edition):
-    port, log = free_ports(1)[0], tmp_path / "conflicts.jsonl"
-    program = "tieout.demo.points.prizes_by_once" if edition == "once" else "prize_service"
-    arguments = ["-m", program, "--db", str(tmp_path / "prizes.db"), "--port", str(port), "--tied"]
-    arguments += ["--callback", f"http://127.0.0.1:{listener.port}/callback", "--conflict-log", str(log)]
-    service = Service("prizes", arguments, port, tmp_path / "prizes.log", path=FOLDER, environment=SIGNING)
+    service = prizes(tmp_path, edition, f"http://127.0.0.1:{listener.port}/callback")
     await service.start()
-    yield Shop(service, http, log)
-    await service.stop()
-
-
-@pytest.fixture
-async def mall(tmp_path, shop, http):
-    port, api_port = free_ports(2)
-    program = ["-m", "tieout.demo.points.mall", "--db", f"sqlite:///{tmp_path}/mall.db"]
-    arguments = [*program, "--port", str(port), "--api-port", str(api_port), "--prizes", shop.service.url, "--tied"]
-    service = Service("mall", arguments, port, tmp_path / "mall.log", environment=SIGNING)
-    await service.run_once([*program, "--open-accounts", "20"])
-    await service.start()
-    yield Mall(service, http, api_port)
+    yield Shop(service, http, tmp_path / "conflicts.jsonl")
     await service.stop()
 
 

@@ -3,21 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import pytest
+import pytest_asyncio
+from aiohttp import ClientSession, ClientTimeout
 
-from tests.demo.conftest import Caller
+from tests.demo.conftest import SIGNING, Caller, Mall, prizes
+from tieout.demo.services import Service, free_ports
 
 ORDER = {"request_id": "r1", "user": "user-00001", "sku": "mug", "quantity": 2}
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-async def redeem(mall: Caller, **changed: object) -> tuple[int, dict[str, object]]:
-    status, text = await mall.post("/redeem", ORDER | changed)
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["by-hand", "once"])
+async def both(request, tmp_path_factory):
+    """Both services, one pair for all tests of each edition of the prize service."""
+    folder = tmp_path_factory.mktemp("services")
+    port, api_port = free_ports(2)
+    prize_service = prizes(folder, request.param, "http://127.0.0.1:1/callback")
+    program = ["-m", "tieout.demo.points.mall", "--db", f"sqlite:///{folder}/mall.db"]
+    arguments = [*program, "--port", str(port), "--api-port", str(api_port), "--prizes", prize_service.url, "--tied"]
+    service = Service("mall", arguments, port, folder / "mall.log", environment=SIGNING)
+    await service.run_once([*program, "--open-accounts", str(USERS)])
+    await asyncio.gather(prize_service.start(), service.start())
+    async with ClientSession(timeout=ClientTimeout(total=60)) as http:
+        yield Mall(service, http, api_port), Caller(prize_service, http)
+    await asyncio.gather(prize_service.stop(), service.stop())
+
+
+USERS = 200
+RICH = (number for number in itertools.count(1) if number % 10)
+"""Numbers of users who have many points: each test has one of its own."""
+
+
+@pytest.fixture
+def mall(both):
+    both[0].user = f"user-{next(RICH):05}"
+    return both[0]
+
+
+@pytest.fixture
+def shop(both):
+    return both[1]
+
+
+async def redeem(mall: Mall, **changed: object) -> tuple[int, dict[str, object]]:
+    """Redeem as this test's user, of whom nobody else has asked for anything."""
+    status, text = await mall.post("/redeem", ORDER | {"user": mall.user} | changed)
     return status, json.loads(text)
 
 
-async def final(mall: Caller, process: str) -> dict[str, object]:
+async def final(mall: Mall, process: str) -> dict[str, object]:
     """The process once it is final."""
     for _ in range(600):
         status, told = await mall.get(f"/redeem/{process}")
@@ -41,7 +80,7 @@ async def test_the_same_key_with_other_params(mall):
     _, first = await redeem(mall)
     status, told = await redeem(mall, quantity=3)
     assert (status, told["code"]) == (409, "params-changed") and "quantity" in told["detail"]
-    status, other = await redeem(mall, user="user-00002")
+    status, other = await redeem(mall, user=f"user-{next(RICH):05}")
     assert status == 200 and other["id"] != first["id"]
 
 
@@ -127,6 +166,7 @@ async def test_a_call_back_repeated_after_the_end(mall):
 
 async def test_accepted_while_the_prize_service_is_away(mall, shop):
     """A request is accepted without the prize service, survives the mall's own death, and ends when both are back."""
+    before = (await shop.get("/status"))[1]["prizes"]
     await shop.service.stop()
     status, told = await redeem(mall)
     assert (status, told["status"]) == (202, "running")
@@ -134,4 +174,4 @@ async def test_accepted_while_the_prize_service_is_away(mall, shop):
     await shop.service.start()
     await mall.service.start()
     assert (await final(mall, told["id"]))["state"] == "completed"
-    assert (await shop.get("/status"))[1]["prizes"] == 1
+    assert (await shop.get("/status"))[1]["prizes"] == before + 1

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 6.0
 LOG_TAIL_BYTES = 2_000
 PORTS = range(20_000, 32_000)

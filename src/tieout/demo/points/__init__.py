@@ -37,7 +37,8 @@ def run(
     """Run the demo and print its result; return the exit status, 0 only when both sides agree.
 
     db       "sqlite" (files in a temporary folder), or a `postgresql://` or `mysql://` URL where it may create two.
-    seconds  how long users come and faults strike, 5 to 86,400; the draining after that is bounded too.
+    seconds  how long users come and faults strike, 5 to 86,400; up to three times as long where the machine is too
+             slow for a quarter of them. The draining after that is bounded too.
     rate     redemptions started per second, 1 to 2,000.
     users    accounts that are shared out among them, 2 to 100,000; every tenth has few points.
     json     print the figures as the last line of standard output, and everything else on standard error.
