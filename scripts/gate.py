@@ -36,40 +36,45 @@ LINTERS = {
     "layers": ["lint-imports"],
 }
 FAST = ("tidy", "unit")
-SLOW = (
-    "process",
-    "simulation",
+COMPUTING = (
     "kill",
-    "mutants",
-    "demo",
-    "hotels",
-    "server",
-    "logins",
-    "browser",
-    "database",
-    "alembic",
-    "interleavings",
+    "process",
     "cli",
+    "mutants",
+    "mirror_simulation",
+    "server",
     "once",
     "sessions",
     "examples",
-    "coordination",
+    "interleavings",
+    "blocking",
+    "logins",
     "alarm",
+    "simulation",
+    "coordination",
+    "alembic",
+)
+WAITING = (
+    "demo",
+    "mirror",
     "messages",
     "channels",
-    "mirror",
-    "mirror_kill",
-    "mirror_simulation",
+    "browser",
     "recon",
+    "database",
+    "ha",
+    "mirror_kill",
+    "hotels",
     "feeds",
     "disk",
-    "conflicts",
-    "clock",
     "proxy",
-    "ha",
+    "clock",
+    "conflicts",
 )
+"""Suites that wait more than they compute: for clocks, for brokers and servers to die. In both lists, longest first."""
+
 BESIDE = 2
-"""Suites that run at a time: those of servers and of the demo wait more than they compute."""
+"""Parts that compute at a time. A suite that waits runs beside them, and more of those once nothing computes."""
 
 SUITE_SECONDS = 720
 """Longest that one suite may take: far more than any needs, and less than the whole may take."""
@@ -103,17 +108,22 @@ class Share:
     """Node ids of the tests that failed, as far as pytest could tell them."""
 
 
+Parts = Iterator[Callable[[], Share]]
+"""Linters and suites that are still to be run, in their order."""
+
+
 def main(what: str) -> int:
     """Run the gate; return the exit status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has had Ctrl-C ignored
     began = time.monotonic()
-    shares = run_beside(
-        [partial(run_linter, name, command) for name, command in LINTERS.items()]
-        + [partial(run_suite, name) for name in suites_of(what)]
-    )
+    suites = suites_of(what)
+    linters = [partial(run_linter, name, command) for name, command in LINTERS.items()]
+    computing = [partial(run_suite, name) for name in suites if name not in WAITING]
+    waiting = [partial(run_suite, name) for name in suites if name in WAITING]
+    shares = run_beside(iter(linters + computing), iter(waiting))
     unsteady = run_again(shares)
     print("\nshares of the time:")
-    for share in shares:
+    for share in sorted(shares, key=lambda share: -share.seconds):
         verdict = f"{share.failed} failed" if share.failed else "ok"
         print(f"  {share.name:<18}{share.seconds:7.1f} s{share.passed:7d} passed   {verdict}")
     print(f"  {'all':<18}{time.monotonic() - began:7.1f} s\n")
@@ -138,17 +148,24 @@ def run_again(shares: list[Share]) -> frozenset[str]:
     return failing
 
 
-def run_beside(parts: list[Callable[[], Share]]) -> list[Share]:
+def run_beside(computing: Parts, waiting: Parts) -> list[Share]:
     """Run parts beside each other; Ctrl-C ends them and all that they have started."""
-    with ThreadPoolExecutor(BESIDE) as pool:
-        running = [pool.submit(part) for part in parts]
+    with ThreadPoolExecutor(BESIDE + 1) as pool:
+        lanes = [pool.submit(run_all, computing, waiting) for _ in range(BESIDE)]
+        lanes.append(pool.submit(run_all, waiting))
         try:
-            return [part.result() for part in running]
+            return [share for lane in lanes for share in lane.result()]
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for parts in (computing, waiting):
+                list(parts)  # nobody takes any more
             for process in list(RUNNING):
                 end_group(process)
             raise
+
+
+def run_all(*lists: Parts) -> list[Share]:
+    """Run one part after the other; those who share a list take each of its parts once."""
+    return [part() for parts in lists for part in parts]
 
 
 def suites_of(what: str) -> list[str]:
@@ -156,7 +173,7 @@ def suites_of(what: str) -> list[str]:
     there = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     if what == "check":
         return [name for name in FAST if name in there]
-    named = [*FAST, *SLOW]
+    named = [*FAST, *COMPUTING, *WAITING]
     return [*(name for name in named if name in there), *sorted(there - set(named))]
 
 
