@@ -62,8 +62,8 @@ def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
 
 def heard(server: Postgres, options: argparse.Namespace, rate: float) -> dict[str, Any]:
     """What listeners of a new server heard at this rate."""
-    with serving("ours", server, options) as (port, token):
-        found = run("-m", "bench.hints_load", port, token, options.seconds, options.listeners, rate)
+    with serving("ours", server, options) as served:
+        found = run("-m", "bench.hints_load", served.port, served.token, options.seconds, options.listeners, rate)
     tell(f"{rate:.0f}/s asked: {found}")
     return found
 

@@ -1,8 +1,9 @@
 """Redemptions over HTTP: `tieout serve` beside the same handler on bare Litestar and asyncpg, in turn.
 
-`python -m bench.http [--seconds N] [--rounds N] [--connections N] [--pool N]`. On a private
-PostgreSQL with fsync on. The last line is one JSON object: the highest rates of ours and of the floor (medians over the
-rounds), their ratio, and at half of ours, sent in an open loop, the median and 99th percentile of both.
+`python -m bench.http [--seconds N] [--rounds N] [--connections N] [--pool N]`. On a private PostgreSQL with fsync on.
+The last line is one JSON object: the highest rates of ours and of the floor (medians over the rounds), their ratio,
+what a request costs each side's process, and at half of our rate, in an open loop, the median and 99th percentile of
+both.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tieout
 from bench.redeem_given import prepare, statements
@@ -67,18 +68,20 @@ def private_server() -> Iterator[Postgres]:
 
 def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
     """Both sides' highest rates, and their times at the same lower rate."""
-    rates = highest_rates(("ours", "floor"), server, options)
-    highest = {side: statistics.median(found) for side, found in rates.items()}
+    found = highest_rates(("ours", "floor"), server, options)
+    highest = {side: statistics.median(one.rates) for side, one in found.items()}
     times = {}
-    for side in rates:
-        with serving(side, server, options) as (port, token):
-            load(port, token, 1, options.connections)
-            times[side] = load(port, token, options.seconds, options.connections, SHARE * highest["ours"])
+    for side in found:
+        with serving(side, server, options) as served:
+            load(served, 1, options.connections)
+            times[side] = load(served, options.seconds, options.connections, SHARE * highest["ours"])
     return {
         "bench": "http",
         "ours": round(highest["ours"]),
         "floor": round(highest["floor"]),
         "ratio_floor": round(highest["ours"] / highest["floor"], 3),
+        "cpu_ms": round(statistics.median(found["ours"].cpu_ms), 3),
+        "floor_cpu_ms": round(statistics.median(found["floor"].cpu_ms), 3),
         "open_loop_rate": round(SHARE * highest["ours"]),
         "p50_ms": round(times["ours"]["p50_ms"], 2),
         "p99_ms": round(times["ours"]["p99_ms"], 2),
@@ -87,27 +90,51 @@ def measure(server: Postgres, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def highest_rates(sides: tuple[str, str], server: Postgres, options: argparse.Namespace) -> dict[str, list[float]]:
+class Served(NamedTuple):
+    """A side that serves: its port, a token that it lets in, and its process."""
+
+    port: int
+    token: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Highest(NamedTuple):
+    """What one side did in each round: requests a second, and milliseconds of its processor for each."""
+
+    rates: list[float]
+    cpu_ms: list[float]
+
+
+def highest_rates(sides: tuple[str, str], server: Postgres, options: argparse.Namespace) -> dict[str, Highest]:
     """The highest rate of each side in each round; who is first changes with each round."""
-    rates: dict[str, list[float]] = {side: [] for side in sides}
+    highest = {side: Highest([], []) for side in sides}
     for number in range(options.rounds):
         for side in sides if number % 2 == 0 else sides[::-1]:
-            with serving(side, server, options) as (port, token):
-                load(port, token, 1, options.connections)
-                found = load(port, token, options.seconds, options.connections)
-            rates[side].append(found["rate"])
-            tell(f"round {number + 1} {side:6} {found['rate']:8.0f}/s  p99 {found['p99_ms']:.1f} ms")
-    return rates
+            with serving(side, server, options) as served:
+                load(served, 1, options.connections)
+                began = served.cpu_seconds()
+                found = load(served, options.seconds, options.connections)
+                cpu = 1e3 * (served.cpu_seconds() - began) / (found["rate"] * options.seconds)
+            highest[side].rates.append(found["rate"])
+            highest[side].cpu_ms.append(cpu)
+            told = f"{found['rate']:8.0f}/s  p99 {found['p99_ms']:.1f} ms  CPU {cpu:.2f} ms each"
+            tell(f"round {number + 1} {side:6} {told}")
+    return highest
 
 
-def load(port: int, token: str, seconds: float, connections: int, *rate: float) -> dict[str, float]:
+def load(served: Served, seconds: float, connections: int, *rate: float) -> dict[str, float]:
     """What the load generator says."""
-    return run("-m", "bench.http_load", port, token, seconds, connections, *rate)
+    return run("-m", "bench.http_load", served.port, served.token, seconds, connections, *rate)
 
 
 @contextmanager
-def serving(side: str, server: Postgres, options: argparse.Namespace) -> Iterator[tuple[int, str]]:
-    """One side on an empty database; its port, and a token that it lets in."""
+def serving(side: str, server: Postgres, options: argparse.Namespace) -> Iterator[Served]:
+    """One side on an empty database."""
     url, port = server.url(pool=options.pool), free_port()
     asyncio.run(prepare(url))
     token = asyncio.run(new_token(url))
@@ -131,7 +158,7 @@ def serving(side: str, server: Postgres, options: argparse.Namespace) -> Iterato
     process = subprocess.Popen([*map(str, command)], env=os.environ | limits)
     try:
         wait_until_it_listens(port, process)
-        yield port, token
+        yield Served(port, token, process.pid)
     finally:
         process.terminate()
         try:

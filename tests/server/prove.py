@@ -17,9 +17,12 @@ from tests.server.conftest import Place, place_of
 from tests.server.node import Node, migrate, wait_for
 from tests.server.profiles import PROFILES
 
-FULL = {"forgeries": 100_000, "mutations": 100_000, "originals": 2_000, "secrets": 10_000, "examples": 100}
+FULL = {"forgeries": 100_000, "mutations": 100_000, "originals": 2_000, "secrets": 10_000, "examples": 500}
 SMALL = {"forgeries": 5_000, "mutations": 5_000, "originals": 100, "secrets": 1_000, "examples": 10}
 """Forgeries and mutations in each profile."""
+
+DESCRIBED_SECONDS = 360.0
+"""Longest that requests of every kind are made for."""
 
 FLAT = 33_554_432
 """Bytes by which a node may grow over nine tenths of the forged messages: what it keeps of each would show."""
@@ -104,7 +107,11 @@ def describe(
     place: Place, size: dict[str, int], seed: int, counts: Counter[str], never: list[str], violations: list[str]
 ) -> None:
     """Requests of every kind, whose answers all have to be described, and none a server error."""
-    came_to = described.check_all(place.node.address, place.tokens["admin"], examples=size["examples"], chance=seed)
+    came_to = described.check_all(
+        place.node.address, place.tokens["admin"], examples=size["examples"], chance=seed, seconds=DESCRIBED_SECONDS
+    )
+    counts["operations described"] = len(came_to.requests)
+    counts["requests described"] = sum(came_to.requests.values())
     counts.update({f"answers {status}": number for status, number in came_to.statuses.items()})
     never += [f"answer {status}" for status in (200, 201, 202, 400, 404) if not came_to.statuses[status]]
     violations += came_to.failures

@@ -7,6 +7,9 @@ from typing import Annotated, TypeAlias
 
 from litestar.params import QueryParameter
 
+MOST = 10**18
+"""Above every number and time that a request may name, and a floating point number too: so descriptions tell it."""
+
 LAST = 1 << 62
 """Later than every time: where a newest-first listing begins."""
 

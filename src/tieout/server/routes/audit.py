@@ -12,10 +12,10 @@ from tieout.audit.engine import verify
 from tieout.audit.rules import ANCHOR, parse_anchor
 from tieout.documents import AuditEntry, VerifiedDocument, audit_entry, verified_document
 from tieout.server.describing import permits, refusals
-from tieout.server.pages import Limit
+from tieout.server.pages import MOST, Limit
 from tieout.server.site import Asked, who
 
-Before = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="`next` of the page before; the newest without.")]
+Before = Annotated[int, QueryParameter(ge=0, le=MOST, description="`next` of the page before; the newest without.")]
 Text = Annotated[str, QueryParameter(max_length=190)]
 Since = Annotated[
     str,
@@ -35,7 +35,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 @get("/v1/audit", tags=["audit"], responses=refusals(), **permits("audit:read"))
 async def list_audit(
-    request: Asked, object: Text = "", actor: Text = "", action: Text = "", before: Before = 1 << 62, limit: Limit = 50
+    request: Asked, object: Text = "", actor: Text = "", action: Text = "", before: Before = MOST, limit: Limit = 50
 ) -> AuditPage:
     """What persons did, the newest first."""
     site, _ = who(request)

@@ -13,14 +13,14 @@ from tieout.config import iso
 from tieout.errors import UnknownJob
 from tieout.process.bulk import BulkCommand
 from tieout.process.jobs import Job
-from tieout.process.store import LAST, Filter
+from tieout.process.store import Filter
 from tieout.server.describing import WITH_BODY, permits, refusals
-from tieout.server.pages import Cursor, Limit, cursor_after, read_cursor
+from tieout.server.pages import MOST, Cursor, Limit, cursor_after, read_cursor
 from tieout.server.routes.commands import Reason, Why, act_of
 from tieout.server.site import Asked, who
 
 Text = Annotated[str, msgspec.Meta(max_length=255)]
-Moment = Annotated[int, msgspec.Meta(ge=0, le=LAST)]
+Moment = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 
 
 class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class Which(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Text = ""
     client: Text = ""
     since: Moment = 0
-    before: Moment = LAST
+    before: Moment = MOST
 
     @property
     def filter(self) -> Filter:

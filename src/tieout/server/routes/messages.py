@@ -8,17 +8,16 @@ import msgspec
 from litestar import get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from tieout.letters.store import LAST
 from tieout.message_documents import MessageDocument, message_document
 from tieout.server.describing import WITH_BODY, permits, refusals
-from tieout.server.pages import Limit
+from tieout.server.pages import MOST, Limit
 from tieout.server.routes.commands import Why
 from tieout.server.site import Asked, who
 
-Number = Annotated[int, PathParameter(ge=1, le=1 << 62, description="The message's number.")]
+Number = Annotated[int, PathParameter(ge=1, le=MOST, description="The message's number.")]
 Source = Annotated[str, QueryParameter(name="from", max_length=255, description="As `channel/topic`.")]
 Standing = Annotated[Literal["any", "waiting", "dead"], QueryParameter(name="state")]
-Before = Annotated[int, QueryParameter(ge=0, le=LAST, description="`next` of the page before; the newest without.")]
+Before = Annotated[int, QueryParameter(ge=0, le=MOST, description="`next` of the page before; the newest without.")]
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -30,7 +29,7 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 @get("/v1/messages", tags=["messages"], responses=refusals(), **permits("message:read"))
 async def list_messages(
-    request: Asked, source: Source = "", standing: Standing = "any", before: Before = LAST, limit: Limit = 50
+    request: Asked, source: Source = "", standing: Standing = "any", before: Before = MOST, limit: Limit = 50
 ) -> MessagePage:
     """Messages that could not be taken in, the newest first: waiting to be tried again, or dead."""
     site, _ = who(request)

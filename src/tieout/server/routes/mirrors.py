@@ -11,6 +11,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from tieout.errors import UnknownItem
 from tieout.server.describing import WITH_BODY, permits, refusals
+from tieout.server.pages import MOST
 from tieout.server.site import Asked, site_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ First = Annotated[
 ]
 Nights = Annotated[int, QueryParameter(ge=1, le=1_024, description="How many cells.")]
 Refresh = Annotated[bool, QueryParameter(description="Whether the supplier is asked behind this answer.")]
-After = Annotated[int, QueryParameter(ge=0, lt=1 << 62, description="`cursor` of the answer before.")]
+After = Annotated[int, QueryParameter(ge=0, lt=MOST, description="`cursor` of the answer before.")]
 Most = Annotated[int, QueryParameter(ge=1, le=10_000, description="Observations that are looked at, 1 to 10000.")]
 
 

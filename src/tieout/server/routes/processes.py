@@ -15,7 +15,7 @@ from tieout.identity import raw_id, split_owner
 from tieout.process.record import Record
 from tieout.process.store import Filter
 from tieout.server.describing import permits, refusals
-from tieout.server.pages import Cursor, Limit, cursor_after, read_cursor
+from tieout.server.pages import MOST, Cursor, Limit, cursor_after, read_cursor
 from tieout.server.routes.starting import Prefer, wait_of
 from tieout.server.site import Asked, who
 
@@ -26,8 +26,8 @@ Id = Annotated[str, PathParameter(description="The process's id, 32 hex digits."
 
 AtState = Annotated[str, QueryParameter(name="state", max_length=255)]
 
-BEFORE = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="Created before, in µs since 1970.")]
-SINCE = Annotated[int, QueryParameter(ge=0, le=1 << 62, description="Created at or after, in µs since 1970.")]
+BEFORE = Annotated[int, QueryParameter(ge=0, le=MOST, description="Created before, in µs since 1970.")]
+SINCE = Annotated[int, QueryParameter(ge=0, le=MOST, description="Created at or after, in µs since 1970.")]
 
 
 class ProcessPage(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ async def list_processes(
     note: Text = "",
     client: Text = "",
     since: SINCE = 0,
-    before: BEFORE = 1 << 62,
+    before: BEFORE = MOST,
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> ProcessPage:
