@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
+from tests.servers.process import free_port
 from tieout.wire.standard_webhooks import Signed, parse_key, verify
 
 KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -33,7 +34,7 @@ class Hooks:
         self.moods = []
         self.requests = 0
         self._runner = None
-        self.port = 0
+        self.port = free_port()
 
     async def start(self):
         app = web.Application()
@@ -41,9 +42,7 @@ class Hooks:
         app.router.add_post("/moved/{kind}", self._redirect)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = site._server.sockets[0].getsockname()[1]  # noqa: SLF001 - where it came to listen
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
     async def stop(self):
         runner, self._runner = self._runner, None

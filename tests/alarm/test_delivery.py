@@ -6,6 +6,7 @@ import asyncio
 import email
 import time
 from email import policy
+from functools import partial
 from random import Random
 
 import pytest
@@ -223,10 +224,10 @@ async def test_an_alarm_that_nobody_looks_after_escalates(database, alarms, hook
     await notifying(team=hook(hooks), boss=hook(hooks, escalation=2))
     late = NewAlarm("deadline", "p-1", "too late")
     await raise_all(alarms, late)
-    for _ in range(2):
+    for level in (1, 2):
         await settled(database)
         await database.transact(_an_hour_passes)
-        await asyncio.sleep(0.2)
+        await until(partial(has_escalated, hooks, level), database)
     await settled(database)
     await alarms.acknowledge(late.id, **ANN)
     await database.transact(_an_hour_passes)
@@ -234,6 +235,11 @@ async def test_an_alarm_that_nobody_looks_after_escalates(database, alarms, hook
     await settled(database)
     told = [(body["data"]["happening"], body["data"]["escalation"]) for _, body in hooks.taken]
     assert sorted(told) == [("escalated", 1), ("escalated", 2), ("escalated", 2), ("opened", 0)]
+
+
+def has_escalated(hooks, level):
+    """Whether somebody was told that nobody had looked after an alarm for so many turns."""
+    return any(body["data"]["escalation"] == level for _, body in hooks.taken)
 
 
 async def _an_hour_passes(tx):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import shutil
 import signal
@@ -13,8 +14,11 @@ import pytest
 
 from tests.cli.conftest import Shop
 from tests.cli.test_worker import stopped, working
-from tests.servers import mariadb, postgres
+from tests.coordination.conftest import Servers
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgres import Postgres
 from tieout.database.driving import drive
+from tieout.database.migrate import migrations
 
 HERE = Path(__file__).parent
 
@@ -61,19 +65,10 @@ class Anywhere(Shop):
 
 @pytest.fixture(scope="session")
 def servers():
-    """A server of each kind, made when it is asked for."""
-    made = {}
-
-    def url(kind):
-        if kind not in made:
-            module, name = {"postgres": (postgres, "Postgres"), "mysql": (mariadb, "MariaDB")}[kind]
-            made[kind] = getattr(module, name)()
-            made[kind].create()
-        return made[kind].url(made[kind].database())
-
-    yield url
-    for server in made.values():
-        server.remove()
+    """A server of each kind, made when it is asked for, set up as `doctor` likes it."""
+    made = Servers({"postgres": Postgres, "mysql": MariaDB})
+    yield made
+    made.remove()
 
 
 PLACES = [("sqlite", "plain"), ("postgres", "plain"), ("mysql", "shop"), ("mysql", "plain")]
@@ -83,7 +78,7 @@ PLACES = [("sqlite", "plain"), ("postgres", "plain"), ("mysql", "shop"), ("mysql
 def shop(request, servers, tmp_path, monkeypatch, capsys):
     """The shop with its tables, on one database, with one kind of App."""
     kind, module = request.param
-    url = f"sqlite:///{tmp_path}/shop.db" if kind == "sqlite" else servers(kind)
+    url = f"sqlite:///{tmp_path}/shop.db" if kind == "sqlite" else servers.migrated(kind)
     made = Anywhere(tmp_path, capsys, url, module)
     for name in ("shop.py", "plain.py"):
         shutil.copy(HERE / name, tmp_path)
@@ -157,6 +152,14 @@ def test_a_conflict_is_shown_and_settled(shop):
     assert persons == [1, 0]
     assert shop.run("alarm", "show", alarm["id"], "--json").document["state"] == "resolved"
     assert shop.run("process", "show", process, "--json").document["calls"][0]["final"]["kind"] == "failed"
+
+
+@pytest.mark.parametrize("shop", [("sqlite", "plain")], indirect=True, ids="-".join)
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_migrate_makes_the_tables(shop, servers, kind):
+    """In an empty database on a server all that there is is made, and the next time nothing."""
+    applied = [shop.run("migrate", url, "--json").document["applied"] for url in itertools.repeat(servers(kind), 2)]
+    assert applied[1] == [] and len(applied[0]) == len(migrations(kind))
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["process", "check"], ["migrate"], ["process", "graph"]])

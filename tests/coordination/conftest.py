@@ -20,7 +20,8 @@ KINDS = {
 class Servers:
     """Servers of these tests alone, made when one asks for them."""
 
-    def __init__(self):
+    def __init__(self, kinds=KINDS):
+        self._kinds = kinds
         self._made = {}
         self._migrated = {}
 
@@ -42,7 +43,7 @@ class Servers:
 
     def _made_one(self, dialect):
         if dialect not in self._made:
-            self._made[dialect] = KINDS[dialect]()
+            self._made[dialect] = self._kinds[dialect]()
             self._made[dialect].create()
         return self._made[dialect]
 
