@@ -222,7 +222,7 @@ def small_disk(server):
     yield disk, mounted
     server.stop()
     if mounted:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 async def test_a_full_disk_refuses_writes_and_serves_reads(server, small_disk):

@@ -17,7 +17,7 @@ from tests.kill.node import Places
 from tests.kill.stories import Story, recover
 
 TRIES = 5
-"""Plays of one pair, until a recovery comes as far as the one did whose points were counted."""
+"""Plays of one kill, until a life comes as far as the one did whose points were counted."""
 
 HOURS = 7
 """Recoveries, an hour apart, after which everything must have come to an end."""
@@ -156,24 +156,27 @@ def tallies(theatre: Theatre, story: Story, share: Share) -> Iterator[Tally]:
         tally.counts[f"points: {story.name}"] += len(lives[0].passed)
         yield tally
         for second in share.of(len(lives[1].passed), share.pairs, story.name, theatre.ground.dialect):
-            yield killed_twice(theatre, story, None, second)
+            yield killed(theatre, story, None, second)[0]
     firsts = share.of(len(lives[0].passed), share.singles, story.name, theatre.ground.dialect)
     for first in firsts[share.part :: share.parts]:
-        tally, killed = theatre.play(story, first)
+        tally, lives = killed(theatre, story, first)
         yield tally
-        recovering = len(killed[1].passed)
+        recovering = len(lives[1].passed)
         for second in share.of(recovering, share.pairs, story.name, theatre.ground.dialect, first):
-            yield killed_twice(theatre, story, first, second)
+            yield killed(theatre, story, first, second)[0]
 
 
-def killed_twice(theatre: Theatre, story: Story, first: int | None, second: int) -> Tally:
-    """What a pair comes to. A recovery may take a look more or less than the last one did: it is given more tries."""
-    tally = Tally()
+def killed(theatre: Theatre, story: Story, first: int | None, second: int | None = None) -> tuple[Tally, list[Life]]:
+    """What kills at these points come to, and the last lives.
+
+    A life may take a look more or less than the one did whose points were counted: it is given more tries.
+    """
+    tally, never, lives = Tally(), [], []
     for _ in range(TRIES):
-        last, _ = theatre.play(story, first, second)
+        last, lives = theatre.play(story, first, second)
         never, last.never = last.never, []
         tally.add(last)
         if not never:
-            return tally
+            break
     tally.never += never
-    return tally
+    return tally, lives
