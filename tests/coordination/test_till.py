@@ -8,7 +8,8 @@ import pytest
 
 from tests.coordination.test_budget import RecordingClock
 from tieout.coordination.budget import Budget, Rate
-from tieout.coordination.till import MOST, Till
+from tieout.coordination.till import Till
+from tieout.coordination.together import MOST
 from tieout.errors import DatabaseUnavailable
 
 EACH_SECOND = {"sync": Rate(60, 60_000_000)}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.store import CoordinationStore
-
-MOST = 100
-"""Budgets that are taken from in one transaction, which keeps their rows until its end."""
+from tieout.coordination.together import Together
 
 
 class Wanted(NamedTuple):
@@ -35,45 +33,20 @@ class Till:
         self._database = database
         self._clock = clock
         self._store = CoordinationStore(database.dialect)
-        self._line: list[tuple[Wanted, asyncio.Future[Taken]]] = []
-        self._serving: asyncio.Task[None] | None = None
+        self._together = Together(self._take_all)
 
     async def take(self, wanted: Wanted) -> Taken:
         """Take tokens, together with all who want some meanwhile; raise what becomes of the transaction."""
-        taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._line.append((wanted, taken))
-        if self._serving is None:
-            self._serving = asyncio.create_task(self._serve())
-        return await taken
+        return await self._together.ask(wanted)
 
-    async def _serve(self) -> None:
-        some: list[tuple[Wanted, asyncio.Future[Taken]]] = []
-        try:
-            while self._line:
-                some, self._line = self._line[:MOST], self._line[MOST:]
-                await self._take(some)
-        finally:
-            self._serving = None
-            for _, one in (*some, *self._line):
-                one.cancel()
-            self._line = []
+    async def _take_all(self, some: Sequence[Wanted]) -> list[Taken]:
+        in_order = sorted(range(len(some)), key=lambda at: some[at].name)  # of all nodes: none waits for one behind it
 
-    async def _take(self, some: list[tuple[Wanted, asyncio.Future[Taken]]]) -> None:
-        in_order = sorted(some, key=lambda one: one[0].name)  # of all nodes: none waits for one that waits for it
+        async def work(tx: Transaction) -> dict[int, Taken]:
+            return {at: await take(tx, self._store, self._clock, some[at]) for at in in_order}
 
-        async def work(tx: Transaction) -> list[Taken]:
-            return [await take(tx, self._store, self._clock, wanted) for wanted, _ in in_order]
-
-        try:
-            everything = await self._database.transact(work)
-        except Exception as error:  # noqa: BLE001 - it is raised to everyone who waits
-            for _, one in in_order:
-                if not one.done():
-                    one.set_exception(error)
-            return
-        for (_, one), taken in zip(in_order, everything, strict=True):
-            if not one.done():
-                one.set_result(taken)
+        taken = await self._database.transact(work)
+        return [taken[at] for at in range(len(some))]
 
 
 async def take(tx: Transaction, store: CoordinationStore, clock: Clock, wanted: Wanted) -> Taken:

@@ -20,8 +20,11 @@ from tieout.mirror.traffic import Traffic
 PLANNED = 64
 """Units that are planned at a time."""
 
-PLAN_LASTS = 1.0
-"""Longest that a plan is used, in seconds."""
+PLAN_LASTS = 5.0
+"""Longest that a plan is used, in seconds, where nothing becomes doubtful meanwhile."""
+
+NOTHING_LASTS = 0.25
+"""Seconds until it is planned anew after there was nothing to ask for."""
 
 AHEAD = 0.5
 """Seconds for which tokens are taken ahead, in one statement, while the node has places free; one at the least."""
@@ -65,7 +68,8 @@ class Asking:
         self._asked: set[Unit] = set()
         self._failures: dict[Unit, tuple[int, float]] = {}
         self._plan: deque[tuple[Unit, Cause]] = deque()
-        self._planned_at = -math.inf
+        self._planned_until = -math.inf
+        self._was_something = False
         self._in_line = asyncio.Lock()
         self._tokens: deque[Token] = deque()
         self._next_token_at = -math.inf
@@ -88,8 +92,9 @@ class Asking:
             task.add_done_callback(self._ended)
 
     def forget_plan(self) -> None:
-        """Plan anew: the groups are others."""
+        """Plan anew: the groups are others, or there are doubts."""
         self._plan.clear()
+        self._planned_until = -math.inf
 
     async def finish(self) -> None:
         """Ask for nothing more, and wait for what is asked, in time."""
@@ -105,7 +110,7 @@ class Asking:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        self._plan.clear()
+        self.forget_plan()
 
     def _may_ask(self) -> bool:
         return not self.following.paused and self.following.may_ask()
@@ -117,7 +122,7 @@ class Asking:
     def _look_ahead(self, copy: Copy, answered: Iterable[Observed]) -> None:
         """Plan what to ask for next, unless there is a plan that is young enough."""
         now = self._world.clock.monotonic()
-        if self._plan and now < self._planned_at + PLAN_LASTS:
+        if now < self._planned_until and (self._plan or not self._was_something):
             return
         busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
         known = {(one.group, one.first, one.count) for one in answered}
@@ -127,7 +132,8 @@ class Asking:
             for unit in due
             if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in known
         )
-        self._planned_at = now
+        self._was_something = bool(self._plan)
+        self._planned_until = now + (PLAN_LASTS if self._plan else NOTHING_LASTS)
 
     async def _query(self, group: str, unit: Unit, cause: Cause) -> None:
         """Stage what the supplier says; what it does not answer is left alone for a while."""
@@ -177,7 +183,7 @@ class Asking:
         if self._tokens:
             return self._tokens.popleft()
         interval = budget.interval("sync")
-        count = 1 if self._traffic.places.locked() else 1 + min(int(AHEAD * 1_000_000 / interval), len(self._plan))
+        count = 1 if self._traffic.is_crowded else 1 + min(int(AHEAD * 1_000_000 / interval), len(self._plan))
         self._tokens.extend(await budget.reserve("sync", PATIENCE, count, till=self._traffic.till))
         if not self._tokens:
             self._next_token_at = self._world.clock.monotonic() + REFUSED_PAUSE

@@ -37,6 +37,9 @@ PUBLISH_PAUSE = 10
 PUBLISH_LATEST = 5.0
 """Longest that it waits, in seconds."""
 
+CROWDED_LATEST = 10.0
+"""For how long it waits while the node has no place for another query: what it does then, it has to do at less cost."""
+
 PUBLISH_ITEMS = 1_500
 """Items that are published at once without waiting."""
 
@@ -64,7 +67,7 @@ class Leading:
         self.planning = planning
         self.measuring = measuring
         self.stopping = asyncio.Event()
-        self._world = following.world
+        self._world, self._traffic = following.world, traffic
         self._asking = Asking(
             following, planning, traffic, lease=lambda: self._lease, stage=self._stage, ended=self._ended
         )
@@ -72,7 +75,7 @@ class Leading:
         self._woken = asyncio.Event()
         self._error: BaseException | None = None
         self._staged: list[Observed] = []
-        self._staged_at = 0.0
+        self._staged_at, self._staged_items = 0.0, 0
         self._publishing: list[Observed] = []
         self._publish_every = PUBLISH_EVERY
         self._looked_at = 0.0
@@ -132,8 +135,9 @@ class Leading:
         if now - self._looked_at >= self._look_every:
             self._writing = self._begun(self._look(copy))
         elif self._staged:
-            is_many = sum(len(one.items) for one in self._staged) >= PUBLISH_ITEMS
-            if is_many or not self._asking or now - self._staged_at >= self._publish_every:
+            is_many = self._staged_items >= PUBLISH_ITEMS
+            waits = CROWDED_LATEST if self._traffic.is_crowded else self._publish_every
+            if is_many or not self._asking or now - self._staged_at >= waits:
                 self._writing = self._begun(self._publish(copy))
 
     async def _wait(self) -> None:
@@ -155,11 +159,13 @@ class Leading:
     async def _look(self, copy: Copy) -> None:
         """Look at what others have left; what takes long is done less often, so that most of the time is for asking."""
         self._looked_at = self._world.clock.monotonic()
-        await self.following.look()
+        await self.following.look(self._traffic.read_copy)
         self._keep(await self._world.leases.keep(self._lease))
         if self.following.has_mail:
             self._keep(await self.following.drain(self._lease, copy))
         await self.planning.look(copy)
+        if self.following.has_doubts or self.following.has_mail or self.following.has_choices:
+            self._asking.forget_plan()
         await self.measuring.look(copy)
         await self.following.purge()
         took = self._world.clock.monotonic() - self._looked_at
@@ -169,16 +175,18 @@ class Leading:
         if not self._staged:
             self._staged_at = self._world.clock.monotonic()
         self._staged.append(observed)
+        self._staged_items += len(observed.items)
 
     async def _publish(self, copy: Copy) -> None:
         if not self._staged:
             return
-        self._publishing, self._staged = self._staged, []
+        self._publishing, self._staged, self._staged_items = self._staged, [], 0
         begun = self._world.clock.monotonic()
         try:
             self._keep((await self.following.publish(self._lease, copy, self._publishing)).lease)
         except DatabaseError:
             self._staged = self._publishing + self._staged
+            self._staged_items = sum(len(one.items) for one in self._staged)
             raise
         finally:
             self._publishing = []

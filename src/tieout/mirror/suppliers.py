@@ -30,7 +30,7 @@ from tieout.mirror.publishing import Published, Publisher
 from tieout.mirror.rules import is_mass_drop
 from tieout.mirror.schedule import Policy
 from tieout.mirror.sightings import Sightings
-from tieout.mirror.store import MirrorStore, number
+from tieout.mirror.store import CopyRow, MirrorStore, number
 
 log = logging.getLogger("tieout.mirror")
 
@@ -114,16 +114,19 @@ class Following:
         if (stored := await self.look()) != layout:
             raise ConfigError(f"the rows of {self.name} were packed as {stored}, and its definition says {layout}")
 
-    async def look(self) -> str:
+    async def look(self, read_copy: Callable[[int], Awaitable[CopyRow | None]] | None = None) -> str:
         """Read what is known of the copy, and the server's time; how its rows are packed."""
         begun = self.moments.begin()
-        row = await self.world.database.read(lambda tx: self.world.store.read_copy(tx, self.number))
+        row = await (read_copy or self._read_copy)(self.number)
         if row is None:
             raise ConfigError(f"there is no copy {self.name}")
         self.moments.learn(row.now, begun)
         self.paused, self.catalogued = row.paused, row.catalogued
         self.has_mail, self.has_doubts, self.has_choices = row.has_mail, row.has_doubts, row.has_choices
         return row.layout
+
+    async def _read_copy(self, copy: int) -> CopyRow | None:
+        return await self.world.database.read(lambda tx: self.world.store.read_copy(tx, copy))
 
     async def load(self) -> Copy:
         """The copy, for its only writer."""

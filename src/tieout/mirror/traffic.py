@@ -1,11 +1,14 @@
-"""What the plans of all suppliers share on one node: how many of their queries are under way, and a till for tokens."""
+"""What the plans of all suppliers share on one node: how many of their queries are under way, and transactions."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from tieout.contracts import Clock, Database
+from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.till import Till
+from tieout.coordination.together import Together
+from tieout.mirror.store import CopyRow, MirrorStore
 
 
 class Traffic:
@@ -17,3 +20,20 @@ class Traffic:
     def __init__(self, database: Database, clock: Clock, queries: int) -> None:
         self.places = asyncio.Semaphore(queries)
         self.till = Till(database, clock)
+        self._database, self._store = database, MirrorStore(database.dialect)
+        self._looking = Together(self._read_copies)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there is no place for another query."""
+        return self.places.locked()
+
+    async def read_copy(self, copy: int) -> CopyRow | None:
+        """What is known of a copy, and the server's time: read together with what others want to know."""
+        return await self._looking.ask(copy)
+
+    async def _read_copies(self, copies: Sequence[int]) -> list[CopyRow | None]:
+        async def work(tx: Transaction) -> list[CopyRow | None]:
+            return [await self._store.read_copy(tx, copy) for copy in copies]
+
+        return await self._database.read(work)
