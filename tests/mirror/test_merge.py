@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -172,6 +173,19 @@ def test_some_fields_of_a_cell_that_is_not_known():
     """A cell of which nothing is known does not become known by a part of it."""
     copy = Copy()
     assert partly(copy, (3_000, 4_000), 5, rest_holds=True) == (None, True)
+
+
+@pytest.mark.parametrize("rest_holds", [False, True])
+def test_a_cell_that_was_never_present_is_not_opened_by_a_part_of_it(rest_holds):
+    """Of a night that was absent whenever it was observed no price is known: it stays closed, and is suspect."""
+    copy = Copy()
+    copy.take((1_000, 2_000), None, whole=True)
+    kept = SMALL.unpack([copy.row])
+    seen = sighting(SMALL, (3_000, 4_000), {AT: {"price": 0, "open": True}})
+    told = {"price": np.zeros_like(seen.seen), "open": seen.seen}
+    merged = merge(SMALL.fields, kept, copy.checks, GROUP, seen._replace(told=told), rest_holds=rest_holds)
+    assert bool(merged.suspect[0, AT]) and not merged.taken.any()
+    assert not kept.values["open"][0, AT]
 
 
 def test_an_observation_of_no_known_beginning_keeps_its_end():

@@ -32,10 +32,17 @@ MUTANTS = (
     mutant(
         "a part of a cell is taken when it is newer",
         "mirror/rules.py",
-        " & (~partial | (kept.known & newer))",
-        "",
+        "~partial | (kept.known & newer & ",
+        "~partial | (",
         "mirror/test_merge.py::test_some_fields_that_are_not_certainly_newer",
         "mirror/test_merge.py::test_some_fields_of_a_cell_that_is_not_known",
+    ),
+    mutant(
+        "a part of a cell does not open what has no price",
+        "mirror/rules.py",
+        " & ~_never_present(fields, kept, sighting)",
+        "",
+        "mirror/test_merge.py::test_a_cell_that_was_never_present_is_not_opened_by_a_part_of_it",
     ),
     mutant(
         "the rest of a cell is doubtful",

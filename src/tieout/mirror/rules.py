@@ -75,8 +75,8 @@ def merge(
 
     The newer interval wins. Of overlapping ones the one that began later is kept, and where they differ the cell is
     suspect. A cell of which only some fields are told is taken when it is known and these are certainly newer; it is
-    suspect then, unless `rest_holds`: whoever told them would have told of the others had they changed. `checks` is
-    not changed; see `note_check`.
+    suspect then, unless `rest_holds`: whoever told them would have told of the others had they changed. Of one that
+    was absent whenever it was observed the others are not known at all. `checks` is not changed; see `note_check`.
     """
     start, end = sighting.start[:, None], sighting.end[:, None]
     kept_start, kept_end = times(kept, checks, group)
@@ -87,7 +87,8 @@ def merge(
         differs |= values != kept.values[name]
     differs &= sighting.seen
     partial = sighting.partial
-    takes = sighting.seen & ~older & (newer | (start > kept_start)) & (~partial | (kept.known & newer))
+    takes = sighting.seen & ~older & (newer | (start > kept_start))
+    takes &= ~partial | (kept.known & newer & ~_never_present(fields, kept, sighting))
     changed: Bools = takes & differs
     suspect = differs & kept.known & ~newer & ~older
     suspect |= partial & np.where(takes, not rest_holds, differs)
@@ -126,6 +127,17 @@ def _becomes(fields: Mapping[str, Field], kept: Cells, sighting: Sighting) -> di
         if sighting.told is not None:
             becomes[name] = np.where(sighting.told[name], becomes[name], kept.values[name])
     return becomes
+
+
+def _never_present(fields: Mapping[str, Field], kept: Cells, sighting: Sighting) -> Bools:
+    """Cells that are as absence left them, with nothing yet in some field that it leaves alone and that is not told."""
+    absent, lacks = np.ones_like(sighting.seen), np.zeros_like(sighting.seen)
+    for name, field in fields.items():
+        if field.absent is not None:
+            absent &= kept.values[name] == field.absent
+        elif sighting.told is not None:
+            lacks |= ~sighting.told[name] & (kept.values[name] == 0)
+    return absent & lacks
 
 
 def _restamp(kept: Cells, takes: Bools, sighting: Sighting) -> Bools:
