@@ -18,8 +18,8 @@ MUTANTS = (
     mutant(
         "parts that do not share a value are left to the judge",
         "recon/comparing.py",
-        "            WHEN u.mixed OR d.mixed THEN 'candidate'\n",
-        "",
+        'return [*single, f"NOT {letter}.mixed"]',
+        "return single",
         f"{COMPARING}::test_parts_that_do_not_share_a_value_are_left_to_the_judge",
     ),
     mutant(

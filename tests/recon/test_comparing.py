@@ -64,12 +64,14 @@ def case_rows(draw) -> tuple[list, list]:
     return sides[0], sides[1]
 
 
-def written(folder: Path, side: str, rows) -> Path:
-    """A snapshot of these rows."""
+def written(folder: Path, side: str, rows, *, whole: bool = False) -> Path:
+    """A snapshot of these rows; the keys are `whole` numbers, or texts."""
     width = len(rows[0][2]) if rows else 0
     columns = {"k0": [row[0] for row in rows], "at_us": pa.array([row[1] for row in rows], pa.int64())}
     columns |= {f"v{n}": pa.array([row[2][n] for row in rows], pa.string()) for n in range(width)}
     columns["k0"] = pa.array(columns["k0"], pa.string())
+    if whole:
+        columns["k0"] = columns["k0"].cast(pa.int64())
     file = folder / f"{side}.parquet"
     pq.write_table(pa.table(columns), file)
     return file
@@ -99,14 +101,14 @@ def expected(rule: Judged, upstream, downstream) -> tuple[int, int, int]:
     return counts["tied"], counts["late-tied"], counts["carried"]
 
 
-def checked(rule: Judged, upstream, downstream) -> None:
+def checked(rule: Judged, upstream, downstream, *, whole=(False, False), numbers=frozenset()) -> None:
     """What statements call tied is no more than what the judge does, and candidates make up for the rest."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        blank = ("k", 1, tuple(None for _ in rule.fields))
-        files = {"upstream": written(folder, "upstream", [*upstream, blank])}
-        files["downstream"] = written(folder, "downstream", [*downstream, blank])
-        comparison = Comparison(files, rule, PERIOD, 1, 1.0)
+        blank = ("-1", 1, tuple(None for _ in rule.fields))
+        files = {"upstream": written(folder, "upstream", [*upstream, blank], whole=whole[0])}
+        files["downstream"] = written(folder, "downstream", [*downstream, blank], whole=whole[1])
+        comparison = Comparison(files, rule, PERIOD, 1, 1.0, numbers)
         counts = comparison.classify()
         keys = [key for page in comparison.candidates(2) for key in page]
         rest = [[row for row in rows if (row[0],) in keys] for rows in (upstream, downstream)]
@@ -132,6 +134,47 @@ def many_cases(draw) -> tuple[list, list]:
 def test_statements_and_judge_agree(cases) -> None:
     """Whatever both sides hold, a key is tied by statement only if the judge says so, and no key is lost."""
     checked(Judged(FIELDS, grace=50), *cases)
+
+
+@pytest.mark.parametrize("whole", [(True, True), (True, False), (False, True)])
+@settings(max_examples=4, phases=QUICK)
+@given(many_cases())
+def test_keys_that_are_numbers_are_compared_as_their_texts_are(whole, cases) -> None:
+    """Keys kept as numbers, on both sides or on one, tie and break like their texts, NULL and doubled ones too."""
+    names: dict[str, str] = {}
+    sides = [
+        [(None if key is None else names.setdefault(key, str(len(names) - 40)), at, values) for key, at, values in rows]
+        for rows in cases
+    ]
+    checked(Judged(FIELDS, grace=50), *sides, whole=whole)
+
+
+ODD = ["NaN", "Infinity", "-Infinity", "0", "1.01", "-7", "9" * 999, "9" * 1_001, "9" * 2_001, "0." + "1" * 998, None]
+
+
+@pytest.mark.parametrize("tolerance", [None, Decimal("0.01")])
+def test_numbers_as_a_database_writes_them_are_tied_only_if_they_are_finite(tolerance) -> None:
+    """What a database writes for no number agrees with nothing, not even with itself; the rest as it is judged."""
+    rule = Judged((Field("cost", "value", "number", tolerance),))
+    pairs = [(ours, theirs) for ours in ODD for theirs in ODD]
+    upstream, downstream = ([(f"{n}", 150, (pair[side],)) for n, pair in enumerate(pairs)] for side in (0, 1))
+    checked(rule, upstream, downstream, numbers=frozenset({0}))
+
+
+def test_a_sample_of_numbers_is_that_of_their_texts() -> None:
+    """A side whose keys are numbers has the same keys in the sample as one whose keys are texts."""
+    rows = [(str(n), 150, ("x",)) for n in range(-1_000, 1_000)]
+    for whole in [(False, True), (True, True)]:
+        with tempfile.TemporaryDirectory() as name:
+            files = {
+                side: written(Path(name), side, rows, whole=one)
+                for side, one in zip(("upstream", "downstream"), whole, strict=True)
+            }
+            comparison = Comparison(files, Judged((Field("a", "a"),)), PERIOD, 1, 0.25)
+            counts = comparison.classify()
+            comparison.close()
+        assert 400 < counts.tied < 600
+        assert counts.candidates == 0
 
 
 MANY = [frozenset({"upstream"}), frozenset({"downstream"}), frozenset({"upstream", "downstream"})]

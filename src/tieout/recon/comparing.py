@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
@@ -21,6 +23,12 @@ from tieout.recon.rules import Field, Judged, Record, SideName
 PLAIN = "-?[0-9]{1,1000}([.][0-9]{1,900})?"
 """Texts of numbers that equal themselves."""
 
+ODD = "('NaN', 'Infinity', '-Infinity')"
+"""What a database writes for numbers that equal nothing."""
+
+LONGEST = 1_000
+"""Characters of a number that the judge surely reads."""
+
 SMALL = "-?[0-9]{1,20}([.][0-9]{1,9})?"
 """Numbers that a DECIMAL(38,9) holds exactly, and a million of them together."""
 
@@ -29,6 +37,12 @@ PARTS = 1_000_000
 
 MEMORY = "1GB"
 """What DuckDB may use before it goes on in temporary files."""
+
+TIED, LATE_TIED, CARRIED, CANDIDATE, OUTSIDE = range(5)
+"""What a pair is: by statement, or (a candidate) by the judge; outside the period is nothing to this run."""
+
+SIDE_OF: dict[str, SideName] = {"u": "upstream", "d": "downstream"}
+"""What the sides are called in a join."""
 
 SHOWN = 100
 """Rows without a business time that a report shows; all are counted."""
@@ -46,7 +60,16 @@ class Counts(NamedTuple):
 class Comparison:
     """Snapshots of both sides in one DuckDB database, whose temporary files lie in `folder`."""
 
-    def __init__(self, files: dict[SideName, Path], judged: Judged, period: Period, keys: int, sample: float) -> None:
+    def __init__(
+        self,
+        files: dict[SideName, Path],
+        judged: Judged,
+        period: Period,
+        keys: int,
+        sample: float,
+        written: frozenset[int] = frozenset(),
+    ) -> None:
+        """Fields that are `written` are numbers as a database writes them, on one side at least."""
         folder = files["upstream"].parent
         self._duck = duckdb.connect(
             config={
@@ -55,11 +78,14 @@ class Comparison:
                 "preserve_insertion_order": False,
             }
         )
-        self._judged, self._period = judged, period
+        self._judged, self._period, self._written = judged, period, written
         self._keys = [f"k{number}" for number in range(keys)]
+        self._texts = [key for key in self._keys if not all(_is_whole(file, key) for file in files.values())]
         self._alike: set[SideName] = set()
+        self._bare: set[SideName] = {side for side in SIDES if side not in judged.many}
         for side, file in files.items():
-            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, sample)}")
+            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, self._texts, sample)}")
+            self._duck.execute(f"CREATE VIEW {side}_told AS SELECT {_texts_of(self._keys)} FROM {side}")  # noqa: S608 - names are our own
             if side in judged.many:
                 self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
             else:
@@ -73,12 +99,13 @@ class Comparison:
         """Count what is plain, and note the keys of what is not."""
         if not self._classified():
             for side in SIDES:
-                if side not in self._judged.many:
+                if side in self._bare:
                     self._duck.execute(f"DROP VIEW {side}_keyed; CREATE TABLE {side}_keyed AS {self._keyed(side)}")
+            self._bare.clear()
             self._classified()
         found = dict(self._duck.execute("SELECT class, sum(pairs) FROM classified GROUP BY class").fetchall())
-        tied, late_tied, carried = (int(found.get(name, 0)) for name in ("tied", "late-tied", "carried"))
-        (left,) = self._duck.execute("SELECT count(*) FROM classified WHERE class = 'candidate'").fetchone() or (0,)
+        tied, late_tied, carried = (int(found.get(number, 0)) for number in (TIED, LATE_TIED, CARRIED))
+        (left,) = self._duck.execute(f"SELECT count(*) FROM classified WHERE class = {CANDIDATE}").fetchone() or (0,)  # noqa: S608 - names are our own
         return Counts(tied, late_tied, carried, left)
 
     def _classified(self) -> bool:
@@ -87,11 +114,11 @@ class Comparison:
         A key that is twice on one side and is met on the other makes more pairs than the other side has rows. One that
         is not met is a candidate, and the judge sees all of its rows.
         """
-        keys = ", ".join(f"CASE WHEN class = 'candidate' THEN {key} END AS {key}" for key in self._keys)
+        keys = ", ".join(f"CASE WHEN class = {CANDIDATE} THEN {key} END AS {key}" for key in self._keys)
         joined = ", ".join(f"coalesce(u.{key}, d.{key}) AS {key}" for key in self._keys)
         on = " AND ".join(f"u.{key} = d.{key}" for key in self._keys)
         pairs = (
-            f"SELECT {joined}, {self._class()} AS class, u.n AS ours, d.n AS theirs"  # noqa: S608 - names are our own
+            f"SELECT {joined}, {self._class()} AS class, u.{self._keys[0]} AS ours, d.{self._keys[0]} AS theirs"  # noqa: S608 - names are our own
             f" FROM upstream_keyed AS u FULL OUTER JOIN downstream_keyed AS d ON {on}"
         )
         self._duck.execute(
@@ -105,8 +132,9 @@ class Comparison:
     def candidates(self, batch: int) -> Iterator[list[Key]]:
         """The keys that are left to the judge, in order, batch by batch."""
         names = ", ".join(self._keys)
+        told = ", ".join(_text_of(key) for key in self._keys)
         cursor = self._duck.cursor()
-        cursor.execute(f"SELECT {names} FROM classified WHERE class = 'candidate' ORDER BY {names}")  # noqa: S608 - names are our own
+        cursor.execute(f"SELECT {told} FROM classified WHERE class = {CANDIDATE} ORDER BY {names}")  # noqa: S608 - names are our own
         while rows := cursor.fetchmany(batch):
             yield rows
 
@@ -117,7 +145,7 @@ class Comparison:
         marks = ", ".join(f"({', '.join('?' * len(self._keys))})" for _ in keys)
         names = ", ".join(self._keys)
         found: dict[Key, list[Record]] = {}
-        sql = f"SELECT * FROM {side} WHERE ({names}) IN (VALUES {marks})"  # noqa: S608 - names are our own
+        sql = f"SELECT * FROM {side}_told WHERE ({names}) IN (VALUES {marks})"  # noqa: S608 - names are our own
         for one in self._rows(sql, [part for key in keys for part in key]):
             found.setdefault(tuple(str(part) for part in one.key), []).append(Record(one.at, one.values))
         return found
@@ -125,17 +153,17 @@ class Comparison:
     def unkeyed(self, side: SideName) -> list[Found]:
         """Rows of the period whose key is NULL, in part at least: no partner can have it."""
         null = " OR ".join(f"{key} IS NULL" for key in self._keys)
-        return self._rows(f"SELECT * FROM {side} WHERE ({null}) AND {self._inside('at_us')}", [])  # noqa: S608 - names are our own
+        return self._rows(f"SELECT * FROM {side}_told WHERE ({null}) AND {self._inside('at_us')}", [])  # noqa: S608 - names are our own
 
     def undated(self, side: SideName) -> tuple[int, list[Found]]:
         """Rows without a business time, which no period holds: how many, and the first of them."""
-        where = f"FROM {side} WHERE at_us IS NULL"
+        where = f"FROM {side}_told WHERE at_us IS NULL"
         (count,) = self._duck.execute(f"SELECT count(*) {where}").fetchone() or (0,)
         return count, self._rows(f"SELECT * {where} LIMIT {SHOWN}", []) if count else []
 
     def similar(self, side: SideName, keys: Sequence[Key]) -> dict[Key, Key]:
         """For each of these keys, one of the side's that differs from it in case and spaces only."""
-        if not keys:
+        if not keys or not self._texts:
             return {}
         if side not in self._alike:
             self._find_alike(side)
@@ -150,12 +178,16 @@ class Comparison:
 
     def _find_alike(self, side: SideName) -> None:
         """Note for all candidates at a time which of the side's keys are the same but for case and spaces."""
-        written = " OR ".join(f"s.{key} <> w.{key}" for key in self._keys)
-        same = " AND ".join(f"lower(trim(s.{key})) = lower(trim(w.{key}))" for key in self._keys)
-        listed = ", ".join([*(f"w.{key}" for key in self._keys), *(f"s.{key} AS as_{key}" for key in self._keys)])
+        written = " OR ".join(f"s.{key} <> w.{key}" for key in self._texts)
+        same = " AND ".join(
+            f"lower(trim(s.{key})) = lower(trim(w.{key}))" if key in self._texts else f"s.{key} = w.{key}"
+            for key in self._keys
+        )
+        ours = (f"CAST(w.{key} AS VARCHAR) AS {key}" for key in self._keys)
+        listed = ", ".join([*ours, *(f"CAST(s.{key} AS VARCHAR) AS as_{key}" for key in self._keys)])
         self._duck.execute(
             f"CREATE TABLE {side}_alike AS SELECT {listed} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
-            f" JOIN (SELECT * FROM classified WHERE class = 'candidate') AS w ON {same} AND ({written})"
+            f" JOIN (SELECT * FROM classified WHERE class = {CANDIDATE}) AS w ON {same} AND ({written})"
         )
         self._alike.add(side)
 
@@ -167,12 +199,10 @@ class Comparison:
         )
 
     def _single(self, side: SideName) -> str:
-        """The rows of a side that has each key once."""
+        """The rows of a side that has each key once, with nothing that a join would have to carry along."""
         fields = enumerate(self._judged.fields)
         values = [f"{_summand(f'v{n}')} AS v{n}" if field.summed else f"v{n}" for n, field in fields]
-        listed = ", ".join(
-            [*self._keys, "1 AS n", "at_us", f"{self._inside('at_us')} AS inside", "false AS mixed", *values]
-        )
+        listed = ", ".join([*self._keys, "at_us", *values])
         return f"SELECT {listed} FROM {side} WHERE {self._counts()}"  # noqa: S608 - names are our own
 
     def _counts(self) -> str:
@@ -195,34 +225,60 @@ class Comparison:
         return f"({column} >= {self._period.since} AND {column} < {self._period.until})"
 
     def _class(self) -> str:
-        """What a pair is. Only the anchor's period counts a pair, so that no period counts it twice."""
+        """What a pair is: most are tied, so that is asked first. Only the anchor's period counts a pair, no other."""
         anchor, other = ("u", "d") if self._judged.anchor == "upstream" else ("d", "u")
-        single = [letter for letter, side in (("u", "upstream"), ("d", "downstream")) if side not in self._judged.many]
-        doubled = " OR ".join(f"{letter}.n > 1" for letter in single) or "false"
-        agree = " AND ".join(f"({_agree(field, n)})" for n, field in enumerate(self._judged.fields)) or "true"
+        key, fields = self._keys[0], enumerate(self._judged.fields)
+        inside = {letter: self._is_inside(letter) for letter in "ud"}
+        plain = [f"{other}.{key} IS NOT NULL", *self._singles("u"), *self._singles("d")]
+        plain += [f"({_agree(field, n, written=n in self._written)})" for n, field in fields]
         grace = self._judged.grace
         late = "false" if grace is None else f"abs(u.at_us - d.at_us) > {grace}"
+        doubled = [f"{letter}.n > 1" for letter in "ud" if f"{letter}.n = 1" in plain]
+        alone = " OR ".join([f"{anchor}.{key} IS NULL", *doubled])
         return f"""CASE
-            WHEN {anchor}.n IS NULL OR {doubled} THEN
-                CASE WHEN {anchor}.inside OR {other}.inside THEN 'candidate' ELSE 'outside' END
-            WHEN NOT {anchor}.inside THEN CASE WHEN {other}.inside THEN 'carried' ELSE 'outside' END
-            WHEN {other}.n IS NULL THEN 'candidate'
-            WHEN u.mixed OR d.mixed THEN 'candidate'
-            WHEN {agree} THEN CASE WHEN {late} THEN 'late-tied' ELSE 'tied' END
-            ELSE 'candidate' END"""
+            WHEN {inside[anchor]} AND {" AND ".join(plain)} THEN CASE WHEN {late} THEN {LATE_TIED} ELSE {TIED} END
+            WHEN {alone} THEN
+                CASE WHEN {inside[anchor]} OR {inside[other]} THEN {CANDIDATE} ELSE {OUTSIDE} END
+            WHEN NOT {inside[anchor]} THEN CASE WHEN {inside[other]} THEN {CARRIED} ELSE {OUTSIDE} END
+            ELSE {CANDIDATE} END"""
+
+    def _is_inside(self, letter: str) -> str:
+        return self._inside(f"{letter}.at_us") if SIDE_OF[letter] in self._bare else f"{letter}.inside"
+
+    def _singles(self, letter: str) -> list[str]:
+        """What has to hold for a side's half of a pair to be one row, or parts that share what they should."""
+        if SIDE_OF[letter] in self._bare:
+            return []
+        single = [] if SIDE_OF[letter] in self._judged.many else [f"{letter}.n = 1"]
+        return [*single, f"NOT {letter}.mixed"]
 
 
-def sampled(file: Path, keys: Sequence[str], sample: float) -> str:
+def sampled(file: Path, keys: Sequence[str], texts: Sequence[str], sample: float) -> str:
     """The rows of a snapshot that are in the sample: the first 32 bits of a digest of the key say so.
 
-    A key that is NULL is always looked at.
+    A key that is NULL is always looked at. Keys are `texts`, or numbers if the snapshot has them as such.
     """
     quoted = str(file).replace("'", "''")
-    everything = f"SELECT * FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
+    everything = f"SELECT {_texts_of(texts)} FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
     if sample >= 1:
         return everything
-    told = " || ".join(f"length({key}) || ':' || {key}" for key in keys)
+    told = " || ".join(f"length({_text_of(key)}) || ':' || {_text_of(key)}" for key in keys)
     return f"{everything} WHERE coalesce(substr(md5({told}), 1, 8), '') < '{int(sample * 2**32):08x}'"
+
+
+def _is_whole(file: Path, key: str) -> bool:
+    """Whether a snapshot has a column of the key as numbers."""
+    return bool(pq.read_schema(file).field(key).type == pa.int64())
+
+
+def _texts_of(keys: Sequence[str]) -> str:
+    """All columns of a snapshot, these as texts."""
+    replaced = ", ".join(f"{_text_of(key)} AS {key}" for key in keys)
+    return f"* REPLACE ({replaced})" if keys else "*"
+
+
+def _text_of(key: str) -> str:
+    return f"CAST({key} AS VARCHAR)"
 
 
 def _mixed(column: str) -> str:
@@ -240,7 +296,7 @@ def _summed(column: str) -> str:
     return f"CASE WHEN bool_and(coalesce({safe}, false)) AND count(*) <= {PARTS} THEN {total} END"
 
 
-def _agree(field: Field, number: int) -> str:
+def _agree(field: Field, number: int, *, written: bool) -> str:
     """A condition that holds only for values of which the judge says that they agree."""
     ours, theirs = f"u.v{number}", f"d.v{number}"
     if field.summed:
@@ -251,7 +307,10 @@ def _agree(field: Field, number: int) -> str:
         ours = f"CASE {ours} {cases} END"
     if field.domain == "text":
         return f"{ours} = {theirs} OR (u.v{number} IS NULL AND {theirs} IS NULL)"
-    equal = f"({ours} = {theirs} AND regexp_full_match({ours}, '{PLAIN}')) OR ({ours} IS NULL AND {theirs} IS NULL)"
+    # What equals a text that a database has written as a number is such a text too.
+    plain = f"({theirs} NOT IN {ODD} AND strlen({theirs}) <= {LONGEST})" if written else ""
+    plain = plain or f"regexp_full_match({theirs}, '{PLAIN}')"
+    equal = f"({ours} = {theirs} AND {plain}) OR ({ours} IS NULL AND {theirs} IS NULL)"
     tolerance = _small(field.tolerance)
     if not field.tolerance or tolerance is None:
         return equal

@@ -41,6 +41,8 @@ class Dialect:
     local_types: ClassVar[frozenset[str]] = frozenset()
     writes_numbers: ClassVar[bool] = False
     """Whether its texts of exact numbers are canonical as they come."""
+    whole: ClassVar[frozenset[str]] = frozenset()
+    """Types that hold nothing but whole numbers of 64 bits."""
 
     def name(self, name: str) -> str:
         """A name, quoted."""
@@ -143,6 +145,7 @@ class PostgresSql(Dialect):
     """PostgreSQL 14 and later."""
 
     writes_numbers = True
+    whole = frozenset({"smallint", "integer", "bigint"})
     catalogue = """
         SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'enum' ELSE format_type(t.oid, NULL) END
         FROM pg_attribute AS a
@@ -226,6 +229,7 @@ class MysqlSql(Dialect):
     """MariaDB and MySQL."""
 
     writes_numbers = True
+    whole = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
     quote = "`"
     catalogue = """
         SELECT column_name, CASE WHEN column_type LIKE '%unsigned%' AND data_type = 'bigint'

@@ -81,8 +81,9 @@ class Offline:
             async with opened(self._rule, self._period) as both:
                 files = await self._snapshots(both)
                 keys, sample = len(self._rule.upstream.key), self._rule.sample
+                written = both.upstream.reading.written_numbers | both.downstream.reading.written_numbers
                 comparison = await self._aside(
-                    lambda: Comparison(files, both.judged, self._period, keys, sample),
+                    lambda: Comparison(files, both.judged, self._period, keys, sample, written),
                 )
                 try:
                     state, totals = await self._judged(run, both, comparison)

@@ -81,6 +81,23 @@ class Reading:
         """How many columns a row has: the key's, the time, the fields."""
         return len(self.key) + 1 + len(self.fields)
 
+    @property
+    def whole_keys(self) -> list[bool]:
+        """For each column of the key, whether all its texts are whole numbers of 64 bits."""
+        return [self._is_whole(column) for column in self.key]
+
+    @property
+    def written_numbers(self) -> frozenset[int]:
+        """The fields whose texts are numbers as the source itself writes them: digits, or NaN, or infinite."""
+        return frozenset(
+            place
+            for place, column in enumerate(self.fields)
+            if self._is_whole(column) or (column.kind == "number" and not column.told and self._dialect.writes_numbers)
+        )
+
+    def _is_whole(self, column: Column) -> bool:
+        return not column.told and column.type in self._dialect.whole
+
     async def snapshot(self, rows: Rows, period: Period) -> AsyncIterator[list[Texts]]:
         """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time."""
         where, params = self._within(period)

@@ -18,7 +18,7 @@ from tieout.recon.values import micros
 Progress: TypeAlias = Callable[[str, int], Awaitable[None]]
 """Told what is being done, and how many rows or keys that has come to."""
 
-FORMAT = 1
+FORMAT = 2
 """The layout of these files: one of another layout is not taken up."""
 
 
@@ -43,9 +43,9 @@ async def take(side: Opened, period: Period, file: Path, progress: Progress) -> 
 
 
 def schema_of(reading: Reading) -> pa.Schema:
-    """`k0`… the key, `at_us` the time in microseconds, `v0`… the fields."""
-    names = [f"k{number}" for number in range(len(reading.key))]
-    fields = [(name, pa.string()) for name in names] + [("at_us", pa.int64())]
+    """`k0`… the key, as numbers where that is all it can be, `at_us` the time in microseconds, `v0`… the fields."""
+    keys = [(f"k{number}", pa.int64() if whole else pa.string()) for number, whole in enumerate(reading.whole_keys)]
+    fields = [*keys, ("at_us", pa.int64())]
     return pa.schema(fields + [(f"v{number}", pa.string()) for number in range(len(reading.fields))])
 
 
