@@ -29,20 +29,21 @@ FLAT = 33_554_432
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all four; the exit status."""
+    """Run them; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a tenth of each, or less")
     parser.add_argument("--seed", type=int, default=0, help="draws what is planted and asked")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS), help="default: all")
     parser.add_argument("--json", action="store_true", help="has no effect: the last line is JSON always")
     options = parser.parse_args(arguments)
     size, began = SMALL if options.small else FULL, time.monotonic()
     counts: Counter[str] = Counter()
     never: list[str] = []
     violations: list[str] = []
-    for attack in (forge, push, describe, plant):
+    for name in options.attacks:
         with a_place() as place:
-            attack(place, size, options.seed, counts, never, violations)
-        print(f"{attack.__name__}: {dict(counts)}", file=sys.stderr, flush=True)
+            ATTACKS[name](place, size, options.seed, counts, never, violations)
+        print(f"{name}: {dict(counts)}", file=sys.stderr, flush=True)
     return tell(Told("server", dict(counts), never, violations, [options.seed], time.monotonic() - began))
 
 
@@ -131,6 +132,8 @@ def plant(
     never += [] if "Error" in place.node.log.read_text(errors="replace") else ["an error of the node's own code"]
     violations += planted.found
 
+
+ATTACKS = {attack.__name__: attack for attack in (forge, push, describe, plant)}
 
 if __name__ == "__main__":
     sys.exit(main())
