@@ -1,4 +1,4 @@
-"""Guards of people's log-ins and sessions, and of what browsers are made to send."""
+"""Guards of people's log-ins and sessions, of what browsers are made to send, and of signed requests."""
 
 from __future__ import annotations
 
@@ -75,5 +75,26 @@ MUTANTS = (
         '        if told.get("sub") != claims["sub"]:',
         "        if not told:",
         "logins/test_provider_tokens.py::test_groups_are_asked_for_where_the_id_token_has_none",
+    ),
+    mutant(
+        "a signed request is signed as a whole",
+        "wire/http_signatures.py",
+        '    if not (COVERED | ({"@query"} if asked.query else set())) <= set(claim.components):',
+        '    if "@path" not in claim.components:',
+        "unit/test_http_signatures.py::test_nothing_else_counts",
+    ),
+    mutant(
+        "a signed request is of the sender that it names",
+        "wire/http_signatures.py",
+        "for key in keys.get(params.keyid, ())]",
+        "for of_sender in keys.values() for key in of_sender]",
+        "unit/test_http_signatures.py::test_nothing_else_counts",
+    ),
+    mutant(
+        "the body is the one whose digest is signed",
+        "wire/http_signatures.py",
+        " or not _is_digest_right(fields[2][0], asked.body):",
+        ":",
+        "unit/test_http_signatures.py::test_nothing_else_counts",
     ),
 )

@@ -21,8 +21,8 @@ RFC_WRITTEN = '("date" "@authority" "content-type");created=1618884473;keyid="te
 RFC_SIGNATURE = ":pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:"
 
 
-def signed(request: Asked = REQUEST, key: bytes = KEY, created: int = NOW) -> Asked:
-    fields = sign(key, "acme", request, created=created, nonce="n-1")
+def signed(request: Asked = REQUEST, key: bytes = KEY, created: int = NOW, keyid: str = "acme") -> Asked:
+    fields = sign(key, keyid, request, created=created, nonce="n-1")
     return replace(request, headers={**request.headers, **{name: [value] for name, value in fields.items()}})
 
 
@@ -73,6 +73,7 @@ def test_what_is_rightly_signed_counts():
     [
         (REQUEST, "unsigned"),
         (signed(key=b"x" * 32), "wrong signature"),
+        (signed(keyid="bank"), "wrong signature"),
         (replace(signed(), method="PUT"), "wrong signature"),
         (replace(signed(), path="/v1/push/other"), "wrong signature"),
         (replace(signed(), query="mirror=other"), "wrong signature"),
@@ -107,6 +108,8 @@ def test_what_is_rightly_signed_counts():
         (changed("content-digest", "sha-256", "sha-512"), "malformed"),
         (changed("content-digest", "sha-256", "md5"), "malformed"),
         (changed("content-digest", "sha-256=", "sha-512=:AAAA:, sha-256="), "malformed"),
+        (changed("content-digest", "sha-256=", "sha-256=:AAAA:, sha-256="), "malformed"),
+        (changed("content-digest", "sha-256=", "sha-256, sha-256="), "malformed"),
     ],
 )
 def test_nothing_else_counts(request_, fault):
