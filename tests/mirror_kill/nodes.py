@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+import tieout.mirror.asking
 import tieout.mirror.leading
 import tieout.mirror.mirror
 from tests.kill.points import DeadlyDatabase, Points
@@ -25,6 +26,7 @@ from tieout import App
 from tieout.database import connect
 from tieout.mirror import days, flag, money, tier, tiers
 from tieout.mirror.mirror import Mirror
+from tieout.mirror.traffic import Traffic
 
 LEASE = 2.0
 """Seconds for which a node leads before it has to renew that."""
@@ -128,7 +130,8 @@ class Node:
             self.log.note("born", node=self.name, holder=self.leases.holder)
             self._watch_lease(tell)
             self.points.counting = True
-            self.rooms.follow()
+            world = self.rooms.following("acme").world
+            self.rooms.follow(Traffic(world.database, world.clock, self.app.limits.queries))
             if over is not None:
                 await over()
                 await self._lead()
@@ -213,7 +216,7 @@ def differences(truth: Truth, items: list[Any]) -> list[str]:
 def hurry() -> None:
     """Let leases and pauses be short, so that a play is."""
     tieout.mirror.mirror.LEASE = LEASE
-    tieout.mirror.leading.FIRST_PAUSE = 0.2
+    tieout.mirror.leading.FIRST_PAUSE = tieout.mirror.asking.FIRST_PAUSE = 0.2
     tieout.mirror.leading.LOOK_EVERY = 0.2
     tieout.mirror.leading.PUBLISH_EVERY = 0.05
 
