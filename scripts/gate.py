@@ -74,7 +74,7 @@ WAITING = (
 """Suites that wait more than they compute: for clocks, for brokers and servers to die. In both lists, longest first."""
 
 BESIDE = 2
-"""Parts that compute at a time. A suite that waits runs beside them, and more of those once nothing computes."""
+"""Parts that compute at a time. As many suites that wait run beside them, and more of those once nothing computes."""
 
 SUITE_SECONDS = 720
 """Longest that one suite may take: far more than any needs, and less than the whole may take."""
@@ -150,9 +150,8 @@ def run_again(shares: list[Share]) -> frozenset[str]:
 
 def run_beside(computing: Parts, waiting: Parts) -> list[Share]:
     """Run parts beside each other; Ctrl-C ends them and all that they have started."""
-    with ThreadPoolExecutor(BESIDE + 1) as pool:
-        lanes = [pool.submit(run_all, computing, waiting) for _ in range(BESIDE)]
-        lanes.append(pool.submit(run_all, waiting))
+    with ThreadPoolExecutor(2 * BESIDE) as pool:
+        lanes = [pool.submit(run_all, *lists) for lists in [(computing, waiting), (waiting,)] * BESIDE]
         try:
             return [share for lane in lanes for share in lane.result()]
         except KeyboardInterrupt:
