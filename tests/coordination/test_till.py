@@ -8,8 +8,7 @@ import pytest
 
 from tests.coordination.test_budget import RecordingClock
 from tieout.coordination.budget import Budget, Rate
-from tieout.coordination.till import Till
-from tieout.coordination.together import MOST
+from tieout.coordination.till import MOST, Till
 from tieout.errors import DatabaseUnavailable
 
 EACH_SECOND = {"sync": Rate(60, 60_000_000)}
@@ -44,7 +43,7 @@ async def budgets(database, count):
 
 async def test_many_are_taken_in_one_transaction(database):
     """Whoever wants tokens at the same time shares a transaction; of each budget they come one by one all the same."""
-    some, till, watched = await budgets(database, 20)
+    some, till, watched = await budgets(database, MOST)
     taken = await asyncio.gather(*(one.reserve("sync", 5.0, till=till) for one in some))
     assert watched.written == 1
     assert all(round(token.at) == 0 for (token,) in taken)

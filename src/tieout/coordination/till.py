@@ -9,6 +9,9 @@ from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.store import CoordinationStore
 from tieout.coordination.together import Together
 
+MOST = 16
+"""Budgets that are taken from in one transaction: a token grows old while those behind it are taken."""
+
 
 class Wanted(NamedTuple):
     """Tokens of one budget that lie within `interval` microseconds, the first no more than `patience` of them off."""
@@ -33,7 +36,7 @@ class Till:
         self._database = database
         self._clock = clock
         self._store = CoordinationStore(database.dialect)
-        self._together = Together(self._take_all)
+        self._together = Together(self._take_all, MOST)
 
     async def take(self, wanted: Wanted) -> Taken:
         """Take tokens, together with all who want some meanwhile; raise what becomes of the transaction."""

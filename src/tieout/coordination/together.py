@@ -10,7 +10,7 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 MOST = 100
-"""Wishes of one transaction, which may keep rows from others until its end."""
+"""Wishes of one transaction, unless it is said otherwise."""
 
 
 class Together(Generic[W, R]):
@@ -20,8 +20,9 @@ class Together(Generic[W, R]):
     all the same.
     """
 
-    def __init__(self, work: Callable[[Sequence[W]], Awaitable[Sequence[R]]]) -> None:
+    def __init__(self, work: Callable[[Sequence[W]], Awaitable[Sequence[R]]], most: int = MOST) -> None:
         self._work = work
+        self._most = most
         self._line: list[tuple[W, asyncio.Future[R]]] = []
         self._serving: asyncio.Task[None] | None = None
 
@@ -37,7 +38,7 @@ class Together(Generic[W, R]):
         some: list[tuple[W, asyncio.Future[R]]] = []
         try:
             while self._line:
-                some, self._line = self._line[:MOST], self._line[MOST:]
+                some, self._line = self._line[: self._most], self._line[self._most :]
                 await self._grant(some)
         finally:
             self._serving = None
