@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ from tieout.errors import DefinitionError, NotAllowed, TieoutError
 from tieout.recon.comparing import Comparison, Counts
 from tieout.recon.define import Rule
 from tieout.recon.evidence import told_break, told_unkeyed
+from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
@@ -25,6 +26,7 @@ from tieout.recon.sources import Both, Opened, opened
 from tieout.recon.store import NewBreak, ReconStore, Run, StoredState
 from tieout.recon.threads import to_its_end
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 DOUBTS = 2_000
@@ -112,9 +114,11 @@ class Offline:
         counts = await self._aside(comparison.classify)
         tally: Counter[str] = Counter()
         doubts = Doubts(self._rule, self._period, both, comparison, tally)
+        found: list[NewBreak] = []
         for keys in comparison.candidates(DOUBTS):
-            await self._note(run, await doubts.settle(keys))
+            _, found = await together(self._note(run, found), doubts.settle(keys))
             await self._progress("asking again", doubts.asked)
+        await self._note(run, found)
         unkeyed = [one for side in both.sides for one in _unkeyed(both.judged, side, comparison, tally)]
         await self._note(run, unkeyed)
         totals = _totals(counts, tally, comparison)
@@ -177,7 +181,8 @@ class Doubts:
 
     async def settle(self, keys: Sequence[Key]) -> list[NewBreak]:
         """The breaks among these keys; all are tallied."""
-        upstream, downstream = await asyncio.gather(*(self._find(side, keys) for side in self._both.sides))
+        one, other = self._both.sides
+        upstream, downstream = await together(self._find(one, keys), self._find(other, keys))
         self.asked += len(keys)
         verdicts = []
         for key in keys:
@@ -212,17 +217,29 @@ class Doubts:
     async def _causes(self, verdicts: Sequence[tuple[Key, Verdict]]) -> dict[Key, list[str]]:
         """What may have caused that a key is not there, as far as its side can tell."""
         causes: dict[Key, list[str]] = {}
-        for side in self._both.sides:
-            name = side.reading.name
-            keys = [
-                key for key, verdict in verdicts if verdict.outcome in {"missing", "orphan"} and name in verdict.sides
-            ]
-            if side.probes:
-                for key, states in (await side.reading.states(side.rows, keys)).items():
-                    causes.setdefault(key, []).append(f"{name} has it, with {states}")
-            for key, other in (await asyncio.to_thread(self._comparison.similar, name, keys)).items():
+        lacking = [(key, verdict) for key, verdict in verdicts if verdict.outcome in {"missing", "orphan"}]
+        keys = {name: [key for key, verdict in lacking if name in verdict.sides] for name in SIDES}
+        ours, theirs = self._both.sides
+        states = await together(self._states(ours, keys["upstream"]), self._states(theirs, keys["downstream"]))
+        for name, found in zip(SIDES, states, strict=True):
+            for key, state in found.items():
+                causes.setdefault(key, []).append(f"{name} has it, with {state}")
+            for key, other in (await asyncio.to_thread(self._comparison.similar, name, keys[name])).items():
                 causes.setdefault(key, []).append(f"{name} has {'/'.join(other)}, which is written differently")
         return causes
+
+    async def _states(self, side: Opened, keys: Sequence[Key]) -> dict[Key, str]:
+        return await side.reading.states(side.rows, keys) if side.probes else {}
+
+
+async def together(one: Coroutine[Any, Any, S], other: Coroutine[Any, Any, T]) -> tuple[S, T]:
+    """Both at a time; what fails first is raised once the other was stopped."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            first, second = group.create_task(one), group.create_task(other)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return first.result(), second.result()
 
 
 def _unkeyed(judged: Judged, side: Opened, comparison: Comparison, tally: Counter[str]) -> list[NewBreak]:

@@ -33,7 +33,7 @@ Fed: TypeAlias = tuple[str, Converter | None]
 BATCH = 5_000
 """Rows that are fetched at a time: a few megabytes."""
 
-ASKED = 500
+ASKED = 1_000
 """Keys that are asked for at a time: far fewer than a statement may have parameters."""
 
 
