@@ -18,8 +18,8 @@ from tests.server.node import Node, migrate, wait_for
 from tests.server.profiles import PROFILES
 
 FULL = {"forgeries": 100_000, "mutations": 100_000, "originals": 2_000, "secrets": 10_000, "examples": 500}
-SMALL = {"forgeries": 5_000, "mutations": 5_000, "originals": 100, "secrets": 1_000, "examples": 10}
-"""Forgeries and mutations in each profile."""
+SMALL = {"forgeries": 10_000, "mutations": 10_000, "originals": 200, "secrets": 1_000, "examples": 10}
+"""Half of the forgeries and mutations are of one profile, half of the other."""
 
 DESCRIBED_SECONDS = 360.0
 """Longest that requests of every kind are made for."""
@@ -66,7 +66,8 @@ def forge(
     """Forged callbacks in each profile, of which none may be accepted; and the originals, which all have to be."""
     del seed
     for profile in PROFILES:
-        tried = reporting.attack(place.node, place.started, place.url, profile=profile, forgeries=size["forgeries"])
+        share = size["forgeries"] // len(PROFILES)
+        tried = reporting.attack(place.node, place.started, place.url, profile=profile, forgeries=share)
         counts.update({f"forged {profile.name} {name}": number for name, number in tried.counts.items()})
         counts["forgeries"] += sum(tried.counts.values())
         counts["forgeries accepted"] += tried.accepted
@@ -82,7 +83,7 @@ def push(
 ) -> None:
     """Pushes in each profile: every original has to be accepted, and of mutations none; the node does not grow."""
     for profile in PROFILES:
-        mutations, originals = size["mutations"], size["originals"]
+        mutations, originals = size["mutations"] // len(PROFILES), size["originals"] // len(PROFILES)
         tried = pushing.attack(place.node, profile=profile, mutations=mutations, originals=originals, seed=seed)
         counts.update({f"pushed {profile.name} {name}": number for name, number in tried.counts.items()})
         counts.update({f"pushes answered with {status}": number for status, number in tried.statuses.items()})
