@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.server.forging import Message
+from tests.server.lean import LeanCaller
 from tests.server.node import BANK_KEY, Node, inside, wait_for
 from tests.server.profiles import Profile
 from tests.server.reporting import THREADS
@@ -213,7 +214,8 @@ def attack(node: Node, *, profile: Profile, mutations: int, originals: int, seed
     """
     tried = Tried(originals=originals)
     wait_for_catalogue(node.url)
-    with node.client() as http, ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
+        http = LeanCaller(node)
 
         def original(number: int) -> None:
             _send_original(http, profile, Random(f"{seed} {number}"), tried)

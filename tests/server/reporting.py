@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tests.server.callbacks import body_for, report
 from tests.server.forging import Message
+from tests.server.lean import LeanCaller
 from tests.server.node import Node, stored
 from tests.server.profiles import Profile
 from tests.server.request_forging import path_of
@@ -49,7 +50,8 @@ def attack(
     """
     tried, names = Tried(), list(profile.classes)
     originals = [_original(started("pending")["id"]) for _ in range(calls)]
-    with node.client() as http, ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
+        http = LeanCaller(node)
 
         def send(number: int) -> None:
             chance = Random(number)
