@@ -172,7 +172,8 @@ class Delivery(NamedTuple):
     """A message from another service, as a subscription hands it out.
 
     `id` is the same whenever it is delivered, "" when neither its sender nor the broker gave it one. `key` names what
-    has to stay in order, "" when nothing has to. `receipt` is the subscription's own.
+    has to stay in order, "" when nothing has to. `receipt` is the subscription's own. `place`: in which of the topic's
+    logs it stands, and its number there, where a broker counts them.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Delivery(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     receipt: Any = None
+    place: tuple[str, int] | None = None
 
 
 class Subscription(Protocol):

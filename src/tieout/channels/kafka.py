@@ -48,6 +48,9 @@ class KafkaChannel:
     that is too long for the cluster, are refused, and sent again later.
     """
 
+    is_log = True
+    """Each message has a number, and those that come again come in its order."""
+
     def __init__(self, *servers: str, group: str = "tieout", settings: Mapping[str, Any] | None = None) -> None:
         self.settings = {"bootstrap.servers": ",".join(servers), **(settings or {})}
         self.group = group
@@ -186,7 +189,8 @@ def _delivery(message: KafkaMessage) -> Delivery:
     topic, partition, offset = message.topic() or "", message.partition(), message.offset()
     number = headers.pop(ID_HEADER, "") or f"{topic}:{partition}:{offset}"
     body: Any = message.value() or b""
-    return Delivery(number, topic, _text(message.key()), headers, body, (partition, offset))
+    place = str(partition), offset or 0
+    return Delivery(number, topic, _text(message.key()), headers, body, (partition, offset), place)
 
 
 def _text(raw: Any) -> str:
