@@ -127,7 +127,7 @@ class BrokerFeed:
         self._opened()
         if self._heartbeat:
             quoted = ".".join(self._quoted(part) for part in self._heartbeat.split("."))
-            await self._database.transact(lambda tx: tx.execute(f"UPDATE {quoted} SET beat = beat + 1"))  # noqa: S608 - quoted
+            await self._database.transact(lambda tx: tx.execute(f"UPDATE {quoted} SET beat = beat + 1"))  # noqa: S608 - the name is quoted
 
     async def confirm(self, position: Position) -> None:
         """Acknowledge the messages that were told up to a position."""
