@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http.client import HTTPConnection, HTTPException
 from threading import local
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tests.server.node import PATIENCE, Node
 
@@ -27,6 +27,14 @@ class LeanCaller:
     def __init__(self, node: Node) -> None:
         self.node = node
         self._kept = local()
+        self._all: list[HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._all:
+            connection.close()
 
     def post(self, path: str, *, content: bytes, headers: dict[str, str]) -> Answer:
         """Send it; what a closed connection has swallowed is sent again once."""
@@ -40,6 +48,7 @@ class LeanCaller:
         connection = getattr(self._kept, "connection", None)
         if connection is None:
             connection = self._kept.connection = HTTPConnection("127.0.0.1", self.node.port, timeout=PATIENCE)
+            self._all.append(connection)
         connection.request("POST", path, content, headers)
         with connection.getresponse() as answer:
             return Answer(answer.status, answer.read())

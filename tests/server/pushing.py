@@ -214,8 +214,7 @@ def attack(node: Node, *, profile: Profile, mutations: int, originals: int, seed
     """
     tried = Tried(originals=originals)
     wait_for_catalogue(node.url)
-    with ThreadPoolExecutor(THREADS) as pool:
-        http = LeanCaller(node)
+    with LeanCaller(node) as http, ThreadPoolExecutor(THREADS) as pool:
 
         def original(number: int) -> None:
             _send_original(http, profile, Random(f"{seed} {number}"), tried)

@@ -50,8 +50,7 @@ def attack(
     """
     tried, names = Tried(), list(profile.classes)
     originals = [_original(started("pending")["id"]) for _ in range(calls)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        http = LeanCaller(node)
+    with LeanCaller(node) as http, ThreadPoolExecutor(THREADS) as pool:
 
         def send(number: int) -> None:
             chance = Random(number)
