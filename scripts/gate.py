@@ -92,6 +92,9 @@ UNSTEADY = 3
 AGAIN = 3
 """Times that a test has to pass alone after it failed beside others."""
 
+ON_DISK = frozenset({"cli"})
+"""Suites whose files lie on disk all the same: `tieout doctor` refuses a database in memory."""
+
 PRINTING = Lock()
 RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -142,7 +145,7 @@ def run_again(shares: list[Share]) -> frozenset[str]:
         return frozenset()
     command = [sys.executable, "-m", "pytest", "-q", *sorted(failing)]
     for _ in range(AGAIN):
-        with folder_of_its_own() as folder:
+        with folder_of_its_own(None) as folder:
             if run(f"again, alone: {' '.join(sorted(failing))}", command, folder) != 0:
                 return frozenset()
     return failing
@@ -187,7 +190,7 @@ def run_linter(name: str, command: list[str]) -> Share:
 def run_suite(name: str) -> Share:
     """Run one folder of tests; a suite that ran no test has failed."""
     started = time.monotonic()
-    with folder_of_its_own() as folder:
+    with folder_of_its_own(None if name in ON_DISK else ground()) as folder:
         report, cache = folder / "report.xml", folder / "cache"
         where = [f"tests/{name}", f"--basetemp={folder / 'tests'}", f"--junitxml={report}", "-o", f"cache_dir={cache}"]
         status = run(f"tests/{name}", [sys.executable, "-m", "pytest", "-q", *where, "--durations=3"], folder)
@@ -199,9 +202,9 @@ def run_suite(name: str) -> Share:
 
 
 @contextmanager
-def folder_of_its_own() -> Iterator[Path]:
+def folder_of_its_own(where: Path | None) -> Iterator[Path]:
     """A folder for a suite's files and those of its servers, deleted behind it."""
-    with tempfile.TemporaryDirectory(prefix="tieout-", dir=ground(), ignore_cleanup_errors=True) as made:
+    with tempfile.TemporaryDirectory(prefix="tieout-", dir=where, ignore_cleanup_errors=True) as made:
         folder = Path(made)
         folder.chmod(0o755)  # servers run as users of their own
         yield folder
