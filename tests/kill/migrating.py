@@ -20,6 +20,13 @@ EMPTYING = {
 COLUMNS = "SELECT table_name, column_name, {details} FROM information_schema.columns WHERE table_schema = {schema}"
 SORTED = " ORDER BY table_name, ordinal_position"
 
+INDEXES = """
+    SELECT table_name, index_name, seq_in_index, column_name, non_unique, sub_part, collation, index_type
+    FROM information_schema.statistics
+    WHERE table_schema = DATABASE()
+    ORDER BY 1, 2, 3
+"""
+
 TABLES = {
     "sqlite": ("SELECT name, sql FROM sqlite_master WHERE name LIKE 'tieout%' ORDER BY name",),
     "postgres": (
@@ -30,10 +37,10 @@ TABLES = {
     "mysql": (
         COLUMNS.format(details="column_type, is_nullable, column_default, collation_name", schema="DATABASE()")
         + SORTED,
-        "SELECT * FROM information_schema.statistics WHERE table_schema = DATABASE() ORDER BY table_name, 6, 7",
+        INDEXES,
     ),
 }
-"""What tells every table, column and index that there is."""
+"""What tells every table, column and index that there is, and no estimate of what is in them."""
 
 APPLIED = "SELECT number, name, digest FROM tieout_migration ORDER BY number"
 
