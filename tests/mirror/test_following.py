@@ -276,7 +276,7 @@ def test_what_is_no_mirror():
         rooms.supplier("acme", "1/s", reserve={})(Hotels())
     with pytest.raises(ConfigError):
         rooms.supplier("b", "often")
-    for options in ({"concurrency": 0}, {"reserve": {"night": 0.1}}, {"zone": "Mars/Olympus"}):
+    for options in ({"concurrency": 0}, {"timeout": "11s"}, {"reserve": {"night": 0.1}}, {"zone": "Mars/Olympus"}):
         with pytest.raises((ConfigError, DefinitionError)):
             rooms.supplier("b", "60/min", **options)
     with pytest.raises(DefinitionError):

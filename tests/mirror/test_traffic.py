@@ -97,6 +97,29 @@ async def test_who_waits_for_a_place_takes_no_token(here):
             await until(lambda one=one: is_loaded(rooms, one))
 
 
+async def test_a_lead_that_is_too_short_for_a_query_is_renewed_before_its_token(here):
+    """No query, and no token, is given up because the lead would end before the answer comes."""
+    busy = Busy()
+    hotels = Crowded("acme", busy)
+    app = App(here, migrate=True, limits=Limits(queries=1))
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    rooms.supplier("acme", "60000/min", concurrency=3)(hotels)
+    leases, renewed = rooms.following("acme").world.leases, []
+    renew, fetch = leases.renew, hotels.fetch
+
+    async def renewing(lease):
+        renewed.append(lease)
+        return await renew(lease)
+
+    async def fetching(*asked):
+        renewed.clear()
+        return await fetch(*asked)
+
+    leases.renew, leases.may_begin, hotels.fetch = renewing, lambda *_: bool(renewed), fetching
+    async with app:
+        await until(lambda: is_loaded(rooms, hotels))
+
+
 async def test_nobody_starves(here):
     """A supplier that bears one query at a time has its turn beside one that bears many and is never done."""
     busy = Busy()

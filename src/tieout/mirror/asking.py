@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 
 from tieout.coordination.budget import Token
@@ -32,6 +32,9 @@ AHEAD = 0.5
 NEAR = 0.1
 """Seconds before its token that a query wants a place of the node's: until then it keeps none from others."""
 
+SPARE = 1.0
+"""Seconds by which a lead outlasts a query that is about to be begun: its token may be a little way off."""
+
 REFUSED_PAUSE = 1.0
 """Seconds until a token is asked for again that was too far off."""
 
@@ -45,8 +48,8 @@ LONGEST_PAUSE = 300.0
 class Asking:
     """What one supplier is asked for by plan, while this node leads its copy.
 
-    `lease` is the lead as it stands, `stage` takes what is answered, and `ended` is told of each query that has ended,
-    with its error if it raised one.
+    `lease` is the lead as it stands, `renew` makes it longer; `stage` takes what is answered, and `ended` is told of
+    each query that has ended, with its error if it raised one.
     """
 
     def __init__(
@@ -56,13 +59,14 @@ class Asking:
         traffic: Traffic,
         *,
         lease: Callable[[], Lease],
+        renew: Callable[[], Awaitable[None]],
         stage: Callable[[Observed], None],
         ended: Callable[[BaseException | None], None],
     ) -> None:
         self.following = following
         self.planning = planning
         self._traffic = traffic
-        self._lease, self._stage, self._tell = lease, stage, ended
+        self._lease, self._renew, self._stage, self._tell = lease, renew, stage, ended
         self._world = following.world
         self._tasks: dict[asyncio.Task[None], Unit] = {}
         self._asked: set[Unit] = set()
@@ -141,7 +145,7 @@ class Asking:
             async with self._in_line:  # one of each supplier at a time, so that all have their turn
                 await self._near_token()
                 await stack.enter_async_context(self._traffic.places)
-                token = await self._take_token()
+                token = await self._take_token() if await self._hold_lead() else None
             if token is not None and await self.following.budget.use(token) and self._may_ask():
                 self._asked.add(unit)
                 try:
@@ -167,6 +171,13 @@ class Asking:
         else:
             self._failures.pop(unit, None)
             self._stage(observed)
+
+    async def _hold_lead(self) -> bool:
+        """Whether our lead outlasts a query, renewed where it has to be: else a token would be taken for nothing."""
+        timeout = self.following.terms.timeout
+        if not self._world.leases.may_begin(self._lease(), timeout + SPARE):
+            await self._renew()
+        return self._world.leases.may_begin(self._lease(), timeout)
 
     async def _near_token(self) -> None:
         """Wait until the next token is near, as far as this node knows."""

@@ -20,6 +20,9 @@ CLASSES = ("order", "browse", "sync")
 RESERVE: Mapping[str, float] = {"order": 0.1, "browse": 0.1}
 """Shares of a supplier's budget kept for order checks and for browsing, unless its definition says otherwise."""
 
+LONGEST_TIMEOUT = 10.0
+"""Longest time-out of a query, in seconds: the node that asks has to lead until its end, and a lead lasts for 15."""
+
 Start: TypeAlias = date | datetime | None
 """Where a window begins, as a supplier is told: a day, the moment of a slot, or nothing on an axis of one cell."""
 
@@ -156,6 +159,8 @@ def terms(
     """Checked terms; raise `DefinitionError` or `ConfigError`."""
     if not 1 <= concurrency <= 256:
         raise DefinitionError(f"{name}: concurrency is from 1 to 256")
+    if duration(timeout) > LONGEST_TIMEOUT:
+        raise DefinitionError(f"{name}: timeout is {LONGEST_TIMEOUT:g} s at most, not {timeout}")
     if not 0 <= audits <= 0.5:
         raise DefinitionError(f"{name}: audits is a share of the plan's queries, from 0 to 0.5")
     whole = rate(limit)

@@ -69,7 +69,13 @@ class Leading:
         self.stopping = asyncio.Event()
         self._world, self._traffic = following.world, traffic
         self._asking = Asking(
-            following, planning, traffic, lease=lambda: self._lease, stage=self._stage, ended=self._ended
+            following,
+            planning,
+            traffic,
+            lease=lambda: self._lease,
+            renew=self._renew,
+            stage=self._stage,
+            ended=self._ended,
         )
         self._writing: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
@@ -213,6 +219,9 @@ class Leading:
         self._catalogue_failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(self._catalogue_failures, 30), LONGEST_PAUSE)
         self._catalogue_after = self._world.clock.monotonic() + pause
+        self._keep(await self._world.leases.renew(self._lease))
+
+    async def _renew(self) -> None:
         self._keep(await self._world.leases.renew(self._lease))
 
     def _keep(self, lease: Lease) -> None:
