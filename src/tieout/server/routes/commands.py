@@ -18,7 +18,10 @@ from tieout.server.describing import WITH_BODY, permits, refusals
 from tieout.server.routes.processes import Id
 from tieout.server.site import Asked, who
 
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=r"\S", description="Kept in the audit.")]
+VISIBLE = r"[^\s\x1c-\x1f\x85\ufeff]"
+"""Something else than blanks, and the same to Python as to whoever reads the description and has blanks of his own."""
+
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=VISIBLE, description="Kept in the audit.")]
 
 
 class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
