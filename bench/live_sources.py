@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from tests.servers import mariadb, postgres
 TABLES = {"UP": "points", "DOWN": "prize"}
 
 
-class Sources:
+class Sources(ABC):
     """Databases `up`, `down` and `app`, the last one tieout's own. Rows of both sides are numbered from 1."""
 
     name: ClassVar[str]
@@ -37,29 +38,33 @@ class Sources:
             raise RuntimeError("loading failed")
         self.settle()
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start the server."""
 
+    @abstractmethod
     def execute(self, sql: str, database: str = "") -> str:
-        raise NotImplementedError
+        """What the server says to statements."""
 
+    @abstractmethod
     def url(self, database: str) -> str:
-        raise NotImplementedError
+        """Where a database is."""
 
+    @abstractmethod
     def loader(self, side: str, first: int, last: int) -> Sequence[str]:
         """A command that commits rows one by one."""
-        raise NotImplementedError
 
     def hasty(self) -> dict[str, str]:
         """The environment of a loader, which need not be durable."""
         return dict(os.environ)
 
+    @abstractmethod
     def settle(self) -> None:
         """Let no work of loading fall into what is measured."""
 
+    @abstractmethod
     def remove(self) -> None:
         """Stop the server."""
-        raise NotImplementedError
 
 
 class PostgresSources(Sources):

@@ -182,8 +182,8 @@ def suites_of(what: str) -> list[str]:
 def run_linter(name: str, command: list[str]) -> Share:
     """Run one linter over the whole tree."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        status = run(name, [str(BIN / command[0]), *command[1:]], Path(folder))
+    with folder_of_its_own(None) as folder:
+        status = run(name, [str(BIN / command[0]), *command[1:]], folder)
     return Share(name, int(status == 0), int(status != 0), time.monotonic() - started)
 
 
@@ -203,7 +203,7 @@ def run_suite(name: str) -> Share:
 
 @contextmanager
 def folder_of_its_own(where: Path | None) -> Iterator[Path]:
-    """A folder for a suite's files and those of its servers, deleted behind it."""
+    """A folder for a part's files and those of its servers, deleted behind it."""
     with tempfile.TemporaryDirectory(prefix="tieout-", dir=where, ignore_cleanup_errors=True) as made:
         folder = Path(made)
         folder.chmod(0o755)  # servers run as users of their own

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 
-from tieout.errors import InvalidJson, InvalidKey, InvalidParams, UnknownCall, UnknownProcess
+from tieout.errors import InvalidJson, InvalidKey, InvalidParams, TieoutError, UnknownCall, UnknownProcess
 
 Spelling: TypeAlias = Literal["decimal", "moment"]
 """Types whose equal values may be written in several ways."""
@@ -106,12 +106,17 @@ def parse_call_key(text: str) -> tuple[bytes, int]:
 
 def raw_id(text: str) -> bytes:
     """The 16 bytes of a process id; raise `UnknownProcess` for what cannot be one."""
+    return hex_id(text, UnknownProcess("a process id is 32 hex digits"))
+
+
+def hex_id(text: str, refusal: TieoutError, size: int = 16) -> bytes:
+    """The `size` bytes of an id that is told in hex digits; raise `refusal` for what cannot be one."""
     try:
         raw = bytes.fromhex(text)
     except (ValueError, TypeError) as error:
-        raise UnknownProcess("a process id is 32 hex digits") from error
-    if len(raw) != 16:
-        raise UnknownProcess("a process id is 32 hex digits")
+        raise refusal from error
+    if len(raw) != size:
+        raise refusal
     return raw
 
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from tests.server.callbacks import body_for
-from tests.server.forging import OTHER_KEY, Forge, Message, changed_at, cut, respelt
+from tests.server.forging import OTHER_KEY, Forge, Message, changed_at, cut, other_call, respelt
 from tests.server.node import BANK_KEY, KEY
 from tieout.wire.http_signatures import DIGEST, INPUT, SIGNATURE, Asked, sign, signature, signature_base
 from tieout.wire.standard_webhooks import parse_key
@@ -148,8 +148,7 @@ def other_address(message: Message, chance: Random) -> Message:
     """The whole message as it was, sent elsewhere."""
     if ":" not in message.call:
         return message._replace(call=chance.choice(["bank", "unknown", f"{message.call}%20", f"{message.call}/"]))
-    process, _, n = message.call.partition(":")
-    return message._replace(call=f"{process[::-1]}:{n}" if chance.random() < 0.5 else f"{process}:{int(n) + 1}")
+    return other_call(message, chance)
 
 
 CLASSES: dict[str, Forge] = {

@@ -18,6 +18,7 @@ from tieout.cli.who import Who
 from tieout.config import microseconds
 from tieout.documents import alarm_document, detail_document
 from tieout.errors import UnknownAlarm
+from tieout.identity import hex_id
 
 commands = cyclopts.App(
     name="alarm", help="What machines could not decide: list, show, acknowledge, own, snooze, resolve."
@@ -137,13 +138,7 @@ async def resolve(
 
 def alarm_id(text: str) -> bytes:
     """The 16 bytes of an alarm's id; raise `UnknownAlarm` for what cannot be one."""
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != 16:
-        raise UnknownAlarm("an alarm's id is 32 hex digits: see `tieout alarm list`")
-    return raw
+    return hex_id(text, UnknownAlarm("an alarm's id is 32 hex digits: see `tieout alarm list`"))
 
 
 async def _tell(app: App, alarm: Alarm, done: str, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from tieout.cli.where import ANYWHERE, Where, found, opened
 from tieout.cli.who import Who
 from tieout.config import zone_of
 from tieout.errors import ConfigError, UnknownRun
-from tieout.identity import parse_json
+from tieout.identity import hex_id, parse_json
 from tieout.recon.define import Rule
 from tieout.recon.periods import Period, between, day
 from tieout.recon.report import csv_lines, html_page, shown_key
@@ -214,10 +214,7 @@ async def abort(
     json: Json = False,
 ) -> None:
     """Have a comparison end that is at work, here or elsewhere; what it has read whole is taken up by the next."""
-    try:
-        run = bytes.fromhex(number)
-    except ValueError as error:
-        raise UnknownRun(f"{number[:100]!r} is no comparison's id: 32 hex digits") from error
+    run = hex_id(number, UnknownRun(f"{number[:100]!r} is no comparison's id: 32 hex digits"))
     async with opened(where) as app:
         found = await app.recon.abort(run, actor=who.act.actor, reason=who.reason)
     if json:

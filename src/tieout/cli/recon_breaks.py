@@ -14,6 +14,7 @@ from tieout.cli.recon import Outcome, said
 from tieout.cli.where import ANYWHERE, Where, opened
 from tieout.cli.who import Who
 from tieout.errors import UnknownBreak
+from tieout.identity import hex_id
 from tieout.recon.facts import SIDES
 from tieout.recon.report import shown_key
 from tieout.recon.store import Break
@@ -125,10 +126,7 @@ async def _each(act: Callable[..., Awaitable[Break]], numbers: list[str], who: W
 
 def number_of(text: str) -> bytes:
     """A break's id; raise `UnknownBreak` for what cannot be one."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError as error:
-        raise UnknownBreak(f"{text[:100]!r} is no break's id: 32 hex digits") from error
+    return hex_id(text, UnknownBreak(f"{text[:100]!r} is no break's id: 32 hex digits"))
 
 
 def _records(side: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from tieout.cli.who import Who
 from tieout.config import iso, microseconds
 from tieout.documents import iso_or_none
 from tieout.errors import UnknownToken
+from tieout.identity import hex_id
 
 commands = cyclopts.App(name="token", help="Who may use the HTTP API: create, list, revoke tokens.")
 
@@ -91,13 +92,7 @@ async def revoke(
 
 def token_id(text: str) -> bytes:
     """The bytes of a token's id; raise `UnknownToken` for what cannot be one."""
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != 6:
-        raise UnknownToken("a token's id is 12 hex digits: see `tieout token list`")
-    return raw
+    return hex_id(text, UnknownToken("a token's id is 12 hex digits: see `tieout token list`"), size=6)
 
 
 def _tokens(app: App) -> Tokens:

@@ -17,8 +17,8 @@ from tieout.demo.points.redeem import CATALOGUE
 PATIENCE_SECONDS = 3.0
 """How long a user waits for one answer before asking again, with the same key."""
 
-SHOWN_SHARE = 0.25
-SLOWER = 3.0
+ENOUGH_ACCEPTED = 0.25
+STRETCHED_AT_MOST = 3.0
 VISITS_AT_ONCE = 250
 POOR_SHARE = 0.04
 TWO_CLICKS_SHARE = 0.12
@@ -88,15 +88,15 @@ class Shoppers:
     async def come(self, seconds: float, rate: float) -> None:
         """Let users come at this rate for so long; fewer when too many are still waiting for an answer.
 
-        On a machine that is too slow to accept `SHOWN_SHARE` of them meanwhile they come for longer, at most
-        `SLOWER` times as long: what few of them met shows nothing.
+        On a machine that is too slow to accept `ENOUGH_ACCEPTED` of them meanwhile they come for longer, at most
+        `STRETCHED_AT_MOST` times as long: what few of them met shows nothing.
         """
         clock = asyncio.get_running_loop().time
         chance, begin, at, number = Random(f"arrivals {self._seed}"), clock(), clock(), 0
         while True:
             at += chance.expovariate(rate)
-            is_shown = len(self._log.accepted) >= SHOWN_SHARE * seconds * rate
-            if max(at, clock()) >= begin + (1.0 if is_shown else SLOWER) * seconds:
+            is_shown = len(self._log.accepted) >= ENOUGH_ACCEPTED * seconds * rate
+            if max(at, clock()) >= begin + (1.0 if is_shown else STRETCHED_AT_MOST) * seconds:
                 return
             await asyncio.sleep(at - clock())
             await self._room.acquire()

@@ -12,6 +12,7 @@ from tieout.alarm.rules import LONGEST_SNOOZE, OWNER_LENGTH
 from tieout.alarm.store import LAST
 from tieout.documents import AlarmDocument, alarm_document, detail_document
 from tieout.errors import ApprovalNeeded, UnknownAlarm
+from tieout.identity import hex_id
 from tieout.server.describing import WITH_BODY, permits, refusals
 from tieout.server.pages import Cursor, Limit, cursor_after, read_cursor
 from tieout.server.routes.commands import RECORDED, Reason, Why, recorded
@@ -138,10 +139,7 @@ async def resolve_alarm(request: Asked, id: AlarmId, data: JSONBody[ToResolve]) 
 
 def raw(id: str) -> bytes:
     """The bytes of an alarm's id; raise `UnknownAlarm` for what cannot be one."""
-    try:
-        return bytes.fromhex(id)
-    except ValueError as error:
-        raise UnknownAlarm("an alarm's id is 32 hex digits") from error
+    return hex_id(id, UnknownAlarm("an alarm's id is 32 hex digits"))
 
 
 async def _shown(site: Site, alarm: bytes) -> AlarmDocument:

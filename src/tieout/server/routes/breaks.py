@@ -11,6 +11,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from tieout.access import Caller
 from tieout.errors import UnknownBreak
+from tieout.identity import hex_id
 from tieout.recon.rules import BREAKS, Outcome
 from tieout.recon.store import Break, BreakState
 from tieout.recon_documents import BreakDetailDocument, BreakDocument, break_detail, break_document
@@ -102,10 +103,7 @@ async def repair_break(request: Asked, id: BreakId, data: JSONBody[Why]) -> Brea
 
 def raw_break(id: str) -> bytes:
     """The bytes of a break's id; raise `UnknownBreak` for what cannot be one."""
-    try:
-        return bytes.fromhex(id)
-    except ValueError as error:
-        raise UnknownBreak("a break's id is 32 hex digits") from error
+    return hex_id(id, UnknownBreak("a break's id is 32 hex digits"))
 
 
 async def _decided(request: Asked, id: str, data: Why, act: Callable[..., Awaitable[Break]]) -> BreakDetailDocument:

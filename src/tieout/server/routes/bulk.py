@@ -11,6 +11,7 @@ from litestar.params import JSONBody, PathParameter
 
 from tieout.config import iso
 from tieout.errors import UnknownJob
+from tieout.identity import hex_id
 from tieout.process.bulk import BulkCommand
 from tieout.process.jobs import Job
 from tieout.process.store import Filter
@@ -170,10 +171,7 @@ async def abort_bulk(request: Asked, id: JobId, data: JSONBody[Why]) -> JobDocum
 
 
 def _raw(id: str) -> bytes:
-    try:
-        return bytes.fromhex(id)
-    except ValueError as error:
-        raise UnknownJob("a bulk command's id is 32 hex digits") from error
+    return hex_id(id, UnknownJob("a bulk command's id is 32 hex digits"))
 
 
 ROUTES = [count_bulk, begin_bulk, list_bulk, get_bulk, abort_bulk]

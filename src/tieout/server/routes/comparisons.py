@@ -11,6 +11,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from tieout.config import zone_of
 from tieout.errors import ConfigError, InvalidParams, UnknownRule, UnknownRun
+from tieout.identity import hex_id
 from tieout.recon.define import Rule
 from tieout.recon.health import RuleStatus
 from tieout.recon.periods import Period, between, day
@@ -164,10 +165,7 @@ def rule_of(site: Site, name: str) -> Rule:
 
 def raw_run(id: str) -> bytes:
     """The bytes of a comparison's id; raise `UnknownRun` for what cannot be one."""
-    try:
-        return bytes.fromhex(id)
-    except ValueError as error:
-        raise UnknownRun("a comparison's id is 32 hex digits") from error
+    return hex_id(id, UnknownRun("a comparison's id is 32 hex digits"))
 
 
 async def _documents(site: Site, rules: list[Rule]) -> list[RuleDocument]:
