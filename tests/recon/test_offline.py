@@ -180,6 +180,24 @@ async def test_keys_are_compared_byte_by_byte_on_mysql(app, made, tmp_path) -> N
     assert breaks["Abc",].detail["causes"] == ["downstream has abc, which is written differently"]
 
 
+async def test_padded_numbers_are_numbers_on_mysql(app, made, tmp_path) -> None:
+    """ZEROFILL is how a number is shown, and no other number: it pairs with itself, and differs from others only."""
+    padded = "CREATE TABLE t (k BIGINT(20) ZEROFILL, v INT(8) ZEROFILL, d DATETIME(6))"
+    plain = "CREATE TABLE t (k BIGINT, v INT, d DATETIME(6))"
+    ours = await made("mysql", "up", padded, f"INSERT INTO t VALUES (42, 7, {at(NOON)}), (43, 7, {at(NOON)})")
+    theirs = await made("mysql", "down", plain, f"INSERT INTO t VALUES (42, 7, {at(NOON)}), (43, 8, {at(NOON)})")
+    async with app() as opened:
+        opened.rule(
+            "r",
+            upstream=side(ours, table="t", key="k", at="d"),
+            downstream=side(theirs, table="t", key="k", at="d"),
+            agree=[same("v")],
+        )
+        ended, breaks = await compared(opened, "r", tmp_path)
+    assert (ended.totals["tied"], {key: one.outcome for key, one in breaks.items()}) == (1, {("43",): "differs"})
+    assert [one["upstream"] for one in breaks["43",].detail["differences"]] == ["7"]
+
+
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql"])
 async def test_keys_of_several_columns_are_not_run_together(app, made, tmp_path, dialect) -> None:
     """("a", "bc") and ("ab", "c") are two keys, in snapshots and when they are asked for again."""

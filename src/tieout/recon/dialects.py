@@ -259,6 +259,8 @@ class MysqlSql(Dialect):
             case "number":
                 text = f"CAST({name} AS CHAR)"
                 return f"IF(LOCATE('.', {text}), TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {text})), {text})"
+            case "integer" if column.type != "year":
+                return f"CAST({name} + 0 AS CHAR)"  # without the zeros that ZEROFILL shows
             case "text" if column.type not in {"date", "uuid"}:
                 return f"CONVERT({name} USING utf8mb4)"
         return f"CAST({name} AS CHAR)"
