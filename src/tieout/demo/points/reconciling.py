@@ -27,8 +27,8 @@ from tieout.demo.services import ServiceFailed
 from tieout.demo.view import View
 from tieout.recon import Break, Period
 
-GRACE_SECONDS = 20.0
-"""More than a redemption takes from its prize to its completion, kills included."""
+GRACE_SECONDS = 30.0
+"""More than a redemption takes from its prize to its completion, kills and slow restarts included."""
 
 WITHIN_SECONDS = 5.0
 """How long after the grace a difference may take to be found."""
