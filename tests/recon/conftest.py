@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,11 @@ __all__ = ["here", "migrated_file", "servers", "url"]
 DAY = day("2026-11-22", ZoneInfo("UTC"))
 NOON = DAY.since + 43_200_000_000
 """In microseconds."""
+
+
+def at(micros: int) -> str:
+    """A moment as every database reads it."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).strftime("'%Y-%m-%d %H:%M:%S.%f'")
 
 
 @pytest.fixture

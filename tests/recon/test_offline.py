@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.recon.conftest import DAY, NOON, compared, run
+from tests.recon.conftest import DAY, NOON, at, compared, run
 from tieout.errors import DefinitionError, NotAllowed, SourceUnreadable
 from tieout.recon import csv, epoch, ignore, parquet, reached, same, side, sums, within
 
@@ -23,11 +22,6 @@ PRIZE = {
     " issued TIMESTAMP(6) NULL)",
     "sqlite": "CREATE TABLE prize (change_id TEXT, state TEXT, sku TEXT, value DECIMAL(30,2), issued DATETIME)",
 }
-
-
-def at(micros: int) -> str:
-    """A moment as every database reads it."""
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).strftime("'%Y-%m-%d %H:%M:%S.%f'")
 
 
 def change(key: int, sku="'a'", cost="1.50", when=NOON, state="'done'") -> str:
@@ -160,42 +154,6 @@ async def test_money_and_time_are_exact_on_postgres(app, made, tmp_path) -> None
     assert {key: one.outcome for key, one in breaks.items()} == {("2",): "differs", ("3",): "differs"}
     assert breaks["3",].detail["differences"][0]["why"] == "is no finite number"
     assert (ended.totals["tied"], ended.totals["undated"]["upstream"]) == (2, 1)
-
-
-async def test_keys_are_compared_byte_by_byte_on_mysql(app, made, tmp_path) -> None:
-    """A collation that folds case and spaces does not tie keys that differ; it is named as a possible cause."""
-    table = "CREATE TABLE t (k VARCHAR(20), v INT, d DATETIME(6)) COLLATE utf8mb4_general_ci"
-    ours = await made("mysql", "up", table, f"INSERT INTO t VALUES ('Abc', 1, {at(NOON)}), ('x', 1, {at(NOON)})")
-    theirs = await made("mysql", "down", table, f"INSERT INTO t VALUES ('abc', 1, {at(NOON)}), ('x', 1, {at(NOON)})")
-    async with app() as opened:
-        opened.rule(
-            "r",
-            upstream=side(ours, table="t", key="k", at="d"),
-            downstream=side(theirs, table="t", key="k", at="d"),
-            agree=[same("v")],
-        )
-        ended, breaks = await compared(opened, "r", tmp_path)
-    assert ended.totals["tied"] == 1
-    assert {key: one.outcome for key, one in breaks.items()} == {("Abc",): "missing", ("abc",): "orphan"}
-    assert breaks["Abc",].detail["causes"] == ["downstream has abc, which is written differently"]
-
-
-async def test_padded_numbers_are_numbers_on_mysql(app, made, tmp_path) -> None:
-    """ZEROFILL is how a number is shown, and no other number: it pairs with itself, and differs from others only."""
-    padded = "CREATE TABLE t (k BIGINT(20) ZEROFILL, v INT(8) ZEROFILL, d DATETIME(6))"
-    plain = "CREATE TABLE t (k BIGINT, v INT, d DATETIME(6))"
-    ours = await made("mysql", "up", padded, f"INSERT INTO t VALUES (42, 7, {at(NOON)}), (43, 7, {at(NOON)})")
-    theirs = await made("mysql", "down", plain, f"INSERT INTO t VALUES (42, 7, {at(NOON)}), (43, 8, {at(NOON)})")
-    async with app() as opened:
-        opened.rule(
-            "r",
-            upstream=side(ours, table="t", key="k", at="d"),
-            downstream=side(theirs, table="t", key="k", at="d"),
-            agree=[same("v")],
-        )
-        ended, breaks = await compared(opened, "r", tmp_path)
-    assert (ended.totals["tied"], {key: one.outcome for key, one in breaks.items()}) == (1, {("43",): "differs"})
-    assert [one["upstream"] for one in breaks["43",].detail["differences"]] == ["7"]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql"])
