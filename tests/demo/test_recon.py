@@ -11,7 +11,7 @@ from tests.feeds.sources import mariadb_server
 from tieout import ConfigError
 from tieout.demo.points import run
 from tieout.demo.points.planter import KINDS
-from tieout.demo.points.reconciling import Found, Planted, summary
+from tieout.demo.points.reconciling import GRACE_SECONDS, WITHIN_SECONDS, Found, Planted, summary
 
 
 def check(status: int, out: str, err: str) -> None:
@@ -68,17 +68,18 @@ class Told:
 @pytest.mark.parametrize("wrong", ["", "missed", "slow", "false", "named", "offline", "moved"])
 def test_whatever_is_not_as_planted_is_no_agreement(wrong):
     """A difference that is missed, late, called otherwise or not planted, or unlike offline: each fails the run."""
+    in_time = 100.0 + GRACE_SECONDS + 1.0
     planted = [Planted("lost prize", "a", "missing", 100.0), Planted("late arrival", "b", "missing", 100.0)]
-    live = {"a": Told("missing", 122.0), "b": Told("missing", 122.0)}
+    live = {"a": Told("missing", in_time), "b": Told("missing", in_time)}
     offline = {"a": Told("missing", 200.0)}
     if wrong == "missed":
         del live["a"]
     if wrong == "slow":
-        live["a"] = Told("missing", 126.0)
+        live["a"] = Told("missing", in_time + WITHIN_SECONDS)
     if wrong == "false":
-        live["c"] = Told("orphan", 122.0)
+        live["c"] = Told("orphan", in_time)
     if wrong == "named":
-        live["a"] = Told("differs", 122.0)
+        live["a"] = Told("differs", in_time)
     if wrong == "offline":
         offline["d"] = Told("missing", 200.0)
     still = {key: one for key, one in live.items() if key != "b"}
