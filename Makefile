@@ -17,6 +17,7 @@ PYTHON ?=
 help:
 	@echo 'make setup             the environment, .venv, with everything but servers'
 	@echo 'make demo              points for a prize, then hotels, on SQLite; ends by itself, KEEP=1 serves points until Ctrl-C'
+	@echo '                       half of it by RabbitMQ where one answers on 127.0.0.1:5672, or at BROKER=amqp://...'
 	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
 	@echo 'make test              the gate, then every suite; installs PostgreSQL and MariaDB when missing'
 	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'

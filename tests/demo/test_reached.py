@@ -13,6 +13,7 @@ import pytest
 from tests.demo.test_run import Demo, check
 from tests.servers.rabbitmq import RabbitMQ
 from tieout.demo.points import run
+from tieout.demo.points.broker import found
 from tieout.errors import ConfigError
 
 PATIENCE = 60.0
@@ -89,6 +90,15 @@ def test_the_broker_is_killed_for_good(tmp_path, broker):
     assert figures["broker"] == "gone"
     assert figures["told_by"]["given up"] > 0
     assert figures["by_way"]["sweep"] > 0
+
+
+def test_a_broker_of_this_machine_is_found(tmp_path, broker, monkeypatch):
+    """Unless told otherwise, a run uses the RabbitMQ that answers on this machine, and does without where none does."""
+    monkeypatch.setattr("tieout.demo.points.broker.HERE", broker.url)
+    assert asyncio.run(found("auto", "q")).broker == broker.url
+    assert asyncio.run(found("none", "q")).broker == ""
+    broker.kill()
+    assert asyncio.run(found("auto", "q")).broker == ""
 
 
 def test_a_broker_that_is_not_there():

@@ -29,7 +29,7 @@ class Demo:
 
     def __init__(self, folder: Path, **options: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps({"json": True, **options})],
+            [sys.executable, "-c", PROGRAM, json.dumps({"json": True, "broker": "none", **options})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

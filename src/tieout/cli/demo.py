@@ -32,8 +32,9 @@ def points(
         bool, SWITCH, Parameter(help="Follow both databases, and plant differences that must be found. Needs a server.")
     ] = False,
     broker: Annotated[
-        str, Parameter(help="An amqp:// URL of RabbitMQ: half of what becomes of prizes is told through it.")
-    ] = "",
+        str,
+        Parameter(help="RabbitMQ that tells half of what becomes of prizes: amqp://…, auto (this machine's), or none."),
+    ] = "auto",
     port: Annotated[int, Parameter(help="The port of the shop's page on 127.0.0.1: one that is free.")] = 0,
     show: Annotated[bool, SWITCH, Parameter(name="--open", help="Open the shop's page in the browser.")] = False,
     keep: Annotated[bool, SWITCH, Parameter(help="Keep what was made, and serve without faults until Ctrl-C.")] = False,

@@ -30,7 +30,7 @@ def run(
     keep: bool = False,
     prizes: Edition = "by-hand",
     recon: bool = False,
-    broker: str = "",
+    broker: str = "auto",
     port: int = 0,
     show: bool = False,
 ) -> int:
@@ -45,7 +45,8 @@ def run(
     keep     keep what was made, and serve without faults until Ctrl-C.
     prizes   how the prize service keeps from issuing twice: "by-hand", or under `@app.once`: "once".
     recon    follow both databases with a rule, and plant differences behind the services' backs; needs a server.
-    broker   an `amqp://` URL of a RabbitMQ that tells half of what becomes of prizes; none: callbacks tell all of it.
+    broker   an `amqp://` URL of a RabbitMQ that tells half of what becomes of prizes; "auto": this machine's, if one
+             answers where RabbitMQ does; "none": callbacks tell all of it.
     port     where the shop's page is served while it runs, on this machine's loopback; 0: a port that is free.
     show     open that page in the browser.
     """
@@ -59,8 +60,8 @@ def run(
             raise ConfigError(f"--{name} is {low} to {high}, not {value}")
     if prizes not in get_args(Edition):
         raise ConfigError(f"--prizes is {' or '.join(get_args(Edition))}, not {prizes!r}")
-    if broker and not broker.startswith(("amqp://", "amqps://")):
-        raise ConfigError("--broker is amqp://user:password@host:port/")
+    if broker not in {"auto", "none"} and not broker.startswith(("amqp://", "amqps://")):
+        raise ConfigError("--broker is amqp://user:password@host:port/, auto, or none")
     try:
         from tieout.demo.points.director import Options, direct
 

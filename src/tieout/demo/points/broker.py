@@ -8,8 +8,27 @@ from tieout import ConfigError
 
 CONNECT_SECONDS = 3.0
 
+HERE = "amqp://guest:guest@127.0.0.1:5672/"
+"""Where a RabbitMQ of this machine is, as it comes: by that name only this machine may log in."""
+
+LOOK, WITHOUT = "auto", "none"
+"""Instead of a URL: the broker of this machine if there is one, or no broker at all."""
+
 State = Literal["none", "there", "gone"]
 """Whether a run has a broker, and whether that still answers."""
+
+
+async def found(asked: str, queue: str) -> Queue:
+    """The queue of a run whose broker is `asked` for; raise `ConfigError` when one that is named does not answer."""
+    if asked != LOOK:
+        made = Queue("" if asked == WITHOUT else asked, queue)
+        await made.check()
+        return made
+    here = Queue(HERE, queue)
+    try:
+        return here if await here.state() == "there" else Queue("", queue)
+    except ImportError:
+        return Queue("", queue)
 
 
 class Queue:

@@ -15,7 +15,7 @@ from aiohttp import ClientSession, ClientTimeout
 
 from tieout.demo.ground import clear_ground
 from tieout.demo.points import auditor, chaos
-from tieout.demo.points.broker import Queue
+from tieout.demo.points.broker import HERE, LOOK, Queue, found
 from tieout.demo.points.gauges import Gauges
 from tieout.demo.points.picture import Picture, style_of
 from tieout.demo.points.places import Places, make_places
@@ -210,6 +210,8 @@ class Run:
         self._view.say(f"  tieout token create me --role operator --reason demo --db {self._places.mall_url}")
         if self._queue.broker:
             self._view.say(f"half of what becomes of prizes is told through the queue {self._queue.name}")
+        elif self._options.broker == LOOK:
+            self._view.say(f"no RabbitMQ answers at {HERE.rpartition('@')[2]}: callbacks tell what becomes of prizes")
         if self._options.show:
             webbrowser.open(f"{self.mall.url}/")
 
@@ -232,23 +234,22 @@ async def direct(options: Options) -> int:
     """Run the demo and print its result; 0 only when both sides agree."""
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    queue = Queue(options.broker, f"tieout-demo-{secrets.token_hex(4)}")
-    await queue.check()
+    queue = await found(options.broker, f"tieout-demo-{secrets.token_hex(4)}")
     places = await make_places(options.db, recon=options.recon)
     keep = options.keep
     try:
         with View(on_stderr=options.json) as view:
             run = Run(options, places, queue, view)
-            found: list[auditor.Finding] = []
+            findings: list[auditor.Finding] = []
             try:
                 if options.recon:
                     summary = await run.reconcile()
                 else:
-                    summary, found = await run.play()
+                    summary, findings = await run.play()
             finally:
                 await run.stop()
         keep = keep or not summary["agreement"]
-        _report(options, view, summary, found)
+        _report(options, view, summary, findings)
         if options.keep:
             await _serve(run, view)
         if keep:
