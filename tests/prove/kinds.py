@@ -80,6 +80,12 @@ KINDS = (
         "Mutants",
         "The engine with one guard taken out at a time: the test that is named for the guard has to notice.",
     ),
+    Kind(
+        "recon",
+        "Reconciliation",
+        "Differences of every kind planted among many rows of two databases: live, by a worker that is killed, and "
+        "offline, each is found and nothing else.",
+    ),
 )
 
 

@@ -67,6 +67,13 @@ def test_every_kind_has_its_place():
     assert all(kind.does for kind in KINDS)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in all_kinds() if kind.is_there], ids=lambda kind: kind.name)
+def test_every_kind_takes_what_the_runner_gives_it(kind):
+    """Whatever is run by name has a small share, and tells the JSON that the runner asks of each."""
+    source = (ROOT / "tests" / kind.name / "prove.py").read_text()
+    assert [option for option in ("--small", "--json") if f'add_argument("{option}"' not in source] == []
+
+
 @pytest.fixture
 def run(tmp_path):
     """Run the command on a tree of its own, whose kinds are scripts."""

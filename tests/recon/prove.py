@@ -1,26 +1,27 @@
 """Precision and recall: differences planted among many rows, found live by a worker that is killed, and offline.
 
 `python -m tests.recon.prove` plants each of 23 kinds at 50 places among a million rows of each side, and kills the
-worker 20 times. It prints what was found as its last line, and ends with 1 unless that is exactly what was planted.
+worker 20 times. What is found, live and offline, has to be exactly what was planted.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
 
+from tests.prove.telling import Told, tell
 from tests.recon.planting import DOWN, HARMLESS, KINDS, UP, Planted
 from tests.servers.postgres import FAST, Postgres
 
@@ -36,6 +37,9 @@ FILL = {
 }
 PATIENCE = 600.0
 GRACE = 2.0
+
+SMALL = {"rows": 20_000, "each": 5, "kills": 5}
+"""What a small run is given."""
 
 
 class Sides:
@@ -214,7 +218,6 @@ class Proof:
     def _figures(self, live: dict[str, str], offline: dict[str, str], kinds: Counter[str]) -> dict[str, Any]:
         expected = self.expected
         return {
-            "proof": "recon",
             "rows": self._rows,
             "kinds": len(KINDS),
             "each": min(kinds.values()),
@@ -259,16 +262,34 @@ def is_proved(figures: dict[str, Any]) -> bool:
     return shares == [1.0] * 4 and figures["equal"] and not figures["wrong"]
 
 
-def main() -> int:
-    """Prove, and print the figures as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--each", type=int, default=50)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    figures = asyncio.run(proved(**vars(parser.parse_args())))
-    print(json.dumps(figures))
-    return 0 if is_proved(figures) else 1
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prove it; the exit status."""
+    options = parse(arguments)
+    began = time.monotonic()
+    given = SMALL if options.small else {"rows": options.rows, "each": options.each, "kills": options.kills}
+    figures = asyncio.run(proved(**given, seed=options.seed))
+    return tell(told(figures, options.seed, time.monotonic() - began))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of each side; default %(default)s")
+    parser.add_argument("--each", type=int, default=50, help="places of each kind; default %(default)s")
+    parser.add_argument("--kills", type=int, default=20, help="of the worker; default %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="draws where and when; default %(default)s")
+    parser.add_argument("--small", action="store_true", help=", ".join(f"{n} {name}" for name, n in SMALL.items()))
+    parser.add_argument("--json", action="store_true", help="has no effect: the last line is JSON always")
+    return parser.parse_args(arguments)
+
+
+def told(figures: dict[str, Any], seed: int, seconds: float) -> Told:
+    """The last line: what was planted and found, and what the two of them do not share."""
+    counts = {name: figures[name] for name in ("rows", "kinds", "each", "kills", "expected")}
+    more = {name: value for name, value in figures.items() if name not in {*counts, "wrong"}}
+    wrong = figures["wrong"] or ([] if is_proved(figures) else ["what was found is not what was planted"])
+    never = [] if figures["kills"] else ["a worker that was killed"]
+    return Told("recon", counts, never, wrong, [seed], seconds, more=more)
 
 
 if __name__ == "__main__":
