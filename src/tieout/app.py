@@ -70,14 +70,16 @@ class App(Declaring):
     migrate     True: bring the tables up to date when opened (default: for SQLite only)
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
-    channels    ways to other services, by name: what waits for them in the outbox is sent here, if this App sweeps
+    channels    ways to other services, by name: what waits for them in the outbox is sent here, if this App relays
 
-    alarm_settings   whom alarms are told to, if this App sweeps; when they escalate, and what takes two persons
+    alarm_settings   whom alarms are told to, if this App relays; when they escalate, and what takes two persons
 
-    Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `migrates`, `limits` and
-    `alarm_settings` may be changed before it is opened. What it is to do is declared then as well: see `Declaring`.
+    Use it as `async with app:`; it may be opened again after it was closed. `sweeps`, `relays` (None: if it sweeps),
+    `migrates`, `limits` and `alarm_settings` may be changed before it is opened. What it is to do is declared then as
+    well: see `Declaring`.
     """
 
+    relays: bool | None = None
     _notifying: Notifying | None = None
     _pid = 0
 
@@ -163,8 +165,10 @@ class App(Declaring):
             for mirror in self.mirrors.values():
                 await mirror.open()
             self.alarms.second_person = frozenset(self.alarm_settings.second_person)
-            if self.sweeps:
-                await self._relaying.start()
+            sends = self.sweeps if self.relays is None else self.relays
+            if self.sweeps or sends:
+                await self._relaying.start(send=sends)
+            if sends:
                 await self._notify()
         except BaseException:
             await self.database.close()

@@ -45,6 +45,31 @@ async def finished(app, how):
     return await app.start(Gift(number=how, user="ann", how=how), wait=20)
 
 
+@pytest.mark.parametrize(
+    ("sweeps", "relays", "is_sent"), [(True, False, False), (False, True, True), (True, None, True)]
+)
+async def test_a_node_may_sweep_without_sending_and_send_without_sweeping(database, url, sweeps, relays, is_sent):
+    """What waits is sent by nodes that relay, which are those that sweep unless they are told."""
+    await finished_elsewhere(url)
+    shelf = Shelf()
+    app = App(url, sweep=sweeps, channels={"shelf": shelf})
+    app.relays = relays
+    async with app:
+        assert shelf.is_open
+        async with asyncio.timeout(60):
+            while is_sent and await waiting(database):  # noqa: ASYNC110 - a database tells nobody
+                await asyncio.sleep(0.02)
+    assert len(shelf.messages) == is_sent
+    assert not shelf.is_open
+
+
+async def finished_elsewhere(url):
+    app = App(url, sweep=False)
+    app.register(Gift)
+    async with app:
+        await finished(app, "at once")
+
+
 @pytest.mark.parametrize("how", ["at once", "by call"])
 async def test_a_result_is_told_once(database, url, how):
     """The message of a final waits when the process has ended, one of it, whoever asks again."""

@@ -106,9 +106,9 @@ async def test_against_evidence_two_persons_have_to_agree(conflicting, choice):
     )
 
 
-@pytest.mark.parametrize("again", ["ann", "Ann", " ann ", "ANN\n"])
+@pytest.mark.parametrize("again", ["ann", "Ann", " ann ", "ANN\n", "user:ann", "token:ann/0123456789ab"])
 async def test_the_second_person_is_another_one(conflicting, again):
-    """The same person, however spelled, does not count twice."""
+    """The same person, however spelled and with whichever of their tokens, does not count twice."""
     app, process = conflicting
     for actor in ("ann", again, "ann"):
         with pytest.raises(ApprovalNeeded):

@@ -20,6 +20,7 @@ import tieout
 from tests.servers.process import free_port
 from tieout.access import Tokens
 from tieout.process.record import Record
+from tieout.server.settings import SECRET_NAMES
 
 HERE = Path(__file__).parent
 TIEOUT = str(Path(sys.executable).parent / "tieout")
@@ -33,6 +34,7 @@ SETTINGS = f"""
 [server]
 rate = 100000
 burst = 100000
+mask = [{", ".join(f'"{name}"' for name in (*SECRET_NAMES, "card.number"))}]
 
 [server.senders.prizes]
 keys = ["{KEY}", "{OLD_KEY}"]

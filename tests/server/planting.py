@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -16,6 +18,8 @@ from tests.server.callbacks import body_for, report, signed
 from tests.server.node import BANK_KEY, KEY, Node
 
 numbers = count(1)
+
+SECRET = re.compile(rb"canary[0-9a-f]{24}")
 
 
 @dataclass
@@ -50,11 +54,50 @@ def plant(node: Node, token: str, *, secrets: int, seed: int = 0) -> Planted:
     return planted
 
 
+KEPT = {
+    "tieout_process": {"params", "calls", "note"},
+    "tieout_stray": {"body"},
+    "tieout_evidence": {"body"},
+}
+"""Where the database holds what was accepted: params and arguments as they were sent, the note that quotes a step's
+error, and what a rightly signed report said of a call that is not known."""
+
+ACCEPTED = {"a param", "a nested param", "an error of a call", "an error of a step", "a callback"}
+"""What was planted where it is accepted. Of everything else the database holds nothing."""
+
+
+def search_dump(node: Node, planted: Planted) -> int:
+    """Look in every column of every table for what must not be there; how many secrets were accepted, and are."""
+    accepted = set[str]()
+    with closing(sqlite3.connect(node.url.partition("///")[2])) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            found = database.execute(f'SELECT * FROM "{table}"')
+            for row in found:
+                for (column, *_), value in zip(found.description, row, strict=True):
+                    for made in SECRET.findall(value if isinstance(value, bytes) else str(value).encode()):
+                        where = planted.secrets.get(made.decode(), "nobody")
+                        if where in ACCEPTED and column in KEPT.get(table, ()):
+                            accepted.add(made.decode())
+                        else:
+                            planted.found.append(f"{where} in the dump of {table}.{column}")
+    return len(accepted)
+
+
 def search_node(node: Node, planted: Planted, *told: str) -> None:
     """Look in all that the node has written to its log, and in what else it has told."""
     planted.search(node.log.read_text(errors="replace"), "the log")
     for text in told:
         planted.search(text, "what the node tells")
+
+
+def seen(node: Node, token: str) -> list[str]:
+    """All that a caller is shown of processes and alarms, by list and each by itself."""
+    with node.client(token) as http:
+        processes, alarms = (http.get(f"/v1/{name}", params={"limit": 500}) for name in ("processes", "alarms"))
+        each = [f"/v1/processes/{one['id']}/inspection" for one in processes.json()["items"][:50]]
+        each += [f"/v1/alarms/{one['id']}" for one in alarms.json()["items"][:50]]
+        return [processes.text, alarms.text, *(http.get(path).text for path in each)]
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -72,6 +115,13 @@ def in_params(http: httpx.Client, token: str, planted: Planted, chance: Random) 
     """In the params of a process that succeeds."""
     while True:
         body = _payment(planted.secret("a param", chance), planted.secret("a nested param", chance))
+        yield http.post("/v1/types/payment/processes", json=body, headers=_bearer(token))
+
+
+def in_volatile_params(http: httpx.Client, token: str, planted: Planted, chance: Random) -> Way:
+    """In a param that is not stored."""
+    while True:
+        body = _payment("", "1", code=planted.secret("a volatile param", chance))
         yield http.post("/v1/types/payment/processes", json=body, headers=_bearer(token))
 
 
@@ -180,6 +230,7 @@ def in_signatures(http: httpx.Client, token: str, planted: Planted, chance: Rand
 
 WAYS = (
     in_params,
+    in_volatile_params,
     in_errors_of_calls,
     in_errors_of_steps,
     in_wrong_types,

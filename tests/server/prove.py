@@ -127,7 +127,9 @@ def plant(
     planted = planting.plant(place.node, place.tokens["client"], secrets=size["secrets"], seed=seed)
     told = [place.admin.get(path).text for path in ("/metrics", "/v1/openapi.json", "/v1/audit", "/v1/docs")]
     wait_for(lambda: place.nobody.get("/healthz").status_code == 200, "the node")
+    told += planting.seen(place.node, place.tokens["viewer"])
     planting.search_node(place.node, planted, *told)
+    counts["accepted secrets in the dump"] = planting.search_dump(place.node, planted)
     counts.update({f"planted in {where}": number for where, number in Counter(planted.secrets.values()).items()})
     counts["secrets found"] += len(planted.found)
     never += [] if "Error" in place.node.log.read_text(errors="replace") else ["an error of the node's own code"]

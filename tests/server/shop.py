@@ -139,6 +139,7 @@ class Payment(tieout.Process[None], name="payment", key="reference"):
     at: datetime | None = None
     tags: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=20)], ...], msgspec.Meta(max_length=5)] = ()
     mood: Annotated[str, tieout.volatile] = ""
+    code: Annotated[str, tieout.volatile] = ""
 
     paid = tieout.Final[str]()
     declined = tieout.Final[str]()

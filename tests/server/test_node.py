@@ -9,6 +9,7 @@ import pytest
 
 import tieout.blocking
 from tests.server.node import stored, token, wait_for
+from tieout.cli.serve import parts_of
 from tieout.errors import ConfigError
 from tieout.server import asgi
 from tieout.server.settings import Settings, read_settings
@@ -97,6 +98,13 @@ def test_parts_run_alone(node_of):
         worker = node_of("", "--run", "worker")
         wait_for(lambda: stored(api.url, process).state == "dropped", "the worker")
         assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("parts", ["", "api,", "sweeper", "api,worker,all"])
+def test_unknown_parts_are_refused(parts):
+    """Who names a part that there is not is told which ones there are."""
+    with pytest.raises(ConfigError, match="api, relay, worker"):
+        parts_of(parts)
 
 
 def test_health_and_readiness(place):

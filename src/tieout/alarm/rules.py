@@ -177,4 +177,8 @@ def wish_text(wish: dict[str, Any], actor: str, reason: str) -> str:
 
 
 def _person(actor: str) -> str:
-    return actor.strip().casefold()
+    """Who that is: however spelt, logged in or by whichever of the tokens that they own."""
+    name = actor.strip().casefold()
+    if name.startswith("token:"):
+        return name.removeprefix("token:").rpartition("/")[0]
+    return name.removeprefix("user:")

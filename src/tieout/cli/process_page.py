@@ -8,6 +8,7 @@ from tieout.cli.alarm_page import alarm_rows
 from tieout.cli.printing import age, ago, clock_time, compact, facts, plain, say, table, when
 from tieout.cli.timeline import MARKS, sentence, timeline
 from tieout.config import iso
+from tieout.identity import CLIENT_END
 from tieout.process.inspecting import Inspection
 from tieout.process.record import Entry, Record
 
@@ -22,7 +23,7 @@ def show_list(records: list[Record]) -> None:
 def show_process(inspection: Inspection) -> None:
     """One process with everything that is known about it."""
     record = inspection.record
-    say(f"{record.type} {_text(record.request_key)}" + (f" of {_text(record.owner)}" if record.owner else ""))
+    say(f"{record.type} {_text(record.request_key)}" + (f" of {_owner(record)}" if record.owner else ""))
     say(f"  {sentence(inspection)}\n")
     facts(_facts(record))
     for entry in record.calls:
@@ -40,7 +41,7 @@ def _row(record: Record) -> tuple[Any, ...]:
         record.id.hex(),
         record.type,
         _text(record.request_key),
-        _text(record.owner),
+        _owner(record),
         record.state,
         record.status,
         clock_time(record.created),
@@ -49,6 +50,12 @@ def _row(record: Record) -> tuple[Any, ...]:
         record.attempts,
         record.note,
     )
+
+
+def _owner(record: Record) -> str:
+    """The owner, behind the client that it is of, if that has started it over HTTP."""
+    client, _, rest = record.owner.rpartition(CLIENT_END)
+    return "/".join(_text(part) for part in (client, rest) if part)
 
 
 def _facts(record: Record) -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,7 +17,9 @@ from tieout.cli.where import ANYWHERE, Place, Where, found
 from tieout.cli.worker import Level, Stop, duties
 from tieout.errors import ConfigError
 
-Part = Literal["api", "worker", "api,worker", "worker,api"]
+ALL = "api,worker,relay"
+
+PARTS = frozenset(ALL.split(","))
 
 
 async def serve(
@@ -26,7 +28,7 @@ async def serve(
     *,
     host: Annotated[str | None, Parameter(help="Where to listen: 127.0.0.1.")] = None,
     port: Annotated[int | None, Parameter(help="The port: 8080.")] = None,
-    run: Annotated[Part, Parameter(help="The API, the worker that sweeps, or both.")] = "api,worker",
+    run: Annotated[str, Parameter(help="Which parts: the API, the worker that sweeps, the relay that sends.")] = ALL,
     behind_proxy: Annotated[bool, SWITCH, Parameter(help="A proxy speaks TLS: other addresses may be used.")] = False,
     prefix: Annotated[str | None, Parameter(help="What all paths begin with, for instance /tieout.")] = None,
     config: Annotated[Path | None, Parameter(help="A TOML file with tables [server] and [alarms].")] = None,
@@ -34,31 +36,39 @@ async def serve(
     where: Where = ANYWHERE,
     json: Json = False,
 ) -> None:
-    """Serve an App's HTTP API, and sweep its processes, until SIGTERM or SIGINT; then drain.
+    """Serve an App's HTTP API, sweep its processes, and send what waits, until SIGTERM or SIGINT; then drain.
 
     Any number of nodes may run on one database. Other addresses than this machine's own need TLS or --behind-proxy,
     and a token: see `tieout token create`.
     """
-    server = _installed()
+    server, parts = _installed(), parts_of(run)
     given = {"host": host, "port": port, "behind_proxy": behind_proxy or None, "prefix": prefix}
     settings = server.read_settings(config, os.environ, **given)
     async with found(where.at(place), code=True) as app:
         server.log_as_json(log_level, settings)
         if not any(duties(app).values()):
             raise ConfigError("this App has nothing to serve: process types, mirrors, messages, channels")
-        app.sweeps = "worker" in run
+        app.sweeps, app.relays = "worker" in parts, "relay" in parts
         if config is not None:
             app.alarm_settings = alarm_settings_in(config) or app.alarm_settings
         async with app:
             stop = Stop()
-            telling = Telling(app, settings.address if "api" in run else None, as_json=json)
-            if "api" in run:
+            telling = Telling(app, settings.address if "api" in parts else None, as_json=json)
+            if "api" in parts:
                 await server.serve(app, settings, telling.draining(stop), ready=telling.ready)
             else:
                 telling.ready()
                 await telling.draining(stop)
     if json:
         emit({"event": "stopped"})
+
+
+def parts_of(run: str) -> frozenset[str]:
+    """The parts that a node runs; raise `ConfigError` for others."""
+    parts = frozenset(part.strip() for part in run.split(","))
+    if not parts <= PARTS:
+        raise ConfigError(f"--run is one or more of {', '.join(sorted(PARTS))}, separated by commas; not {run!r}")
+    return parts
 
 
 def _installed() -> Any:
@@ -80,11 +90,13 @@ class Telling:
     def ready(self, _: object = None) -> None:
         """It has begun."""
         if self.as_json:
-            emit({"event": "serving", "pid": os.getpid(), "address": self.address, "sweeps": self.app.sweeps})
+            does = {"sweeps": self.app.sweeps, "relays": self.app.relays}
+            emit({"event": "serving", "pid": os.getpid(), "address": self.address, **does})
         elif self.address:
             note(f"serving {self.address}/v1; its description is at {self.address}/v1/docs")
         else:
-            note("sweeping; there is no API")
+            parts = [name for name, is_on in (("sweeping", self.app.sweeps), ("sending", self.app.relays)) if is_on]
+            note(f"{' and '.join(parts)}; there is no API")
 
     async def draining(self, stop: Stop) -> None:
         """It has been told to stop."""

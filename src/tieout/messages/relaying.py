@@ -26,6 +26,7 @@ class Relaying:
 
     def __init__(self, relays: Sequence[Relay]) -> None:
         self.relays = relays
+        self._opened: list[Relay] = []
         self._loops: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -36,25 +37,28 @@ class Relaying:
         node = f"{os.uname().nodename}:{os.getpid()}"
         return cls([Relay(name, channel, database, clock, caller, chance, node) for name, channel in channels.items()])
 
-    async def start(self) -> None:
-        """Open the channels, and begin to send; when one cannot be opened, all are closed again."""
+    async def start(self, *, send: bool = True) -> None:
+        """Open the channels, and begin to send unless told not to; when one cannot be opened, all are closed again."""
         for relay in self.relays:
             try:
                 await relay.channel.open()
             except BaseException:
                 await self.close()
                 raise
-            self._loops.append(asyncio.create_task(_send_forever(relay)))
+            self._opened.append(relay)
+            if send:
+                self._loops.append(asyncio.create_task(_send_forever(relay)))
 
     async def close(self) -> None:
         """Stop sending, and let other nodes go on at once; what was sent but not noted is sent again by them."""
         loops, self._loops = self._loops, []
-        if not loops:  # a blocking App has none, and no event loop to gather on
+        opened, self._opened = self._opened, []
+        if not opened:  # a blocking App has none, and no event loop to gather on
             return
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
-        for relay in self.relays[: len(loops)]:
+        for relay in opened:
             try:
                 await relay.release()
             except DatabaseError as error:

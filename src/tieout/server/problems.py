@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 
 from tieout import errors
 from tieout.errors import DatabaseError, InvalidRequest, RateLimited, TieoutError, TooLarge, UnknownPage
+from tieout.wire.idempotency_key import HEADER
 from tieout.wire.problem import CONTENT_TYPE, problem
 
 log = logging.getLogger("tieout.server")
@@ -102,7 +103,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     """Litestar's handler of exceptions."""
     site = request.app.state["site"]
     if isinstance(error, HTTPException):
-        told = refusal(_ours(error), site.settings.documentation, error.status_code)
+        told = refusal(_ours(error, _takes(request)), site.settings.documentation, error.status_code)
         headers = {**(error.headers or {}), **told.headers}
     else:
         told = refusal(error, site.settings.documentation)
@@ -112,14 +113,23 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return Response(told.body, status_code=told.status, headers=headers, media_type=CONTENT_TYPE)
 
 
-def _ours(error: HTTPException) -> TieoutError:
+def _takes(request: Request[Any, Any, Any]) -> list[str]:
+    """The params of the type that a request was to start a process of."""
+    handler = request.scope.get("route_handler")
+    takes: list[str] = [] if handler is None else handler.opt.get("takes", [])
+    return takes
+
+
+def _ours(error: HTTPException, takes: list[str]) -> TieoutError:
     """A refusal of Litestar's own, in the words of the catalogue; what the caller sent is not repeated."""
     if error.status_code in (404, 405):
-        return UnknownPage("there is nothing at this address, or not for this method")
+        return UnknownPage("there is nothing at this address, or not for this method: see /v1/openapi.json")
     if error.status_code == 413:
         return TooLarge("the body is too long")
     fields = [one for one in error.extra if isinstance(one, dict)] if isinstance(error.extra, list) else []
     named = "; ".join(f"{one.get('key', one.get('source', 'body'))}: {one.get('message', 'invalid')}" for one in fields)
+    if takes and "unknown field" in named:
+        named += f"; the params are {', '.join(takes)}, and the key stands in the header {HEADER}"
     return InvalidRequest(without_values(named) or "the request is not as the description of the API says")
 
 

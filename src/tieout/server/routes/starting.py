@@ -137,7 +137,8 @@ def _start_route(process_type: ProcessType) -> HTTPRouteHandler:
         tags=["processes"],
         response_headers=headers,
         responses={**also, **refusals(*WITH_BODY, 410)},
-        **permits("process:start"),
+        opt={"permits": ("process:start",), "takes": [name for name in names if name != key_field]},
+        security=[{"token": []}],
     )(start)
 
 
