@@ -142,7 +142,8 @@ class Judge:
         if newest < best:
             self.world.counts["newer one kept back, and doubted"] += 1
         if before is None or cell != before:
-            self._best[night] = max(best, newest)
+            # A closed night may be any closed version: what was surely there is the oldest that was true at the time.
+            self._best[night] = max(best, min((one for one in candidates if self._held(night, one, cell)), default=0))
         if night not in self.doubtful and not any(self._held(night, one, cell) for one in candidates):
             yield "it was not true when it was observed"
 
