@@ -112,6 +112,21 @@ async def test_commit_times_are_the_sources(table) -> None:
     assert before <= first.at <= after + 1_000_000
 
 
+async def test_commit_times_of_what_waited_are_the_sources_too(table) -> None:
+    """What was committed while nobody read is told with the time of that, and with no watermark ahead of it."""
+    feed = table.feed()
+    kept = await feed.open()
+    await feed.close()
+    table.released()
+    before = table.now()
+    table.run("INSERT INTO t VALUES (1, 'v')")
+    after = table.now()
+    await feed.open(kept)
+    first = (await told(feed, 1))[0]
+    await feed.close()
+    assert before <= first.at <= after + 1_000_000 and first.watermark <= first.at
+
+
 async def test_it_goes_on_behind_what_was_kept_and_misses_nothing(table) -> None:
     """A reader that dies anywhere is followed by one that begins behind the position kept last, as one text."""
     feed = table.feed()

@@ -6,6 +6,8 @@ from tests.mutants.mutant import mutant
 
 COMPARING = "recon/test_comparing.py"
 COPIED = "recon/test_copied.py"
+FACTS = "recon/test_facts.py"
+LIVE = "recon/test_live.py"
 
 MUTANTS = (
     mutant(
@@ -35,5 +37,75 @@ MUTANTS = (
         'begun.rfind(b"\\n") + 1',
         "len(begun)",
         f"{COPIED}::test_a_piece_ends_with_a_row_wherever_the_data_is_torn",
+    ),
+    mutant(
+        "what does not agree waits for the grace",
+        "recon/facts.py",
+        'self.outcome, self.due = "waiting", self.changed + (judged.grace or 0)',
+        'self.outcome, self.due = "waiting", self.changed',
+        f"{FACTS}::test_what_does_not_agree_waits_for_the_grace_behind_its_latest_fact",
+    ),
+    mutant(
+        "who is asked for early waits for the grace",
+        "recon/facts.py",
+        "if verdict.is_break and until > watermark:",
+        "if verdict.is_break and not until:",
+        f"{FACTS}::test_who_is_asked_for_early_waits_for_the_grace",
+    ),
+    mutant(
+        "a record that goes and was not there is in doubt",
+        "recon/facts.py",
+        'self.outcome = "doubtful"\n        if',
+        'self.outcome = "new"\n        if',
+        f"{FACTS}::test_equal_records_are_several",
+    ),
+    mutant(
+        "the grace ends by the feed that is behind",
+        "recon/live.py",
+        "return min(self._feeds[name].watermark for name in rule.feeds)",
+        "return max(self._feeds[name].watermark for name in rule.feeds)",
+        f"{LIVE}::test_a_side_that_lags_leaves_checks_waiting",
+    ),
+    mutant(
+        "what was forgotten is no gap",
+        "recon/live.py",
+        "since = max(rule.since, self.watermark(rule) - rule.rule.memory)",
+        "since = rule.since",
+        f"{LIVE}::test_what_was_forgotten_is_no_gap_when_it_changes",
+    ),
+    mutant(
+        "what is told again counts once",
+        "recon/following.py",
+        "        if self._after.covers(position):\n            return True",
+        "        if self._after.covers(position):\n            return False",
+        f"{LIVE}::test_one_that_goes_on_knows_what_the_last_one_knew",
+    ),
+    mutant(
+        "what was missed is loaded anew",
+        "recon/watching.py",
+        "            await self._store.note_gap(tx, missed.feed, missed.why)\n",
+        "",
+        f"{LIVE}::test_a_gap_of_a_feed_is_told_and_filled",
+    ),
+    mutant(
+        "a feed that says nothing is told",
+        "recon/watching.py",
+        "if self._clock.monotonic() > follower.heard + SILENT:",
+        "if self._clock.monotonic() < follower.heard:",
+        f"{LIVE}::test_a_feed_that_says_nothing_is_told",
+    ),
+    mutant(
+        "what waited in the log is told as of its own time",
+        "feeds/mysql.py",
+        "self._decoder.latest = self._source_time()",
+        "self._decoder.latest = 0",
+        "feeds/test_conformance.py::test_commit_times_of_what_waited_are_the_sources_too",
+    ),
+    mutant(
+        "whatever there is before the end of all times is loaded",
+        "recon/dialects.py",
+        """, '{last}')" for end, last in ends)""",
+        """, NULL)" for end, last in ends)""",
+        "recon/test_live_mariadb.py::test_breaks_are_told_and_withdrawn",
     ),
 )

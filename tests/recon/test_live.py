@@ -69,6 +69,11 @@ class Shop:
         found = await self.app.recon.decide.list(state=state, limit=1_000)
         return {"/".join(map(str, one.key)): one.outcome for one in found}
 
+    async def kept(self) -> int:
+        """How many keys are known."""
+        sql = "SELECT count(*) FROM tieout_recon_fact"
+        return (await self.app.database.read(lambda tx: tx.fetch_one(sql)))[0]
+
     async def status(self):
         (status,) = (await self.app.recon.status())[1]
         return status
@@ -298,3 +303,35 @@ async def test_nothing_compared_is_not_agreement(shop) -> None:
         shop.prize(1)
         await shop.until_counted(tied=1)
         assert (await shop.status()).health == "agreed"
+
+
+async def test_what_was_forgotten_is_no_gap_when_it_changes(shop) -> None:
+    """A pair that agreed for longer than the memory is asked for again: what its feed had told then was not missed."""
+    shop.rule(memory="1s")
+    async with shop.watched():
+        shop.change(1)
+        shop.prize(1)
+        await shop.until_counted(tied=1)
+        await shop.until(shop.kept, 0)
+        shop.prize(1)
+        await shop.until(shop.breaks, {"1": "duplicate"})
+        assert not await shop.app.alarms.list(kind="feed-gap")
+
+
+async def test_a_feed_that_says_nothing_is_told(shop, monkeypatch) -> None:
+    """Without a word, not even a heartbeat, a feed is alarmed as silent; with the next one that is resolved."""
+    monkeypatch.setattr("tieout.recon.watching.SILENT", 1.0)
+    monkeypatch.setattr("tieout.recon.watching.TEND_EVERY", 0.1)
+    shop.rule()
+
+    async def silent():
+        return {one.object: one.state for one in await shop.app.alarms.list(kind="feed-silent")}
+
+    async with shop.watched():
+        shop.change(1)
+        shop.prize(1)
+        await shop.until_counted(tied=1)
+        shop.theirs.held = 1 << 30
+        await shop.until(silent, {"prizes": "open"})
+        shop.theirs.held = 0
+        await shop.until(silent, {"prizes": "resolved"})

@@ -30,7 +30,7 @@ def server():
 
 
 async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
-    """Money, times and bytes of both sides mean the same; what differs, goes or comes late is found, and mends."""
+    """Money, times and bytes mean the same; what differs, goes, comes late or was there before is found, and mends."""
     ours, theirs = (server.url(server.database()) for _ in range(2))
     await run(ours, CHANGE)
     await run(theirs, PRIZE)
@@ -43,7 +43,9 @@ async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
             agree=[same("sku"), same("cost", "value")],
             grace="0.5s",
         )
+        await run(ours, "INSERT INTO points VALUES (5, 'done', 'mug', 12.5, UTC_TIMESTAMP(6))")
         async with shop.watched():
+            await shop.until(shop.breaks, {"5": "missing"})
             for key in (1, 2, 3, 4):
                 await run(ours, f"INSERT INTO points VALUES ({key}, 'done', 'mug', 12.5, UTC_TIMESTAMP(6))")
             for key in (1, 2, 3):
@@ -51,9 +53,9 @@ async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
             await shop.until_counted(tied=3)
             await run(theirs, "UPDATE prize SET value = 12.51 WHERE change_id = '2'")
             await run(theirs, "DELETE FROM prize WHERE change_id = '3'")
-            await shop.until(shop.breaks, {"2": "differs", "3": "missing", "4": "missing"})
+            await shop.until(shop.breaks, {"2": "differs", "3": "missing", "4": "missing", "5": "missing"})
             await run(theirs, "UPDATE prize SET value = 12.5 WHERE change_id = '2'")
-            for key in (3, 4):
+            for key in (3, 4, 5):
                 await run(theirs, f"INSERT INTO prize VALUES ('{key}', 'issued', 'mug', 12.5, CURRENT_TIMESTAMP(6))")
             await shop.until(shop.breaks, {})
             assert not await opened.alarms.list(kind="feed-gap")

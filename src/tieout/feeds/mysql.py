@@ -200,6 +200,8 @@ class MySqlFeed(Taking):
         packets.begin(self._server_id, file, byte)
         await packets.begun()
         await self._now(link)
+        # What has come by now is read before more is, and was committed before now.
+        self._decoder.latest = self._source_time()
         return begin
 
     def _is_by_gtid(self, settings: Mapping[str, str]) -> bool:

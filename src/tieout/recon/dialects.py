@@ -277,8 +277,10 @@ class MysqlSql(Dialect):
 
     def bounds(self, column: Column) -> tuple[str, str] | None:
         name = self.name(column.name)
-        since, until = (f"TIMESTAMPADD(MICROSECOND, :{end}, '1970-01-01')" for end in ("since", "until"))
-        return f"({name} >= {since} AND {name} < {until})", f"({name} IS NULL OR {name} < '1000-01-01')"
+        # Behind the last moment that there is, the sum is NULL: all rows are asked for.
+        ends = (("since", "0001-01-01"), ("until", "9999-12-31 23:59:59.999999"))
+        since, until = (f"COALESCE(TIMESTAMPADD(MICROSECOND, :{end}, '1970-01-01'), '{last}')" for end, last in ends)
+        return f"({name} >= {since} AND {name} <= {until})", f"({name} IS NULL OR {name} < '1000-01-01')"
 
 
 class SqliteSql(Dialect):

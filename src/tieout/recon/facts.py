@@ -107,11 +107,19 @@ class Kept(msgspec.Struct, gc=False):
         else:
             self.outcome, self.due = "waiting", self.changed + (judged.grace or 0)
 
-    def settle(self, judged: Judged, upstream: Sequence[Record], downstream: Sequence[Record]) -> Verdict:
-        """Take what both sources say for what it has, and judge that: the verdict stands until the next fact."""
+    def settle(
+        self, judged: Judged, upstream: Sequence[Record], downstream: Sequence[Record], watermark: int
+    ) -> Verdict:
+        """Take what both sources say for what it has, and judge that: the verdict stands until the next fact.
+
+        A key that was asked for before the grace behind its latest fact is over waits for that first.
+        """
         self.body.upstream, self.body.downstream = list(upstream), list(downstream)
         verdict = judge(judged, upstream, downstream)
         self.outcome, self.due = verdict.outcome, None
+        until = self.changed + (judged.grace or 0)
+        if verdict.is_break and until > watermark:
+            self.outcome, self.due = "waiting", until
         return verdict
 
 

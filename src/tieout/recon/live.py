@@ -77,6 +77,7 @@ class Work(NamedTuple):
     facts: dict[int, dict[str, list[Fact]]]
     settled: dict[int, list[Settlement]]
     passed: dict[str, Passed]
+    answered: int
 
 
 class Done(NamedTuple):
@@ -106,6 +107,7 @@ class Live:
         self._feeds = dict(feeds)
         self._asked: dict[tuple[int, str], bool] = {}
         self._settled: list[Settlement] = []
+        self._answered = self._judged = 0
         self._confirmed = world.clock.monotonic()
         self._passed: dict[str, Passed] = {}
         self._moved = asyncio.Event()
@@ -130,10 +132,18 @@ class Live:
         for key in keys:
             self._asked.pop((rule.number, key), None)
 
-    def settle(self, answers: Sequence[Settlement]) -> None:
-        """Have what the sources have said judged, unless the key has changed since it was asked for."""
+    async def settle(self, answers: Sequence[Settlement]) -> None:
+        """Have what the sources have said judged, unless the key has changed since it was asked for.
+
+        Wait until that is kept: whoever looks for what is due before would find the same keys, and tell them again.
+        """
         self._settled += answers
+        self._answered += 1
+        mine = self._answered
         self.intake.wake()
+        while self._judged < mine:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def reach(self, positions: Mapping[str, Position]) -> None:
         """Wait until all up to these positions is kept."""
@@ -194,7 +204,7 @@ class Live:
             if not self._asked.pop((one.rule, one.key), True):
                 settled[one.rule].append(one)
         self._settled = []
-        return Work(facts, settled, batch.passed or self._passed)
+        return Work(facts, settled, batch.passed or self._passed, self._answered)
 
     async def _keep(self, work: Work) -> None:
         """Keep and judge it in one transaction, however often that takes; a repetition finds that it was done."""
@@ -224,6 +234,7 @@ class Live:
         for feed in done.feeds:
             self._feeds[feed.name] = feed
         self._passed |= work.passed
+        self._judged = work.answered
         self._moved.set()
 
     async def _was_kept(self, work: Work) -> bool:
@@ -293,17 +304,19 @@ class Live:
         totals[one.outcome] -= one.outcome != "new"
         both = (said.upstream, said.downstream)
         if one.outcome == "waiting":
+            # What is older than the memory may have been told, and forgotten since.
+            since = max(rule.since, self.watermark(rule) - rule.rule.memory)
             for side, feed in enumerate(rule.feeds):
-                if records := missed(one, side, both[side], rule.since):
+                if records := missed(one, side, both[side], since + self._followers[feed].offset):
                     news.lost.append(Lost(feed, said.key, side, len(records)))
-        verdict = one.settle(rule.judged, *both)
-        if verdict.is_break and self._is_ignored(rule, both):
+        verdict = one.settle(rule.judged, *both, self.watermark(rule))
+        if one.outcome in BREAKS and self._is_ignored(rule, both):
             one.outcome = "ignored"
         totals[one.outcome] += 1
         if one.outcome in BREAKS:
             one.told = True
             news.found.append(Found(said.key, verdict, *both, said.causes, tuple(one.body.seen)))
-        elif one.told:
+        elif one.told and one.outcome != "waiting":
             one.told = False
             news.mended.append(said.key)
 

@@ -53,7 +53,7 @@ class Prober:
         except BaseException:
             self._live.forgo(self._rule, keys)
             raise
-        self._live.settle(answers)
+        await self._live.settle(answers)
         said = {one.key for one in answers}
         self._live.forgo(self._rule, [key for key in keys if key not in said])
 

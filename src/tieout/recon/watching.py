@@ -250,7 +250,7 @@ class Watching:
             for name, follower in followers.items():
                 await self._tell_how(name, self._how(live, name, follower, now), told)
             for rule in rules:
-                places[rule.number] = await self._forget(rule, places[rule.number], now)
+                places[rule.number] = await self._forget(rule, places[rule.number], min(now, live.watermark(rule)))
 
     async def _forget(self, rule: Followed, after: str, now: int) -> str:
         before = now - rule.rule.memory
