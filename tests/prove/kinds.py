@@ -29,6 +29,12 @@ KINDS = (
         "seed.",
     ),
     Kind(
+        "recon_simulation",
+        "Simulation, both sides followed",
+        "Two sources and their feeds in virtual time: lags, repetitions, logs that are cut off, nodes that crash and "
+        "freeze, answers to COMMIT that are lost. A judge replays both logs by itself, and knows what was true when.",
+    ),
+    Kind(
         "mirror_simulation",
         "Simulation, mirrors",
         "Nodes that follow a supplier in virtual time: answers late, torn, partial and garbled, pushes late, "
@@ -45,6 +51,12 @@ KINDS = (
         "Kill",
         "A process is killed with SIGKILL before and after every statement, commit and call; so is the process that "
         "recovers from that, again at every point.",
+    ),
+    Kind(
+        "recon_kill",
+        "Kill, both sides followed",
+        "A node that follows both sides is killed before and after every statement, commit and call of a feed, and the "
+        "next one again while it recovers. What is told in the end is what there is, each break once.",
     ),
     Kind(
         "mirror_kill",
