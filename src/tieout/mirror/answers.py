@@ -22,6 +22,8 @@ MOST_WORDS = (1 << 16) - 1
 _FALSE, _TRUE = 0xC2, 0xC3
 """In MessagePack."""
 
+_LISTS = frozenset({list, tuple})
+
 _SOME_FLAGS, _SOME_NUMBERS = list[list[bool | None]], list[list[int | None]]
 
 
@@ -125,20 +127,20 @@ def _read(
     count: int,
 ) -> Answer:
     for key, given in items:
-        wrong = given.keys() ^ fields.keys()
-        if wrong:
+        if given.keys() != fields.keys():
+            wrong = given.keys() ^ fields.keys()
             raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
     present: Bools = np.ones((len(items), count), dtype=np.bool_)
     values = {}
     for name, field in fields.items():
-        rows = [_row(name, given[name], count) for _, given in items]
+        rows = [given[name] for _, given in items]
+        if not (set(map(type, rows)) <= _LISTS and set(map(len, rows)) == {count}):
+            rows = [_row(name, row, count) for row in rows]
         values[name] = _column(name, field, words, rows, present)
     return Answer([key for key, _ in items], present, values)
 
 
 def _row(name: str, values: Any, count: int) -> Sequence[Any]:
-    if isinstance(values, (list, tuple)) and len(values) == count:
-        return values
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)) or len(values) != count:
         raise Garbled(f"{name}: not a list of {count} values for each item")
     return list(values)

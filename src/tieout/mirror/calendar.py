@@ -104,19 +104,18 @@ class Layout:
 
     def unpack(self, rows: Sequence[bytes]) -> Cells:
         """Rows as columns; raise `SchemaMismatch` when one cannot be of this mirror."""
-        size = self.size
-        short = [row for row in rows if len(row) < size or (len(row) - size) % APART.itemsize]
+        size, lengths = self.size, set(map(len, rows))
+        short = [length for length in lengths if length < size or (length - size) % APART.itemsize]
         if short:
-            raise SchemaMismatch(
-                f"a row of {len(short[0])} bytes is not of this mirror: its fields or axis were others"
-            )
-        packed = np.frombuffer(b"".join(row[:size] for row in rows), dtype=self._row)
+            raise SchemaMismatch(f"a row of {short[0]} bytes is not of this mirror: its fields or axis were others")
+        is_any_apart = lengths != {size}
+        packed = np.frombuffer(b"".join(row[:size] for row in rows) if is_any_apart else b"".join(rows), self._row)
         cells = self.empty(len(rows), 0)
         cells.base[:] = packed["base"]
         cells.known[:] = self._flags(packed["known"])
         for name, field in self.fields.items():
             cells.values[name][:] = self._flags(packed[name]) if field.kind == "flag" else packed[name]
-        for at, row in enumerate(rows):
+        for at, row in enumerate(rows if is_any_apart else ()):
             if len(row) > size:
                 apart = np.frombuffer(row, dtype=APART, offset=size)
                 cells.start[at, apart["slot"]] = apart["start"]

@@ -198,12 +198,13 @@ def due_units(
     if not found:
         return []
     overdue, offsets, groups, counts = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((groups, offsets, -overdue))
+    groups, offsets, counts = groups[order], offsets[order], counts[order]
     units: dict[Unit, None] = {}
-    for at in np.lexsort((groups, offsets, -overdue)):
+    for unit in map(Unit, groups.tolist(), (first[groups] + offsets).tolist(), counts.tolist()):
         if len(units) == limit:
             break
-        group = groups[at]
-        units[Unit(int(group), int(first[group] + offsets[at]), int(counts[at]))] = None
+        units[unit] = None
     return list(units)
 
 
