@@ -8,11 +8,11 @@ As much of HTTP/1.1 as that needs, on connections that are kept: `/SUPPLIER/hote
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from typing import cast
 
+import msgspec
 import uvloop
 
 from bench.rooms import ROOMS
@@ -44,7 +44,7 @@ class Suppliers(asyncio.Protocol):
             case [_, hotel]:
                 Suppliers.queries += 1
                 body = {"rooms": rooms(hotel, said["first"], int(said["days"])), "complete": True}
-        text = json.dumps(body, separators=(",", ":")).encode()
+        text = msgspec.json.encode(body)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
         self._transport.write(head.encode() + text)
 
@@ -57,13 +57,14 @@ class Suppliers(asyncio.Protocol):
 def rooms(hotel: str, first: str, days: int) -> dict[str, object]:
     """What the rooms of a hotel cost: something that depends on each, and is the same whenever it is asked."""
     begin = hash((hotel, first)) & 0xFFFF
+    stock, is_open = [(begin + day) % 7 for day in range(days)], [True] * days
     return {
         f"{hotel}-r{number}": {
-            "price": [6_000 + (begin + 977 * number + 211 * day) % 64_000 for day in range(days)],
-            "stock": [(begin + day) % 7 for day in range(days)],
-            "open": [True] * days,
+            "price": [6_000 + at % 64_000 for at in range(begin, begin + 211 * days, 211)],
+            "stock": stock,
+            "open": is_open,
         }
-        for number in range(ROOMS)
+        for number, begin in enumerate(range(begin, begin + 977 * ROOMS, 977))
     }
 
 
