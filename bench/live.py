@@ -4,9 +4,11 @@
 sources and what tieout keeps. So many rows are committed on each side, a transaction each, with nobody reading; then
 each follows them in its turn. *Ours* follows until every pair is tied. A bare reader decodes whole transactions to rows
 by column, and counts them: our own feeds do, and a library does (psycopg2 with pgoutput decoded by hand;
-mysql-replication). After that rows are committed at half the rate of ours while it follows; p99 is from a row's
-statement until the commit of the verdict that it led to. The last lines are one JSON object for each database: row
-events per second (medians of the rounds), those of the fastest reader, their ratio, and milliseconds.
+mysql-replication). Before that each has to tell what was done, as `live_asked` asks; what a reader lacks is told, and
+the ratio is to the fastest that lacks nothing. After that rows are committed at half the rate of ours while it follows;
+p99 is from a row's statement until the commit of the verdict that it led to. The last lines are one JSON object for
+each database: row events per second (medians of the rounds), those of the fastest reader, their ratio, and
+milliseconds.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import live_asked as asked
 from bench.live_sources import KINDS, Sources
 from bench.peer import environment
 from bench.turns import HERE, run, tell
@@ -37,12 +41,50 @@ class Bench:
         self.peer = PEERS[sources.name]
         self.python = environment(f"live_{self.peer}", HERE / f"live_{self.peer}_requirements.txt")
 
-    def begin(self) -> None:
-        """Let everybody go on from here."""
+    def begin(self) -> dict[str, str]:
+        """Let everybody go on from here; what each bare reader lacks that it has to tell, "" for nothing."""
         self.sources.begin()
+        self._begin_all()
+        for statement in asked.statements(self.sources.name):
+            self.sources.execute(statement, "up")
+        lacking = {name: self._lacking(name) for name in self._bare}
+        self.sources.execute("TRUNCATE points", "up")
+        self.sources.execute("INSERT INTO points (id) VALUES (0)", "up")
+        for name in self._bare:
+            lacking[name] = lacking[name] or self._passes_over(name)
+        self.sources.execute("DELETE FROM points", "up")
+        self._begin_all()
+        return lacking
+
+    @property
+    def _bare(self) -> list[str]:
+        return ["feeds"] if self.python is None else ["feeds", self.peer]
+
+    def _begin_all(self) -> None:
         run("-m", "bench.live_ours", "begin", self.place)
         if self.python is not None:
             self._peer("begin")
+
+    def _told(self, name: str, changes: int) -> list[Any]:
+        if name == "feeds":
+            found = run("-m", "bench.live_ours", "told", self.place, changes)
+        else:
+            found = self._peer("told", changes)
+        told: list[Any] = found["told"]
+        return told
+
+    def _lacking(self, name: str) -> str:
+        dialect = self.sources.name
+        first = self._told(name, asked.FIRST)
+        return asked.lacking([*first, *self._told(name, asked.CHANGES - asked.FIRST)], dialect)
+
+    def _passes_over(self, name: str) -> str:
+        """Whether a reader goes on where rows went without a word."""
+        try:
+            self._told(name, 1)
+        except subprocess.CalledProcessError:
+            return ""
+        return "it passes over TRUNCATE"
 
     def readers(self, pairs: int) -> dict[str, Callable[[], dict[str, Any]]]:
         """Who reads, ours first."""
@@ -60,8 +102,8 @@ class Bench:
         self.sources.rows += max(1, int(rate / 2 * SECONDS))
         return run("-m", "bench.live_ours", "follow", self.place, first, self.sources.rows, rate / 2)
 
-    def _peer(self, what: object) -> dict[str, Any]:
-        return run("-m", f"bench.live_{self.peer}", what, self.peer_place, python=str(self.python))
+    def _peer(self, what: object, *more: object) -> dict[str, Any]:
+        return run("-m", f"bench.live_{self.peer}", what, self.peer_place, *more, python=str(self.python))
 
 
 def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:
@@ -70,7 +112,9 @@ def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tieout-bench-") as folder:
         bench = Bench(sources, Path(folder))
         try:
-            bench.begin()
+            lacking = bench.begin()
+            for name, what in lacking.items():
+                tell(f"{sources.name} {name}: {what or 'tells all that a feed has to tell'}")
             for number in range(rounds):
                 sources.load(pairs)
                 sides = list(bench.readers(pairs).items())
@@ -83,7 +127,7 @@ def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:
         finally:
             sources.remove()
     tell(f"at {ours / 2:.0f} row events/s: p50 {waited['p50_ms']:.0f} ms, p99 {waited['p99_ms']:.0f} ms")
-    fastest = max(medians, key=lambda name: medians[name])
+    fastest = max((name for name, what in lacking.items() if not what), key=lambda name: medians[name])
     return {
         "bench": "live",
         "db": sources.name,
@@ -93,6 +137,7 @@ def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:
         "p99_ms": round(waited["p99_ms"]),
         "fastest": fastest,
         "readers": {name: round(rate) for name, rate in medians.items()},
+        "lacking": {name: what for name, what in lacking.items() if what},
     }
 
 

@@ -1,4 +1,4 @@
-"""One part of `bench.live`, in a process of its own: `begin`, `ours`, `reader` or `follow`."""
+"""One part of `bench.live`, in a process of its own: `begin`, `ours`, `reader`, `told` or `follow`."""
 
 from __future__ import annotations
 
@@ -111,6 +111,19 @@ async def read_all(pairs: int, places: Places) -> float:
     return 2 * pairs / (time.perf_counter() - begun)
 
 
+async def told_of(count: int, places: Places) -> list[object]:
+    """What one side has done, transaction by transaction; the next reading goes on there."""
+    feed = feeds()["reader_up"]
+    await feed.open(Position.parse(places["reader_up"]))
+    found: list[Committed] = []
+    while sum(len(one.changes) for one in found) < count:
+        found += [one for one in await feed.take(1) if isinstance(one, Committed)]
+    places["reader_up"] = found[-1].position.text()
+    await feed.confirm(found[-1].position)
+    await feed.close()
+    return [[one.position.text(), [[change.before, change.after] for change in one.changes]] for one in found]
+
+
 async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, float]:
     """Milliseconds from commit to verdict while rows are committed at a rate; a row says when, just before."""
     waits: list[float] = []
@@ -150,6 +163,10 @@ def main() -> None:
         case "reader":
             places = json.loads(kept.read_text())
             print(json.dumps({"rate": asyncio.run(read_all(int(numbers[0]), places))}))
+            kept.write_text(json.dumps(places))
+        case "told":
+            places = json.loads(kept.read_text())
+            print(json.dumps({"told": asyncio.run(told_of(int(numbers[0]), places))}))
             kept.write_text(json.dumps(places))
         case "follow":
             print(json.dumps(asyncio.run(follow(int(numbers[0]), int(numbers[1]), float(numbers[2])))))
