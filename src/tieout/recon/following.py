@@ -12,8 +12,12 @@ from tieout.feeds import Committed, Feed, Position, Told
 from tieout.recon.facts import Fact, Seen
 from tieout.recon.translating import Translation
 
-TAKEN = 4_000
-"""Row changes that are taken from a feed at a time, so that no feed keeps the other waiting for long."""
+TAKEN = 250
+"""Row changes that are taken from a feed at a time: a few milliseconds' work.
+
+Whoever keeps a batch needs the event loop for a moment at each of its statements. Were it held for longer here, the
+database would be idle while the next batch is read, and nobody would read while it writes.
+"""
 
 HELD = 20_000
 """Facts that wait to be kept; beyond that feeds are not read, and their sources keep what comes."""

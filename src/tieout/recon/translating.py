@@ -31,6 +31,8 @@ class Translation:
         self.rule, self.side = rule, SIDES.index(reading.name)
         self.table = reading.side.table.removeprefix("public.")
         self._key, self._values = _reader(reading.fed_key), _reader(reading.fed_fields)
+        (name, convert), *more = reading.fed_key
+        self._plain_key = "" if more or convert is not None or sample < 1 else name
         self._at, self._when = reading.fed_time, reading.fed_event
         self._share = None if sample >= 1 else f"{int(sample * 2**32):08x}"
         self.overlong = 0
@@ -61,10 +63,14 @@ class Translation:
         """The key and record that a row asserts; None when its event has not happened, or it is not in the sample."""
         if self._when is not None and not _has_happened(self._when, row):
             return None
-        key = self._key(row)
-        if self._share is not None and not _is_sampled(key, self._share):
-            return None
-        text = key_text(key, self.side)
+        part = row[self._plain_key] if self._plain_key else None
+        if part is not None and part.isascii() and part.isalnum():
+            text = f'["{part}"]'  # as `key_text` writes it, without a tuple in between
+        else:
+            key = self._key(row)
+            if self._share is not None and not _is_sampled(key, self._share):
+                return None
+            text = key_text(key, self.side)
         if len(text) > KEY_LENGTH:
             self.overlong += 1
             return None
