@@ -10,6 +10,8 @@ from functools import partial
 from random import Random
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
 from tests.alarm.receivers import KEY, LOOPBACK, SECRET, Hooks, Post
@@ -165,6 +167,34 @@ async def test_robots_are_spoken_to_in_their_way(database, alarms, hooks, notify
     assert hooks.taken[0].startswith("[serious] deadline opened: ")
     assert not any(mark in text for text in hooks.taken for mark in ("<!", "<at"))
     assert f"https://console/alarms/{alarm.id.hex()}" in hooks.taken[1]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # of a plug-in of apprise's
+async def test_apprise_is_handed_alarms_until_it_delivers(database, alarms, notifying):
+    """What its service did not take is handed to it again; nothing is lost, and an alarm's story keeps its order."""
+    taken, moods = [], [500, 503]
+
+    async def take(request):
+        told = await request.json()
+        status = moods.pop(0) if moods else 200
+        if status == 200:
+            taken.append(told)
+        return web.Response(status=status)
+
+    site = web.Application()
+    site.router.add_post("/", take)
+    async with TestServer(site) as server:
+        await notifying(rest=Route(to="apprise", url=f"json://127.0.0.1:{server.port}/"))
+        alarm = NewAlarm("deadline", "p-1", "too late")
+        await raise_all(alarms, alarm)
+        await alarms.resolve(alarm.id, "accepted", **ANN)
+        await settled(database)
+    assert [told["title"].split(":")[0] for told in taken] == [
+        "[serious] deadline opened",
+        "[serious] deadline resolved",
+    ]
+    assert f"https://console/alarms/{alarm.id.hex()}" in taken[0]["message"]
+    assert not moods
 
 
 async def test_many_at_a_time_are_told_to_people_as_one(database, alarms, hooks, notifying):

@@ -11,11 +11,15 @@ from tests.server.conftest import ROLES
 from tests.server.node import inside, token, wait_for
 from tieout.access import Tokens
 from tieout.errors import NotAuthenticated
+from tieout.server import asgi
 from tieout.server.auth import Doorkeeper
 from tieout.server.settings import Proxy, Settings
 
 MINE, FOREIGN, MISSING = "mine", "foreign", "missing"
 OPEN = {"/healthz", "/readyz", "/version", "/v1/report/{call_key}", "/v1/push/{supplier}"}
+UNTOLD = {"/v1/docs", "/v1/docs/{name}", "/v1/openapi.json", "/v1/tieout.js"}
+"""Not described, and open: the description itself, its viewer, and the client for browsers."""
+
 READERS = {"viewer", "operator", "approver", "admin"}
 OPERATORS = {"operator", "approver", "admin"}
 
@@ -81,6 +85,15 @@ def test_every_route_is_in_the_table(place):
     described = place.nobody.get("/v1/openapi.json").json()["paths"]
     routes = {(method, path) for path, methods in described.items() for method in methods if path not in OPEN}
     assert routes == set(ALLOWED)
+
+
+def test_no_route_is_beside_the_table(place):
+    """What the description does not tell of is there for everybody on purpose, or for nobody at all."""
+    paths = {route.path_format for route in asgi(tieout.App("sqlite://")).routes.routes}
+    beside = paths - {path for _, path in ALLOWED} - OPEN - UNTOLD
+    for path in beside:
+        for caller in (place.nobody, place.admin):
+            assert caller.get(path).status_code in (401, 403, 404), path
 
 
 def ask(caller, method: str, path: str, object_id: str):
