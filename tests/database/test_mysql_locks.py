@@ -1,0 +1,81 @@
+"""Locks of GET_LOCK end with their transaction, in one message: as MariaDB and as MySQL take it, in both colours."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.database.settling import settled
+from tests.servers.proxy import Proxy
+from tieout.database import connect, mysql_hosts
+from tieout.errors import CommitUnknown
+from tieout.testing.database_site import ADD, executing, fetching, make_tables, points, refused
+from tieout.testing.thread_site import ThreadedDatabase
+
+LOCK = "SELECT GET_LOCK('ours', 0) AS mine"
+STATE = "SELECT CONNECTION_ID() AS id, IS_USED_LOCK('ours') AS holder"
+
+
+@pytest.fixture(params=["MariaDB", "MySQL"])
+def flavour(request, monkeypatch):
+    """What every server is taken for, once its sessions are set up. MariaDB understands both ways."""
+    server_of = mysql_hosts.server_of
+    taken = lambda flavour, row: server_of(flavour, row)._replace(flavour=request.param)  # noqa: E731 - it is the patch
+    monkeypatch.setattr(mysql_hosts, "server_of", taken)
+    return request.param
+
+
+@pytest.fixture
+async def proxy(mariadb):
+    async with Proxy(mariadb.port).running() as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["loop", "threads"])
+async def database(request, proxy, suite_database, flavour):
+    """A database behind the proxy, with the suite's tables and one connection."""
+    url = f"mysql://u@127.0.0.1:{proxy.port}/{suite_database}?pool=1&deadline=2&connect_timeout=3"
+    database = connect(url) if request.param == "loop" else ThreadedDatabase(connect(url, blocking=True))
+    await database.open()
+    await database.transact(make_tables)
+    yield database
+    await database.close()
+
+
+async def locking(tx) -> None:
+    """Take the lock, and write."""
+    assert (await tx.fetch_one(LOCK))["mine"] == 1
+    await tx.execute(ADD, id=1, n=1)
+
+
+async def failing(tx) -> None:
+    await locking(tx)
+    raise ValueError
+
+
+@pytest.mark.parametrize(("work", "end", "found"), [(locking, b"COMMIT", 101), (failing, b"ROLLBACK", 100)])
+async def test_a_lock_goes_with_its_transaction(proxy, database, flavour, work, end, found):
+    """Committed or rolled back, the last message ends the transaction and gives the lock back; the connection stays."""
+    before, _ = (await database.read(fetching(STATE)))[0]
+    requests: list[bytes] = []
+    proxy.lose("before", lambda data: requests.append(data) or False)
+    try:
+        await database.transact(work)
+    except ValueError:
+        assert end == b"ROLLBACK"
+    *_, last = requests
+    assert (len(requests), end in last, b"RELEASE_ALL_LOCKS" in last) == (3, True, True)
+    assert (b"BEGIN NOT ATOMIC" in last) is (flavour == "MariaDB")
+    assert tuple((await database.read(fetching(STATE)))[0]) == (before, None)
+    assert await points(database) == found
+
+
+@pytest.mark.parametrize(("fault", "found"), [("before", 100), ("after", 101), ("hang", 101)])
+async def test_a_lost_answer_to_commit_and_locks_is_unknown(proxy, database, fault, found):
+    """Whether that message never arrived or its answer was lost, the caller learns that it does not know."""
+    proxy.lose(fault, lambda data: b"COMMIT" in data)
+    error = await refused(CommitUnknown, database.transact(locking))
+    assert (error.outcome, error.retryable, proxy.hits) == ("unknown", True, 1)
+    proxy.cut()
+    await settled(database, found)
+    await database.transact(executing(ADD, id=1, n=1))
+    assert await points(database) == found + 1
