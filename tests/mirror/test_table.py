@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -115,6 +115,32 @@ def test_a_search_finds_what_each_item_says(seed, nights):
                 assert found.total == len(wanted)
                 some = view.search(first, nights, sort=sort, descending=descending, limit=3, offset=2, **options)
                 assert list(some.found) == list(found.found)[2:5]
+
+
+@pytest.mark.parametrize("nights", [1, 4, 20])
+def test_a_search_finds_what_has_changed_since(nights):
+    """Rows that come anew, and days that end, are in every search after that: also around the end of the ring."""
+    view, chance = view_of(3), np.random.default_rng(3)
+    for ahead in range(0, 70, 7):
+        now = NOON + ahead * 86_400_000_000
+        for one in view.table.parts.values():
+            columns = one.columns
+            columns.roll(now)
+            if not len(columns):
+                continue
+            some = chance.choice(len(columns), 5, replace=False)
+            cells = LAYOUT.empty(5, int(columns.opens.min()))
+            cells.known[:] = chance.random(cells.known.shape) < 0.99
+            for field, column in cells.values.items():
+                column[:] = chance.integers(0, {"price": 500, "rules": 1}.get(field, 2), column.shape)
+            columns.replace(list(zip(some.tolist(), LAYOUT.pack(cells), strict=True)))
+        first = TODAY + timedelta(days=ahead + 2)
+        for where in WANTED:
+            wanted = one_by_one(view, first, nights, where, None, None, suspect=True)
+            found = view.search(first, nights, where=where, sort="low", descending=True, limit=100)
+            assert found.total == len(wanted)
+            ordered = sorted(wanted, key=lambda one: -one[3].values["low"])
+            assert [(one.supplier, one.group, one.item, one.offer) for one in found.found] == ordered
 
 
 def test_sums_beyond_32_bits():

@@ -177,21 +177,22 @@ async def test_what_a_search_cannot_do(here):
             view.read("acme", "h9-a", day(0))
 
 
-@given(st.lists(st.integers(-5, 5)), st.integers(1, 12))
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans())), st.integers(1, 12))
 def test_the_smallest_come_first(keys, count):
-    """So many of the smallest keys are found, in order; equal ones in the order in which they stand."""
-    found = smallest(np.array(keys, dtype=np.int64), count)
-    wanted = sorted(range(len(keys)), key=lambda at: keys[at])
-    assert list(found[:count]) == wanted[:count]
+    """So many of the smallest keys that match are found, in order; equal ones in the order in which they stand."""
+    columns = np.array([key for key, _ in keys], dtype=np.int64), np.array([match for _, match in keys], dtype=np.bool_)
+    wanted = sorted((at for at, (_, match) in enumerate(keys) if match), key=lambda at: keys[at][0])
+    assert smallest(*columns, count).tolist() == wanted[:count]
 
 
 def test_the_smallest_of_many_come_first(monkeypatch):
-    """Also where a small sample guesses badly which they are."""
+    """Also where a small sample guesses badly which they are, and where many are equal."""
     chance = np.random.default_rng(1)
     for sample, spare in ((4, 0), (4_096, 8)):
         monkeypatch.setattr(view, "SAMPLE", sample)
         monkeypatch.setattr(view, "SPARE", spare)
-        for spread in (2, 50, 1_000_000):
-            keys = chance.integers(0, spread, 20_000)
+        for spread, share in ((2, 0.9), (50, 0.5), (1_000_000, 0.9), (1_000_000, 0.001)):
+            keys, match = chance.integers(0, spread, 20_000), chance.random(20_000) < share
+            places = np.flatnonzero(match)
             for count in (1, 20, 500):
-                assert (smallest(keys, count) == np.argsort(keys, kind="stable")[:count]).all()
+                assert (smallest(keys, match, count) == places[np.argsort(keys[match], kind="stable")][:count]).all()

@@ -1,17 +1,15 @@
 """Many items by day: the cells of one copy in memory, laid out so that a day of all items stands together.
 
-Each array has the shape (ring, items): a search for a stay reads as many rows as it has nights, each in one sweep.
-In rows by item the same search touches every item's whole row.
+A search for a stay reads some days, each in one sweep. In rows by item it touches every item's whole row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tieout.mirror.arrays import Arrays
 from tieout.mirror.calendar import NEVER, Bools, Cells, Checks, Ints, Layout, positions
 from tieout.mirror.copying import DayEnd, day_end, first_open
 from tieout.mirror.define import Terms
@@ -34,10 +32,7 @@ class Columns:
         self.group_names = [group.name for group in groups]
         self.group = np.zeros(items, dtype=np.int32)
         self.base = np.zeros(items, dtype=np.int64)
-        self.known: Bools = np.zeros((layout.ring, items), dtype=np.bool_)
-        self.values: dict[str, NDArray[Any]] = {
-            name: np.zeros((layout.ring, items), dtype=field.stored) for name, field in layout.fields.items()
-        }
+        self.arrays = Arrays(layout, items)
         self.checks = Checks.unpack([bytes(group.checks) for group in groups], layout.ring)
         self.opens: Ints = np.full(len(groups), NEVER, dtype=np.int64)
         self.highest = dict.fromkeys(layout.fields, 0)
@@ -70,8 +65,7 @@ class Columns:
     def trim(self) -> None:
         """Give back the room of items that were expected and did not come."""
         items = len(self.names)
-        self.group, self.base, self.known = self.group[:items], self.base[:items], self.known[:, :items]
-        self.values = {name: column[:, :items] for name, column in self.values.items()}
+        self.group, self.base, self.arrays = self.group[:items], self.base[:items], self.arrays.of(slice(items))
 
     def replace(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Take in the rows of items that have changed, each given as its number and its row."""
@@ -118,15 +112,13 @@ class Columns:
         if not late.any():
             return
         items, first = items[late], first[late]
-        gone = positions(self.base[items], self.layout.ring) < first[:, None]
-        self.known[:, items] &= ~gone.T
+        self.arrays.forget(items, positions(self.base[items], self.layout.ring) < first[:, None])
         self.base[items] = first
 
     def _put(self, items: Ints, cells: Cells) -> None:
         self.base[items] = cells.base
-        self.known[:, items] = cells.known.T
+        self.arrays.put(items, cells)
         for name, column in cells.values.items():
-            self.values[name][:, items] = column.T
             self.highest[name] = max(self.highest[name], abs(int(column.min())), abs(int(column.max())))
         apart = (cells.start != NEVER).any(axis=1)
         for place in items[~apart].tolist() if self._own else ():

@@ -59,9 +59,9 @@ class Part:
         used = slots[rests_on(layout.fields, nights)]
         opens = columns.opens[columns.group[place]]
         is_held = opens <= first and first + nights <= opens + layout.axis.count
-        if not (is_held and columns.known[used, place].all()):
+        if not (is_held and columns.arrays.known[used, place].all()):
             return Offer(None, None, 0.0, suspect, None)
-        cells = {name: values[slots, place] for name, values in columns.values.items()}
+        cells = {name: values[slots, place] for name, values in columns.arrays.values.items()}
         values = fold_stay(layout, cells, nights, self.words)
         observed, is_own = columns.observed(place, slots[: cells_of_stay(layout, nights)])
         age = None if observed == NEVER else max(0.0, (now - observed) / 1_000_000)

@@ -1,7 +1,6 @@
 """All items of a view side by side, whichever supplier's they are: a search sweeps over each day of all at once.
 
-Its arrays have the shape (ring, items), and the columns of each part are a slice of them: what is merged into a part
-is in the table.
+The arrays of each part are a slice of the table's: what is merged into a part is in the table.
 """
 
 from __future__ import annotations
@@ -12,29 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tieout.mirror.arrays import Arrays, total
 from tieout.mirror.calendar import Bools, Ints, Layout
-from tieout.mirror.fields import Field
 from tieout.mirror.parts import Part
 from tieout.mirror.stay import fold, needed, rests_on
 
 MOST_INT32 = (1 << 31) - 1
 
+FEW = 8
+"""Where less than one in so many items is left, what takes long is folded for these alone."""
+
 
 class Table:
-    """The parts of a view, by their suppliers' names, and their items."""
+    """The parts of a view, by their suppliers' names, and their items; `all` has the arrays of all side by side."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.parts: dict[str, Part] = {}
         self.begins: Ints = np.zeros(0, dtype=np.int64)
-        self.known: Bools = np.zeros((layout.ring, 0), dtype=np.bool_)
-        self.values: dict[str, NDArray[Any]] = {
-            name: np.zeros((layout.ring, 0), dtype=field.stored) for name, field in layout.fields.items()
-        }
+        self.all = Arrays(layout, 0)
         self._parts: list[Part] = []
 
     def __len__(self) -> int:
-        return int(self.known.shape[1])
+        return int(self.all.known.shape[1])
 
     def put(self, parts: Mapping[str, Part]) -> Iterator[None]:
         """Put parts in the places of those of the same names, and behind the others; a step lasts a moment.
@@ -44,20 +43,16 @@ class Table:
         wanted = {**self.parts, **parts}
         lengths = [len(part.columns) for part in wanted.values()]
         ends = np.cumsum(lengths, dtype=np.int64)
-        shape = (self.layout.ring, int(ends[-1]) if lengths else 0)
-        known = np.zeros(shape, dtype=np.bool_)
-        values = {name: np.zeros(shape, dtype=field.stored) for name, field in self.layout.fields.items()}
-        slices = [slice(int(end) - length, int(end)) for length, end in zip(lengths, ends, strict=True)]
+        whole = Arrays(self.layout, int(ends[-1]) if lengths else 0)
+        slices = [whole.of(slice(int(end) - length, int(end))) for length, end in zip(lengths, ends, strict=True)]
         for part, own in zip(wanted.values(), slices, strict=True):
-            known[:, own] = part.columns.known
-            for name, column in values.items():
-                column[:, own] = part.columns.values[name]
+            for ours, theirs in zip(own, part.columns.arrays, strict=True):
+                ours[:] = theirs
             yield
         for part, own in zip(wanted.values(), slices, strict=True):
-            part.columns.known = known[:, own]
-            part.columns.values = {name: column[:, own] for name, column in values.items()}
+            part.columns.arrays = own
         self.parts, self._parts = wanted, list(wanted.values())
-        self.begins, self.known, self.values = ends - lengths, known, values
+        self.begins, self.all = ends - lengths, whole
 
     def part_of(self, place: int) -> tuple[Part, int]:
         """The part that has an item, and its place there."""
@@ -87,50 +82,63 @@ class Sweep:
         suppliers: Collection[str] | None,
         *,
         suspect: bool,
-    ) -> Ints:
-        """The places of items whose stay is known, and as wanted."""
-        fields = self.table.layout.fields
+    ) -> Bools:
+        """Which items' stays are known, and as wanted."""
         match = self._known(groups, suppliers)
-        for name, value in wanted.items():
-            folded = self.folded(name)
-            if fields[name].kind == "flag":
-                match &= folded if value else ~folded
-                continue
-            low, high = value
-            if low is not None:
-                match &= folded >= low
-            if high is not None:
-                match &= folded <= high
-        places: Ints = np.flatnonzero(match)
-        return places if suspect else self._certain(places)
+        for name in sorted(wanted, key=self._is_long):
+            if self._is_long(name) and np.count_nonzero(match) * FEW < len(match):
+                places = np.flatnonzero(match)
+                match[places] = _is_as(self._fold_rows(name, places), wanted[name])
+            else:
+                match &= _is_as(self.folded(name), wanted[name])
+        return match if suspect else self._certain(match)
 
     def folded(self, name: str) -> NDArray[Any]:
         """One field of the stays of all items."""
         if name not in self._folded:
-            field, values = self.table.layout.fields[name], self.table.values[name]
-            rows = [values[slot] for slot in self._slots[needed(field, self.nights)]]
-            self._folded[name] = rows[0] if len(rows) == 1 else self._fold(name, field, rows)
+            has_total = name in self.table.all.totals and not self._is_too_much(name)
+            self._folded[name] = self._fold_total(name) if has_total else self._fold_rows(name)
         return self._folded[name]
 
-    def _fold(self, name: str, field: Field, rows: list[NDArray[Any]]) -> NDArray[Any]:
+    def _fold_total(self, name: str) -> NDArray[Any]:
+        found = total(self.table.all.totals[name], self._slots[0], self.nights)
+        match self.table.layout.fields[name].fold:
+            case "all":
+                return np.asarray(found == self.nights)
+            case "any":
+                return np.asarray(found > 0)
+        return found
+
+    def _fold_rows(self, name: str, places: Ints | None = None) -> NDArray[Any]:
+        """The same from each night's values; of some items only where `places` are given."""
+        field, values = self.table.layout.fields[name], self.table.all.values[name]
+        rows: list[NDArray[Any]] = [values[slot] for slot in self._slots[needed(field, self.nights)]]
+        if places is not None:
+            rows = [row[places] for row in rows]
         match field.fold:
+            case _ if len(rows) == 1:
+                return rows[0]
             case "sum":
-                return _reduced(np.add, rows, self._wide_enough(name, len(rows)))
-            case "min" | "all":
-                return _reduced(np.logical_and if field.kind == "flag" else np.minimum, rows, rows[0].dtype)
-            case "max" | "any":
-                return _reduced(np.logical_or if field.kind == "flag" else np.maximum, rows, rows[0].dtype)
+                return _reduced(np.add, rows, np.dtype(np.int64))
+            case "min":
+                return _reduced(np.minimum, rows, rows[0].dtype)
+            case "max":
+                return _reduced(np.maximum, rows, rows[0].dtype)
         return fold(field, np.array(rows).T)
 
-    def _wide_enough(self, name: str, count: int) -> np.dtype[Any]:
-        """A type that holds the sum of so many values of a field: half as wide is twice as fast."""
+    def _is_long(self, name: str) -> bool:
+        """Whether folding a field takes a sweep for each night."""
+        return self.table.layout.fields[name].fold in ("min", "max") and self.nights > 1
+
+    def _is_too_much(self, name: str) -> bool:
+        """Whether a sum may be beyond 32 bits, and its running totals are no wider."""
+        is_wide = self.table.all.totals[name].dtype.itemsize > 4
         highest = max((part.columns.highest[name] for part in self.table.parts.values()), default=0)
-        return np.dtype(np.int32 if highest * count <= MOST_INT32 else np.int64)
+        return highest * self.nights > MOST_INT32 and not is_wide
 
     def _known(self, groups: Collection[str] | None, suppliers: Collection[str] | None) -> Bools:
         """Which items the search is about, and all their cells are known."""
-        rests = np.flatnonzero(rests_on(self.table.layout.fields, self.nights)).tolist()
-        known: Bools = _reduced(np.logical_and, [self.table.known[self._slots[at]] for at in rests], np.dtype(bool))
+        known = self._all_known()
         for part, own in self.table.slices():
             if suppliers is not None and part.supplier not in suppliers:
                 known[own] = False
@@ -142,14 +150,29 @@ class Sweep:
                 known[own] &= meant[part.columns.group] if len(meant) else False
         return known
 
-    def _certain(self, places: Ints) -> Ints:
-        """Those of some places, in their order, of which no cell is doubtful."""
-        certain = np.ones(len(places), dtype=np.bool_)
+    def _all_known(self) -> Bools:
+        rests = np.flatnonzero(rests_on(self.table.layout.fields, self.nights)).tolist()
+        if rests[-1] - rests[0] < len(rests):
+            return np.asarray(total(self.table.all.unknown, self._slots[rests[0]], len(rests)) == 0)
+        return _reduced(np.logical_and, [self.table.all.known[self._slots[at]] for at in rests], np.dtype(bool))
+
+    def _certain(self, match: Bools) -> Bools:
+        """Those that match of which no cell is doubtful."""
         for part, own in self.table.slices():
             if part.marks:
-                low, high = np.searchsorted(places, (own.start, own.stop))
-                certain[low:high] = ~part.doubtful(self.first, self.nights, places[low:high] - own.start)
-        return places[certain]
+                places = np.flatnonzero(match[own])
+                match[own.start + places[part.doubtful(self.first, self.nights, places)]] = False
+        return match
+
+
+def _is_as(folded: NDArray[Any], wanted: Any) -> Bools:
+    """Which values are as wanted: a flag is True or False, a number from the least to the most."""
+    if isinstance(wanted, bool):
+        return folded if wanted else ~folded
+    low, high = wanted
+    if low is None:
+        return np.ones(len(folded), dtype=np.bool_) if high is None else np.asarray(folded <= high)
+    return np.asarray(folded >= low) if high is None else np.asarray((folded >= low) & (folded <= high))
 
 
 def _reduced(by: np.ufunc, rows: list[NDArray[Any]], kind: np.dtype[Any]) -> NDArray[Any]:

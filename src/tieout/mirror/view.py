@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tieout.errors import InvalidParams, UnknownItem
-from tieout.mirror.calendar import Ints, Layout
+from tieout.mirror.calendar import Bools, Ints, Layout
 from tieout.mirror.define import Start
 from tieout.mirror.offers import Offer
 from tieout.mirror.table import Sweep, Table
@@ -80,10 +81,10 @@ class View:
         wanted = self._wanted(where or {})
         self._check(sort, limit, offset)
         sweep = Sweep(self.table, position, nights)
-        places = sweep.matches(wanted, groups, suppliers, suspect=suspect)
-        chosen = self._chosen(sweep, places, sort, offset, limit, descending=descending)
-        now = self._now()
-        return Result([self._found(place, position, nights, now) for place in chosen.tolist()], len(places), self.lag)
+        match = sweep.matches(wanted, groups, suppliers, suspect=suspect)
+        chosen = self._chosen(sweep, match, sort, offset + limit, descending=descending)[offset:]
+        now, total = self._now(), int(np.count_nonzero(match))
+        return Result([self._found(place, position, nights, now) for place in chosen.tolist()], total, self.lag)
 
     def has(self, supplier: str, item: str) -> bool:
         """Whether an item of a supplier is in it."""
@@ -107,13 +108,11 @@ class View:
         offer = part.offer(own, first, nights, now, self._half_life)
         return Found(part.supplier, columns.group_names[columns.group[own]], columns.names[own], offer)
 
-    def _chosen(
-        self, sweep: Sweep, places: Ints, sort: str | None, offset: int, limit: int, *, descending: bool
-    ) -> Ints:
-        if sort is None or not len(places):
-            return places[offset : offset + limit]
-        keys = sweep.folded(sort)[places].astype(np.int64)
-        return places[smallest(-keys if descending else keys, offset + limit)[offset:]]
+    def _chosen(self, sweep: Sweep, match: Bools, sort: str | None, count: int, *, descending: bool) -> Ints:
+        if sort is None:
+            return np.flatnonzero(match)[:count]
+        keys = sweep.folded(sort)
+        return smallest(~keys if descending else keys, match, count)  # ~ turns the order round and never overflows
 
     def _stay(self, first: Start, nights: int) -> int:
         if not 1 <= nights <= self.layout.axis.count:
@@ -144,19 +143,26 @@ class View:
         return wanted
 
 
-def smallest(keys: Ints, count: int) -> Ints:
-    """Where the smallest keys are, in their order; equal ones as they stand."""
-    few = np.flatnonzero(keys <= _bound(keys, count)) if count < len(keys) else np.arange(len(keys))
-    return few[np.argsort(keys[few], kind="stable")][:count]
+def smallest(keys: NDArray[Any], match: Bools, count: int) -> Ints:
+    """Where the smallest keys are, of those that match, in their order; equal ones as they stand."""
+    few = np.flatnonzero(_near(keys, match, count))
+    of_few = keys[few]
+    if len(few) > count:
+        last = np.partition(of_few, count - 1)[count - 1]
+        few = np.concatenate((few[of_few < last], few[of_few == last]))[:count]
+    return few[np.argsort(keys[few], kind="stable")]
 
 
-def _bound(keys: Ints, count: int) -> Any:
-    """A key that at least `count` keys do not exceed, and few more: guessed from a sample, which is mostly enough."""
-    sample = np.sort(keys[:: max(1, len(keys) // SAMPLE)])
-    guess = count * len(sample) // len(keys) + SPARE
-    if guess < len(sample) and np.count_nonzero(keys <= sample[guess]) >= count:
-        return sample[guess]
-    return np.partition(keys, count - 1)[count - 1]
+def _near(keys: NDArray[Any], match: Bools, count: int) -> Bools:
+    """Keys that match, the `count` smallest among them, and few more: guessed from a sample, which is mostly enough."""
+    every = max(1, len(keys) // SAMPLE)
+    sample = np.sort(keys[::every][match[::every]])
+    total = int(np.count_nonzero(match))
+    guess = count * len(sample) // (total or 1) + SPARE
+    if total <= count or guess >= len(sample):
+        return match
+    near: Bools = match & (keys <= sample[guess])
+    return near if np.count_nonzero(near) >= count else match
 
 
 def _is_bound(side: Any) -> bool:

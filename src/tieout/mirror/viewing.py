@@ -29,8 +29,8 @@ ROWS = 5_000
 SIGHTINGS = 200
 """Sightings that are taken in at a time: what is decoded of them and their rows is nobody's wait."""
 
-REPLACED = 250
-"""Rows that are merged at a time: about a millisecond, in which no search runs."""
+REPLACED = 100
+"""Rows that are merged at a time: less than a millisecond, in which no search runs."""
 
 MARKS = 100_000
 """Suspect cells, and doubts, that views know of at a time; those beyond are suspect only where they are read singly."""
@@ -82,7 +82,8 @@ class Viewing:
             part, head = self.view.table.parts[name], heads.get(following.number, 0)
             while part.cursor < head:
                 part = await self._advance(name, following, part)
-            part.columns.roll(now)
+            if part.columns.roll(now):
+                await asyncio.sleep(0)
         await self._mark()
         self.view.current_at = now
 
@@ -98,7 +99,7 @@ class Viewing:
             return Part(name, columns, await store.words(tx, copy), cursor)
 
         part = await self._world.database.read(begin)
-        room = part.columns.known.shape[1]
+        room = part.columns.arrays.known.shape[1]
         async for rows in self._world.database.stream(self._sightings.sql.all_cells, batch=ROWS, copy=copy):
             left = room - len(part.columns)
             part.columns.add([(group, n, bytes(item).decode(), bytes(cells)) for group, n, item, cells in rows[:left]])
