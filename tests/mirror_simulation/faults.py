@@ -7,6 +7,7 @@ from random import Random
 
 FAULTS = (
     *("crash of a node", "pause of a node", "pause beyond a lease", "transaction refused"),
+    *("stands before a token", "stands with a token"),
     *("commit unknown, done", "commit unknown, not done", "database slow"),
     *("answer late", "answer beyond its time-out", "error", "garbage", "partial answer", "torn answer", "slow down"),
     *("catalogue failed", "catalogue that lost most", "night absent"),
@@ -45,6 +46,7 @@ class Rates:
     bursts: float
     crash: float
     pause: float
+    stand: float
     refuse: float
     lost_commit: float
     slow: float
@@ -87,6 +89,7 @@ def draw(chance: Random) -> Rates:
         bursts=some(0.4, 0.2),
         crash=some(0.4, 0.05),
         pause=some(0.4, 0.3),
+        stand=some(0.5, 0.4),
         refuse=some(0.3, 0.05),
         lost_commit=some(0.3, 0.05),
         slow=some(0.4, 0.2),

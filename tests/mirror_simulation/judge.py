@@ -96,7 +96,7 @@ class Judge:
         wrong += [f"at the end {tuple(night)} is doubtful" for night in sorted(self.doubtful)]
         queries = self.world.supplier.queries
         self.world.counts["browse refreshed"] += sum(query.cause == "browse" for query in queries)
-        return wrong + self._rates(queries) + list(self._turns(queries)) + self._crowds(queries)
+        return wrong + list(self._rates(queries)) + list(self._turns(queries)) + self._crowds(queries)
 
     def _read(self) -> None:
         async def look(tx: Any) -> Any:
@@ -191,12 +191,18 @@ class Judge:
                 if cell is None or cell.open != now.open or (now.open and cell.price != now.price):
                     yield f"{tuple(night)} is {cell}, and is {now}"
 
-    def _rates(self, queries: list[Query]) -> list[str]:
-        rates = self.world.rates
-        came = sorted(query.came for query in queries if query.kind != "catalogue")
-        late = [other - one for one, other in zip(came, came[rates.limit :], strict=False)]
-        tight = [span for span in late if span < rates.window - 1e-6]
-        return [f"{rates.limit + 1} queries within {min(tight):.3f} s of {rates.window}"] if tight else []
+    def _rates(self, queries: list[Query]) -> Iterable[str]:
+        """More queries in a window than the supplier allows, or of a class than its share."""
+        came = [(class_of(query), query.came) for query in queries if query.kind != "catalogue"]
+        yield from self._too_many("", self.world.rates.limit, [at for _, at in came])
+        for kind, share in self.world.nodes[0].following.terms.classes.items():
+            yield from self._too_many(f" of {kind}", share.count, [at for of, at in came if of == kind])
+
+    def _too_many(self, of: str, most: int, came: list[float]) -> Iterable[str]:
+        came, window = sorted(came), self.world.rates.window
+        spans = [other - one for one, other in zip(came, came[most:], strict=False)]
+        if spans and min(spans) < window - 1e-6:
+            yield f"{most + 1} queries{of} within {min(spans):.3f} s of {window}"
 
     def _turns(self, queries: list[Query]) -> Iterable[str]:
         """Queries of the plan by two nodes at a time; a node does not wait for one beyond its time-out."""
@@ -228,3 +234,10 @@ class Judge:
         self.world.tell(f"!! {what}")
         if len(self.violations) < MOST:
             self.violations.append(what)
+
+
+def class_of(query: Query) -> str:
+    """Whose share of the supplier's budget a query has."""
+    if query.kind == "check":
+        return "order"
+    return "browse" if query.cause == "browse" else "sync"

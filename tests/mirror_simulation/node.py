@@ -121,6 +121,7 @@ class Node:
         self.following = self.rooms.following("acme")
         self._note_causes()
         self._watch_leases()
+        self._stand_at_tokens()
         world.change(self)
         self.begin(self._follow())
 
@@ -171,6 +172,26 @@ class Node:
             return lease
 
         leases.take = taking  # type: ignore[method-assign]  # watched, not changed
+
+    def _stand_at_tokens(self) -> None:
+        """Let the node stand still where it costs most: with a place and no token yet, or with a token not yet used."""
+        budget = self.following.budget
+        reserve = budget.reserve
+
+        async def reserving(*args: Any, **more: Any) -> Any:
+            await self._stand("stands before a token")
+            tokens = await reserve(*args, **more)
+            if tokens:
+                await self._stand("stands with a token")
+            return tokens
+
+        budget.reserve = reserving  # type: ignore[method-assign]  # delayed, not changed
+
+    async def _stand(self, where: str) -> None:
+        world = self.world
+        if world.strikes(world.rates.stand, where):
+            world.freeze(self, world.chance.uniform(0.5, 4.0) * world.jitter)
+            await asyncio.sleep(1e-3)  # nothing of it runs again before the time is over
 
     def _refused(self, what: str) -> None:
         self.world.surprises.append(what)

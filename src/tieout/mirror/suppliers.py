@@ -142,9 +142,10 @@ class Following:
         """Read the supplier's catalogue and store what it changes; nothing, when it fails or drops too much."""
         catalogue = Catalogue(copy)
         try:
+            lease = await self._renewed(lease)
             async for page in self.supplier.catalogue():
                 catalogue.add(page)
-                lease = await self.world.leases.renew(lease)
+                lease = await self._renewed(lease)
             if not catalogue.groups:
                 raise Garbled("the catalogue has no groups at all")
         except SlowDown as error:
@@ -157,6 +158,13 @@ class Following:
             raise Garbled(f"{lost} of {len(copy.groups)} groups have vanished")
         lease = await self.cataloguer.store(lease, copy, changes)
         await self.look()
+        return lease
+
+    async def _renewed(self, lease: Lease) -> Lease:
+        """A lease under which another page may be asked for; renewed again where the node stood still meanwhile."""
+        leases = self.world.leases
+        while not leases.may_begin(lease := await leases.renew(lease), self.terms.timeout):
+            continue
         return lease
 
     async def purge(self) -> None:
