@@ -81,13 +81,6 @@ MUTANTS = (
         f"{LIVE}::test_one_that_goes_on_knows_what_the_last_one_knew",
     ),
     mutant(
-        "what was missed is loaded anew",
-        "recon/watching.py",
-        "            await self._store.note_gap(tx, missed.feed, missed.why)\n",
-        "",
-        f"{LIVE}::test_a_gap_of_a_feed_is_told_and_filled",
-    ),
-    mutant(
         "a feed that says nothing is told",
         "recon/watching.py",
         "if self._clock.monotonic() > follower.heard + SILENT:",

@@ -90,7 +90,7 @@ class LogFeed:
         if self._place < self.source.begins:
             raise FeedGap(f"the log begins at {self.source.begins}")
         if self.source.doubles and after is not None:
-            self._place = max(self.source.begins, self._place - 5)
+            self._place = max(self.source.begins, self._place - 50)
         return Position(self.source.name, self._place)
 
     async def take(self, most: int = 100) -> Sequence[Told]:

@@ -215,6 +215,7 @@ async def test_one_that_goes_on_knows_what_the_last_one_knew(shop) -> None:
     async with shop.watched():
         await shop.until_counted(tied=20, waiting=0)
         assert await shop.breaks() == {}
+        assert not await shop.app.alarms.list(kind="feed-gap")
 
 
 async def test_what_a_feed_did_not_tell_is_told_as_a_gap(shop) -> None:
@@ -320,6 +321,7 @@ async def test_what_was_forgotten_is_no_gap_when_it_changes(shop) -> None:
 
 async def test_a_feed_that_says_nothing_is_told(shop, monkeypatch) -> None:
     """Without a word, not even a heartbeat, a feed is alarmed as silent; with the next one that is resolved."""
+    monkeypatch.setattr("tests.recon.test_live.PATIENCE", 20.0)
     monkeypatch.setattr("tieout.recon.watching.SILENT", 1.0)
     monkeypatch.setattr("tieout.recon.watching.TEND_EVERY", 0.1)
     shop.rule()
