@@ -76,9 +76,10 @@ FROM tieout_recon_fact
 WHERE rule = :rule
 GROUP BY outcome
 
+-- What has become of these keys meanwhile was not told: their grace begins anew.
 -- name: doubt_facts
 UPDATE tieout_recon_fact
-SET outcome = 'doubtful', due = 0, body = :body
+SET outcome = 'doubtful', due = 0, body = :body, changed_at = {now}
 WHERE rule = :rule AND (told = 1 OR due IS NOT NULL)
 
 -- name: drop_facts
