@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+import pyarrow as pa
 import pytest
 
 from tieout.database import connect
@@ -36,7 +37,7 @@ async def both(database, columns: str) -> tuple[list, list]:
 
 def rows(piece: bytes, width: int) -> list[tuple]:
     assert piece.endswith(b"\n")
-    return list(zip(*(column.to_pylist() for column in parsed(piece, width)), strict=True))
+    return list(zip(*(column.to_pylist() for column in parsed(piece, [pa.string()] * width)), strict=True))
 
 
 async def test_whatever_stands_in_a_text(table):
@@ -76,6 +77,14 @@ async def test_whoever_stops_early_leaves_the_database_usable(table):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(never_ends(), 0.05)
     assert await table.read(lambda tx: tx.fetch("SELECT 1 AS one"))
+
+
+async def test_a_whole_table_may_take_longer_than_a_statement(table):
+    """What is copied is one statement: the server does not end it at the deadline, which each of its parts has."""
+    limit = "SELECT current_setting('statement_timeout') AS limit"
+    copied = [row async for piece in table.copied(limit) for row in rows(piece, 1)]
+    streamed = [tuple(row) async for batch in table.stream(limit) for row in batch]
+    assert (copied, streamed == copied) == ([("0",)], False)
 
 
 async def test_what_fails_in_the_middle_raises(table):

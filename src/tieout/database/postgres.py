@@ -33,6 +33,8 @@ _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _READ = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 _STREAM = f"{_READ}; SET LOCAL idle_in_transaction_session_timeout = '10min'"
 """A stream waits for whoever consumes it, and no longer than this for one batch."""
+_COPY = f"{_STREAM}; SET LOCAL statement_timeout = 0"
+"""One statement gives a whole table, however long that takes; the deadline is for each of its parts."""
 
 _BEGIN_ATTEMPTS = 3
 """A pooled connection may have died unnoticed; the attempt after that opens a new one."""
@@ -260,14 +262,16 @@ class PostgresDatabase:
         return result
 
     def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
-        return self._streamed(sql, params, partial(_fetched, batch))
+        return self._streamed(sql, params, partial(_fetched, batch), _STREAM)
 
-    async def _streamed(self, sql: str | Statement, params: Mapping[str, Param], read: Read[T]) -> AsyncIterator[T]:
+    async def _streamed(
+        self, sql: str | Statement, params: Mapping[str, Param], read: Read[T], begin: str
+    ) -> AsyncIterator[T]:
         """What `read` yields of a statement's result; the deadline does not count while the consumer is at work."""
         statement = compiled(sql, "postgres")
         args = statement.bind(params)
         pool = self._opened()
-        link = await self._begin(pool, _STREAM)
+        link = await self._begin(pool, begin)
         try:
             async with aclosing(read(link.connection, statement.text, args)) as parts:
                 async for part in parts:
@@ -280,7 +284,10 @@ class PostgresDatabase:
         except BaseException:
             pool.discard(link)
             raise
-        await _undo(pool, link, PostgresTransaction(link, _STREAM, pool.time), None)
+        await _undo(pool, link, PostgresTransaction(link, begin, pool.time), None)
+
+    def _copied(self, sql: str | Statement, params: Mapping[str, Param], read: Read[bytes]) -> AsyncIterator[bytes]:
+        return self._streamed(sql, params, read, _COPY)
 
     def _opened(self) -> Pool:
         pool = self._pool

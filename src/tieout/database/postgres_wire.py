@@ -41,4 +41,4 @@ class PostgresOnLoop(PostgresDatabase):
 
     def copied(self, sql: str | Statement, /, **params: Param) -> AsyncIterator[bytes]:
         """The result as the text of PostgreSQL's COPY, as `Copying` promises it."""
-        return self._streamed(sql, params, pieces)
+        return self._copied(sql, params, pieces)

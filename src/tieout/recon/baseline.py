@@ -72,7 +72,8 @@ class Baseline:
         self._width, self._fields = len(rule.rule.upstream.key), len(rule.rule.agree)
         keys = [f"k{number}" for number in range(self._width)]
         for side, file in files.items():
-            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, keys, keys, rule.rule.sample)}")
+            texts = [f"CAST({key} AS VARCHAR) AS {key}" for key in keys]
+            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, keys, texts, rule.rule.sample)}")
         self._keys = ", ".join(keys)
 
     def close(self) -> None:

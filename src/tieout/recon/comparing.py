@@ -6,7 +6,7 @@ and numbers of few enough digits to be subtracted and added up exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,11 +81,17 @@ class Comparison:
         self._judged, self._period, self._written = judged, period, written
         self._keys = [f"k{number}" for number in range(keys)]
         self._texts = [key for key in self._keys if not all(_is_whole(file, key) for file in files.values())]
+        self._typed = {n for n in range(len(judged.fields)) if all(_is_number(file, n) for file in files.values())}
+        self._there = {side: None if sample < 1 else _whole_rows(file, self._keys) for side, file in files.items()}
         self._alike: set[SideName] = set()
         self._bare: set[SideName] = {side for side in SIDES if side not in judged.many}
         for side, file in files.items():
-            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, self._texts, sample)}")
-            self._duck.execute(f"CREATE VIEW {side}_told AS SELECT {_texts_of(self._keys)} FROM {side}")  # noqa: S608 - names are our own
+            kept = pq.read_schema(file).names
+            odd = {n for n in range(len(judged.fields)) if f"x{n}" in kept}
+            texts = [*(_retold(key) for key in self._texts), *(_number_retold(n) for n in odd - self._typed)]
+            told = [*map(_retold, self._keys), *(_retold_number(n) for n in odd & self._typed)]
+            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, self._keys, texts, sample, odd)}")
+            self._duck.execute(f"CREATE VIEW {side}_told AS SELECT {replaced(told)} FROM {side}")  # noqa: S608 - names are our own
             if side in judged.many:
                 self._duck.execute(f"CREATE TABLE {side}_keyed AS {self._keyed(side)}")
             else:
@@ -126,8 +132,15 @@ class Comparison:
             f" count(theirs) AS theirs FROM ({pairs}) GROUP BY ALL"
         )
         met = self._duck.execute("SELECT sum(ours), sum(theirs) FROM classified").fetchone() or (0, 0)
-        there = [self._duck.execute(f"SELECT count(*) FROM {side}_keyed").fetchone() or (0,) for side in SIDES]  # noqa: S608 - names are our own
-        return [int(count or 0) for count in met] == [count for (count,) in there]
+        return [int(count or 0) for count in met] == [self._rows_there(side) for side in SIDES]
+
+    def _rows_there(self, side: SideName) -> int:
+        """How many rows of a side are joined; the file itself says so of one that has each key once."""
+        known = self._there[side] if side in self._bare else None
+        if known is not None:
+            return known
+        (count,) = self._duck.execute(f"SELECT count(*) FROM {side}_keyed").fetchone() or (0,)  # noqa: S608 - names are our own
+        return int(count)
 
     def candidates(self, batch: int) -> Iterator[list[Key]]:
         """The keys that are left to the judge, in order, batch by batch."""
@@ -201,7 +214,7 @@ class Comparison:
     def _single(self, side: SideName) -> str:
         """The rows of a side that has each key once, with nothing that a join would have to carry along."""
         fields = enumerate(self._judged.fields)
-        values = [f"{_summand(f'v{n}')} AS v{n}" if field.summed else f"v{n}" for n, field in fields]
+        values = [f"{self._summand(n)} AS v{n}" if field.summed else f"v{n}" for n, field in fields]
         listed = ", ".join([*self._keys, "at_us", *values])
         return f"SELECT {listed} FROM {side} WHERE {self._counts()}"  # noqa: S608 - names are our own
 
@@ -215,11 +228,22 @@ class Comparison:
         """
         names = ", ".join(self._keys)
         many, fields = side in self._judged.many, list(enumerate(self._judged.fields))
-        values = [f"{_summed(f'v{n}') if field.summed else f'min(v{n})'} AS v{n}" for n, field in fields]
+        values = [f"{self._summed(n) if field.summed else f'min(v{n})'} AS v{n}" for n, field in fields]
         mixed = " OR ".join(_mixed(f"v{n}") for n, field in fields if many and not field.summed) or "false"
         inside = f"bool_or({self._inside('at_us')}) AS inside"
         listed = ", ".join([names, "count(*) AS n", "max(at_us) AS at_us", inside, f"{mixed} AS mixed", *values])
         return f"SELECT {listed} FROM {side} WHERE {self._counts()} GROUP BY {names}"  # noqa: S608 - names are our own
+
+    def _summand(self, place: int) -> str:
+        return f"CASE WHEN {self._is_small(place)} THEN TRY_CAST(v{place} AS DECIMAL(38, 9)) END"
+
+    def _summed(self, place: int) -> str:
+        safe = f"bool_and(coalesce({self._is_small(place)}, false)) AND count(*) <= {PARTS}"
+        return f"CASE WHEN {safe} THEN sum(TRY_CAST(v{place} AS DECIMAL(38, 9))) END"
+
+    def _is_small(self, place: int) -> str:
+        """Whether a field is a number of few enough digits to be added up: one that is kept as a number always is."""
+        return f"v{place} IS NOT NULL" if place in self._typed else f"regexp_full_match(v{place}, '{SMALL}')"
 
     def _inside(self, column: str) -> str:
         return f"({column} >= {self._period.since} AND {column} < {self._period.until})"
@@ -230,7 +254,9 @@ class Comparison:
         key, fields = self._keys[0], enumerate(self._judged.fields)
         inside = {letter: self._is_inside(letter) for letter in "ud"}
         plain = [f"{other}.{key} IS NOT NULL", *self._singles("u"), *self._singles("d")]
-        plain += [f"({_agree(field, n, written=n in self._written)})" for n, field in fields]
+        plain += [
+            f"({_agree(field, n, written=n in self._written, is_number=n in self._typed)})" for n, field in fields
+        ]
         grace = self._judged.grace
         late = "false" if grace is None else f"abs(u.at_us - d.at_us) > {grace}"
         doubled = [f"{letter}.n > 1" for letter in "ud" if f"{letter}.n = 1" in plain]
@@ -253,17 +279,40 @@ class Comparison:
         return [*single, f"NOT {letter}.mixed"]
 
 
-def sampled(file: Path, keys: Sequence[str], texts: Sequence[str], sample: float) -> str:
+def sampled(
+    file: Path, keys: Sequence[str], texts: Sequence[str], sample: float, odd: Collection[int] = frozenset()
+) -> str:
     """The rows of a snapshot that are in the sample: the first 32 bits of a digest of the key say so.
 
-    A key that is NULL is always looked at. Keys are `texts`, or numbers if the snapshot has them as such.
+    A key that is NULL is always looked at. `texts` are columns told otherwise; what stands beside `odd` fields is left.
     """
     quoted = str(file).replace("'", "''")
-    everything = f"SELECT {_texts_of(texts)} FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
+    left = f" EXCLUDE ({', '.join(f'x{n}' for n in sorted(odd))})" if odd else ""
+    everything = f"SELECT {replaced(texts, left)} FROM read_parquet('{quoted}')"  # noqa: S608 - a path of our own, quoted
     if sample >= 1:
         return everything
     told = " || ".join(f"length({_text_of(key)}) || ':' || {_text_of(key)}" for key in keys)
     return f"{everything} WHERE coalesce(substr(md5({told}), 1, 8), '') < '{int(sample * 2**32):08x}'"
+
+
+def replaced(columns: Sequence[str], left: str = "") -> str:
+    """All columns of a snapshot but those that are left, these otherwise than they stand there."""
+    return f"*{left} REPLACE ({', '.join(columns)})" if columns else f"*{left}"
+
+
+def _retold(key: str) -> str:
+    return f"{_text_of(key)} AS {key}"
+
+
+def _retold_number(place: int) -> str:
+    """The canonical text of a number that is kept as one."""
+    text = _text_of(f"v{place}")
+    return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END AS v{place}"
+
+
+def _number_retold(place: int) -> str:
+    """The same, or what stands beside it that is no number."""
+    return f"coalesce(x{place}, {_retold_number(place).removesuffix(f' AS v{place}')}) AS v{place}"
 
 
 def _is_whole(file: Path, key: str) -> bool:
@@ -271,10 +320,27 @@ def _is_whole(file: Path, key: str) -> bool:
     return bool(pq.read_schema(file).field(key).type == pa.int64())
 
 
-def _texts_of(keys: Sequence[str]) -> str:
-    """All columns of a snapshot, these as texts."""
-    replaced = ", ".join(f"{_text_of(key)} AS {key}" for key in keys)
-    return f"* REPLACE ({replaced})" if keys else "*"
+def _is_number(file: Path, place: int) -> bool:
+    """Whether a snapshot has numbers for a field, and nothing else."""
+    rows, nulls = _nulls(file, f"x{place}")
+    return nulls == rows
+
+
+def _whole_rows(file: Path, keys: Sequence[str]) -> int | None:
+    """How many rows a snapshot has, if all have a key and a time."""
+    told = [_nulls(file, column) for column in (*keys, "at_us")]
+    return told[0][0] if all(nulls == 0 for _, nulls in told) else None
+
+
+def _nulls(file: Path, column: str) -> tuple[int, int | None]:
+    """How many rows a snapshot has, and how many NULLs in a column; None if the file does not say."""
+    found = pq.read_metadata(file)
+    names = found.schema.to_arrow_schema().names
+    if column not in names:
+        return found.num_rows, None
+    groups = (found.row_group(number).column(names.index(column)) for number in range(found.num_row_groups))
+    nulls = [None if one.statistics is None else one.statistics.null_count for one in groups]
+    return found.num_rows, None if None in nulls else sum(filter(None, nulls))
 
 
 def _text_of(key: str) -> str:
@@ -286,17 +352,7 @@ def _mixed(column: str) -> str:
     return f"(count(DISTINCT {column}) > 1 OR (count({column}) > 0 AND count({column}) < count(*)))"
 
 
-def _summand(column: str) -> str:
-    return f"CASE WHEN regexp_full_match({column}, '{SMALL}') THEN TRY_CAST({column} AS DECIMAL(38, 9)) END"
-
-
-def _summed(column: str) -> str:
-    safe = f"regexp_full_match({column}, '{SMALL}')"
-    total = f"sum(TRY_CAST({column} AS DECIMAL(38, 9)))"
-    return f"CASE WHEN bool_and(coalesce({safe}, false)) AND count(*) <= {PARTS} THEN {total} END"
-
-
-def _agree(field: Field, number: int, *, written: bool) -> str:
+def _agree(field: Field, number: int, *, written: bool, is_number: bool) -> str:
     """A condition that holds only for values of which the judge says that they agree."""
     ours, theirs = f"u.v{number}", f"d.v{number}"
     if field.summed:
@@ -307,6 +363,10 @@ def _agree(field: Field, number: int, *, written: bool) -> str:
         ours = f"CASE {ours} {cases} END"
     if field.domain == "text":
         return f"{ours} = {theirs} OR (u.v{number} IS NULL AND {theirs} IS NULL)"
+    if is_number:
+        tolerance = _small(field.tolerance)
+        apart = f"abs({ours}::DECIMAL(30, 9) - {theirs}::DECIMAL(30, 9)) <= {tolerance}"
+        return f"{ours} IS NOT DISTINCT FROM {theirs}" + (f" OR {apart}" if field.tolerance and tolerance else "")
     # What equals a text that a database has written as a number is such a text too.
     plain = f"({theirs} NOT IN {ODD} AND strlen({theirs}) <= {LONGEST})" if written else ""
     plain = plain or f"regexp_full_match({theirs}, '{PLAIN}')"

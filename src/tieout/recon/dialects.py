@@ -13,6 +13,9 @@ from tieout.recon.values import EPOCH, Kind, micros
 LARGEST = 1 << 63
 """Whole numbers that a database can hold are smaller."""
 
+DIGITS = len(str(LARGEST))
+"""A number of fewer digits is one of these."""
+
 ENDS = ("0", ".")
 """How a decimal ends that is not canonical."""
 
@@ -22,7 +25,8 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Column(NamedTuple):
     """A column: its type as the source calls it, and what it holds (None: nothing that can be compared).
 
-    `local`: its times may lack a zone. `told`: it is text that the rule says to hold something else.
+    `local`: its times may lack a zone. `told`: it is text that the rule says to hold something else. `digits`: as
+    many as its numbers have at most, and of them behind the point; None: nobody knows.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Column(NamedTuple):
     kind: Kind | None
     local: bool = False
     told: bool = False
+    digits: tuple[int, int] | None = None
 
 
 class Dialect:
@@ -43,6 +48,8 @@ class Dialect:
     """Whether its texts of exact numbers are canonical as they come."""
     whole: ClassVar[frozenset[str]] = frozenset()
     """Types that hold nothing but whole numbers of 64 bits."""
+    asks: ClassVar[int] = 1_000
+    """Keys that are asked for at a time: far fewer than a statement may have parameters."""
 
     def name(self, name: str) -> str:
         """A name, quoted."""
@@ -52,13 +59,19 @@ class Dialect:
         """A table, perhaps with its schema in front."""
         return ".".join(map(self.name, name.split(".")))
 
-    def column(self, name: str, type: str) -> Column:
+    def column(self, name: str, type: str, digits: str | None = None) -> Column:
         """A column as the catalogue describes it."""
-        return Column(name, type, self.kinds.get(type.lower()), type.lower() in self.local_types)
+        known = None if digits is None else tuple(map(int, digits.split(",")))
+        local = type.lower() in self.local_types
+        return Column(name, type, self.kinds.get(type.lower()), local, digits=known)  # type: ignore[arg-type]  # two numbers
 
     def text(self, column: Column) -> str:
         """The canonical text of a column, but for the zone of local times."""
         raise NotImplementedError
+
+    def copied(self, column: Column, *, is_kept: bool) -> str:
+        """What is copied as the canonical text of a column, or as a number of it that is kept as one."""
+        return self.text(column)
 
     def fed(self, column: Column) -> Callable[[str], str] | None:
         """What makes of a text as the database's own log has it the one that a query is answered; None: it is that."""
@@ -131,6 +144,8 @@ def bound_key(column: Column, part: str) -> Param:
 def can_hold(column: Column, part: str) -> bool:
     """Whether a column can hold what a canonical text says; asking it for something else would be an error."""
     match column.kind:
+        case "integer" if len(part) < DIGITS and part.isdigit() and part.isascii():
+            return True
         case "integer":
             return re.fullmatch(r"-?\d{1,19}", part) is not None and abs(int(part)) < LARGEST
         case "number":
@@ -144,13 +159,17 @@ def can_hold(column: Column, part: str) -> bool:
 class PostgresSql(Dialect):
     """PostgreSQL 14 and later."""
 
+    asks = 10_000  # in one array for each column
     writes_numbers = True
     whole = frozenset({"smallint", "integer", "bigint"})
     catalogue = """
-        SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'enum' ELSE format_type(t.oid, NULL) END
+        SELECT a.attname, CASE t.typtype WHEN 'e' THEN 'enum' ELSE format_type(t.oid, NULL) END,
+            CASE WHEN t.typname = 'numeric' AND m.typmod >= 4
+                THEN concat((m.typmod - 4) >> 16 & 65535, ',', (m.typmod - 4) & 2047) END
         FROM pg_attribute AS a
         JOIN pg_type AS d ON d.oid = a.atttypid
         JOIN pg_type AS t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+        CROSS JOIN LATERAL (SELECT CASE d.typtype WHEN 'd' THEN d.typtypmod ELSE a.atttypmod END) AS m (typmod)
         WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attnum"""
     kinds: ClassVar[dict[str, Kind]] = {
@@ -168,8 +187,12 @@ class PostgresSql(Dialect):
         name = self.name(column.name)
         match column.kind, column.type:
             case "moment", _:
-                micros = f"(extract(epoch FROM {name}) * 1000000)::bigint::text"
-                return f"CASE WHEN isfinite({name}) THEN {micros} ELSE {name}::text END"
+                # In these years a double holds the microseconds, and is far cheaper than a numeric.
+                zone = "TIMESTAMP" if column.local else "TIMESTAMPTZ"
+                near = f"{name} >= {zone} '1900-01-01Z' AND {name} < {zone} '2100-01-01Z'"
+                quick = f"(date_part('epoch', {name}) * 1000000)::bigint::text"
+                exact = f"(extract(epoch FROM {name}) * 1000000)::bigint::text"
+                return f"CASE WHEN {near} THEN {quick} WHEN isfinite({name}) THEN {exact} ELSE {name}::text END"
             case "bytes", _:
                 return f"encode({name}, 'hex')"
             case _, "boolean":
@@ -179,6 +202,11 @@ class PostgresSql(Dialect):
             case "number", _:
                 return f"trim_scale({name})::text"
         return f"{name}::text"
+
+    def copied(self, column: Column, *, is_kept: bool) -> str:
+        if is_kept or column.type in self.whole or (not column.told and column.type in {"text", "character varying"}):
+            return self.name(column.name)
+        return self.text(column)
 
     def fed(self, column: Column) -> Callable[[str], str] | None:
         match column.kind, column.type:
@@ -233,7 +261,8 @@ class MysqlSql(Dialect):
     quote = "`"
     catalogue = """
         SELECT column_name, CASE WHEN column_type LIKE '%unsigned%' AND data_type = 'bigint'
-               THEN 'bigint unsigned' ELSE data_type END
+               THEN 'bigint unsigned' ELSE data_type END,
+            CASE data_type WHEN 'decimal' THEN CONCAT(numeric_precision, ',', numeric_scale) END
         FROM information_schema.columns
         WHERE CONCAT(table_schema, '.', table_name) = :table
               OR (table_schema = DATABASE() AND table_name = :table)
@@ -288,7 +317,7 @@ class SqliteSql(Dialect):
 
     catalogue = "SELECT name, type FROM pragma_table_info(:table)"
 
-    def column(self, name: str, type: str) -> Column:
+    def column(self, name: str, type: str, digits: str | None = None) -> Column:
         return Column(name, type, declared(type.upper()), local=True)
 
     def text(self, column: Column) -> str:
@@ -337,10 +366,10 @@ class DuckSql(Dialect):
     }
     local_types = frozenset({"timestamp", "timestamp_ns", "timestamp_ms"})
 
-    def column(self, name: str, type: str) -> Column:
+    def column(self, name: str, type: str, digits: str | None = None) -> Column:
         if type.startswith("DECIMAL"):
             return Column(name, type, "number")
-        return super().column(name, type)
+        return super().column(name, type, digits)
 
     def text(self, column: Column) -> str:
         name = self.name(column.name)

@@ -29,7 +29,7 @@ from tieout.recon.threads import to_its_end
 S = TypeVar("S")
 T = TypeVar("T")
 
-DOUBTS = 2_000
+DOUBTS = 10_000
 """Keys that are judged at a time."""
 
 HELD = 5.0
@@ -107,7 +107,7 @@ class Offline:
         read = self._period.padded(self._rule.edge)
         async with asyncio.TaskGroup() as group:
             for side in both.sides:
-                group.create_task(take(side, read, files[side.reading.name], self._progress))
+                group.create_task(take(side, read, files[side.reading.name], self._progress, both.numbers))
         return files
 
     async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[StoredState, dict[str, Any]]:
@@ -201,13 +201,13 @@ class Doubts:
             return verdict.outcome
         anchor, other = (ours, theirs) if self._both.judged.anchor == "upstream" else (theirs, ours)
         times = [one.at for one in anchor or other if one.at is not None]
-        if verdict.outcome != "duplicate" and times and not any(at in self._period for at in times):
+        since, until = self._period
+        if verdict.outcome != "duplicate" and times and not any(since <= at < until for at in times):
             return "carried"
         if verdict.outcome == "tied":
             return AGAIN
-        if verdict.is_break and any(at in one.period for at in times for one in self._rule.ignores):
-            return "ignored"
-        return verdict.outcome
+        ignores = self._rule.ignores if verdict.is_break else ()
+        return "ignored" if any(at in one.period for one in ignores for at in times) else verdict.outcome
 
     async def _find(self, side: Opened, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         if side.probes:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tieout.errors import ConfigError
-from tieout.recon.values import EPOCH, MICROSECOND, instant
+from tieout.recon.values import EPOCH, instant
+
+UTC_EPOCH = EPOCH.replace(tzinfo=None)
 
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 """Microseconds in the units in which a column may count since 1970."""
@@ -33,10 +35,9 @@ class Period(NamedTuple):
 def iso(at: int) -> str:
     """A moment as ISO 8601 in UTC, without a fraction that is zero; in microseconds where no calendar reaches."""
     try:
-        moment = EPOCH + at * MICROSECOND
+        return (UTC_EPOCH + timedelta(microseconds=at)).isoformat() + "Z"
     except OverflowError:
         return f"{at} us since 1970"
-    return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def day(text: str, zone: ZoneInfo) -> Period:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -14,7 +14,7 @@ from tieout.contracts import Copying, Param, Row
 from tieout.errors import DefinitionError
 from tieout.recon.copied import parsed
 from tieout.recon.define import Side
-from tieout.recon.dialects import Column, Dialect, can_hold, written_micros, written_moment
+from tieout.recon.dialects import LARGEST, Column, Dialect, can_hold, written_micros, written_moment
 from tieout.recon.periods import UNITS, Period
 from tieout.recon.rules import Record, SideName
 from tieout.recon.values import Kind, finite, local_converter, micros, moment_text, number_text
@@ -23,7 +23,7 @@ Key: TypeAlias = tuple[str, ...]
 """The canonical texts of the columns of a key."""
 
 Texts: TypeAlias = Sequence[Any] | pa.Array
-"""A column's texts, None where it is NULL."""
+"""A column's texts, None where it is NULL; what was copied may have come as numbers."""
 
 Converter: TypeAlias = Callable[[str], str]
 
@@ -33,8 +33,8 @@ Fed: TypeAlias = tuple[str, Converter | None]
 BATCH = 5_000
 """Rows that are fetched at a time: a few megabytes."""
 
-ASKED = 1_000
-"""Keys that are asked for at a time: far fewer than a statement may have parameters."""
+KEPT = (18, 9)
+"""Most digits of a number that is kept as one, and most of them behind its point: sums and distances stay exact."""
 
 
 class Rows(Protocol):
@@ -87,6 +87,19 @@ class Reading:
         return [self._is_whole(column) for column in self.key]
 
     @property
+    def numbers(self) -> dict[int, pa.DataType]:
+        """The fields whose values fit into numbers that DuckDB compares as such, by place; but for NaN."""
+        kinds = {place: self._number(column) for place, column in enumerate(self.fields)}
+        return {place: kind for place, kind in kinds.items() if kind is not None}
+
+    def _number(self, column: Column) -> pa.DataType | None:
+        if self._is_whole(column):
+            return pa.int64()
+        digits, behind = column.digits or (LARGEST, 0)
+        fits = digits <= KEPT[0] and behind <= min(digits, KEPT[1]) and not column.told
+        return pa.decimal128(digits, behind) if fits else None
+
+    @property
     def written_numbers(self) -> frozenset[int]:
         """The fields whose texts are numbers as the source itself writes them: digits, or NaN, or infinite."""
         return frozenset(
@@ -98,13 +111,20 @@ class Reading:
     def _is_whole(self, column: Column) -> bool:
         return not column.told and column.type in self._dialect.whole
 
-    async def snapshot(self, rows: Rows, period: Period) -> AsyncIterator[list[Texts]]:
-        """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time."""
+    async def snapshot(
+        self, rows: Rows, period: Period, kept: Collection[int] = frozenset()
+    ) -> AsyncIterator[list[Texts]]:
+        """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time.
+
+        What is copied comes as numbers where that is all it can be, and so do the fields that are `kept` as such; if a
+        batch has anything else, it comes as texts.
+        """
         where, params = self._within(period)
         params.update(self._states())
         if isinstance(rows, Copying):
-            async for piece in rows.copied(self._select(where), **params):
-                yield self.converted(await asyncio.to_thread(parsed, piece, self.width))
+            types = self._types(kept)
+            async for piece in rows.copied(self._select(where, self._copied(kept)), **params):
+                yield self.converted(await asyncio.to_thread(parsed, piece, types))
             return
         async for batch in rows.stream(self._select(where), batch=BATCH, **params):
             yield self.converted(list(zip(*batch, strict=True)))
@@ -113,8 +133,8 @@ class Reading:
         """What the source has now for these keys, whenever it happened."""
         found: dict[Key, list[Record]] = {}
         possible = [key for key in keys if all(map(can_hold, self.key, key))]
-        for first in range(0, len(possible), ASKED):
-            asked = set(possible[first : first + ASKED])
+        for first in range(0, len(possible), self._dialect.asks):
+            asked = set(possible[first : first + self._dialect.asks])
             where, params = self._dialect.asked(self.key, list(asked))
             sql = self._select([where])
             async for batch in rows.stream(sql, batch=BATCH, **params, **self._states()):
@@ -132,8 +152,8 @@ class Reading:
         possible = [key for key in keys if all(map(can_hold, self.key, key))]
         texts = ", ".join(f"{self._text(column)} AS c{n}" for n, column in enumerate(self.key))
         state = self._dialect.text(self._column(when.column)._replace(kind="text"))
-        for first in range(0, len(possible), ASKED):
-            asked = set(possible[first : first + ASKED])
+        for first in range(0, len(possible), self._dialect.asks):
+            asked = set(possible[first : first + self._dialect.asks])
             where, params = self._dialect.asked(self.key, list(asked))
             sql = f"SELECT {texts}, {state} AS state FROM {self._table} WHERE {where}"  # noqa: S608 - names are quoted, values bound
             async for batch in rows.stream(sql, batch=BATCH, **params):
@@ -215,10 +235,25 @@ class Reading:
             return lambda value: moment_text(value, self._zone)
         return local_converter(self._zone) if self.side.zone != "UTC" else None
 
-    def _select(self, where: Sequence[str]) -> str:
-        texts = [self._text(column) for column in self.key]
+    def _types(self, kept: Collection[int]) -> list[pa.DataType]:
+        """What columns that are copied are parsed as."""
+        numbers = self.numbers
+        keys = [pa.int64() if whole else pa.string() for whole in self.whole_keys]
+        plain = self.at is None or self._converter(len(self.key), self.at) is None
+        fields = [numbers[place] if place in kept else pa.string() for place in range(len(self.fields))]
+        return [*keys, pa.int64() if plain else pa.string(), *fields]
+
+    def _copied(self, kept: Collection[int]) -> list[str]:
+        texts = [self._dialect.copied(column, is_kept=False) for column in self.key]
         texts.append("NULL" if self.at is None else self._text(self.at))
-        texts += [self._text(column) for column in self.fields]
+        told = [column._replace(kind="text") if column.told else column for column in self.fields]
+        return texts + [self._dialect.copied(column, is_kept=place in kept) for place, column in enumerate(told)]
+
+    def _select(self, where: Sequence[str], texts: Sequence[str] = ()) -> str:
+        if not texts:
+            texts = [self._text(column) for column in self.key]
+            texts.append("NULL" if self.at is None else self._text(self.at))
+            texts += [self._text(column) for column in self.fields]
         listed = ", ".join(f"{text} AS c{number}" for number, text in enumerate(texts))
         conditions = " AND ".join([*self._happened(), *where]) or "1 = 1"
         return f"SELECT {listed} FROM {self._table} WHERE {conditions}"  # noqa: S608 - names are quoted, values bound

@@ -41,6 +41,13 @@ class Both(NamedTuple):
     judged: Judged
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """The fields that are kept as numbers on both sides, and compared as such."""
+        ours, theirs = self.upstream.reading.numbers, self.downstream.reading.numbers
+        plain = {place for place, field in enumerate(self.judged.fields) if field.domain == "number"}
+        return frozenset(ours.keys() & theirs.keys() & plain)
+
+    @property
     def sides(self) -> tuple[Opened, Opened]:
         """Upstream, then downstream."""
         return self.upstream, self.downstream
@@ -114,7 +121,7 @@ async def _opened(name: SideName, side: Side, fields: Sequence[str], date: str |
     try:
         dialect = DIALECTS[database.dialect]
         rows = await database.read(lambda tx: tx.fetch(dialect.catalogue, table=side.table))
-        columns = {row[0]: dialect.column(row[0], row[1]) for row in rows}
+        columns = {row[0]: dialect.column(*row) for row in rows}
         if not columns:
             raise DefinitionError(f"{name}: there is no table {side.table!r}, or this user may not see it")
         yield Opened(Reading(name, side, dialect, dialect.table(side.table), columns, fields), database, probes=True)
