@@ -32,6 +32,27 @@ MUTANTS = (
         f"{COPIED}::test_whatever_stands_in_a_text",
     ),
     mutant(
+        "a field with NaN is compared as texts",
+        "recon/comparing.py",
+        "    return nulls == rows",
+        "    return True",
+        "recon/test_numbers.py::test_what_is_no_number_is_told_as_it_stands",
+    ),
+    mutant(
+        "a table may take longer to copy than a statement",
+        "database/postgres.py",
+        "return self._streamed(sql, params, read, _COPY)",
+        "return self._streamed(sql, params, read, _STREAM)",
+        f"{COPIED}::test_a_whole_table_may_take_longer_than_a_statement",
+    ),
+    mutant(
+        "an API that leads in a circle is left",
+        "recon/paging.py",
+        "            if told in asked and told:",
+        "            if told in asked and number > 50:",
+        "recon/test_paged.py::test_answers_that_lead_in_a_circle_or_lack_what_is_compared_are_refused",
+    ),
+    mutant(
         "a piece ends with a row",
         "database/postgres_copy.py",
         'begun.rfind(b"\\n") + 1',

@@ -6,7 +6,7 @@ from tieout.errors.root import TieoutError
 
 
 class SourceUnreadable(TieoutError):
-    """A side of a comparison cannot be read: a file that is missing or garbled. Nothing was compared."""
+    """A side of a comparison cannot be read: a file that is missing or garbled, or an API. Nothing was compared."""
 
     code = "source-unreadable"
 

@@ -20,6 +20,7 @@ from tieout.recon.define import (
     sums,
     within,
 )
+from tieout.recon.paged import Cursor, Paged, http
 from tieout.recon.periods import Period, between, day
 from tieout.recon.rules import Difference, Field, Judged, Record, Verdict, judge
 from tieout.recon.store import Break, Run
@@ -27,12 +28,14 @@ from tieout.recon.store import Break, Run
 __all__ = [
     "Agreement",
     "Break",
+    "Cursor",
     "Difference",
     "Field",
     "File",
     "Ignored",
     "Judged",
     "Moment",
+    "Paged",
     "Period",
     "Reached",
     "Recon",
@@ -45,6 +48,7 @@ __all__ = [
     "csv",
     "day",
     "epoch",
+    "http",
     "ignore",
     "judge",
     "parquet",

@@ -13,6 +13,7 @@ from tieout.config import microseconds, zone_of
 from tieout.contracts import Database
 from tieout.errors import ConfigError, DefinitionError
 from tieout.identity import digest, key_bytes
+from tieout.recon.paged import Paged
 from tieout.recon.periods import UNITS, Period, moment
 from tieout.recon.rules import SideName
 from tieout.recon.values import Kind, finite
@@ -75,8 +76,8 @@ def parquet(path: str) -> File:
     return File(path, "parquet")
 
 
-Source: TypeAlias = "str | Database | File"
-"""Where a side's rows are: a database's URL, a database of tieout's, or files."""
+Source: TypeAlias = "str | Database | File | Paged"
+"""Where a side's rows are: a database's URL, a database of tieout's, files, or an HTTP API."""
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def side(
     zone: str = "UTC",
     types: Mapping[str, Kind] | None = None,
 ) -> Side:
-    """A table or files. `key` names the columns that identify what is compared, in the same order on both sides.
+    """A table, files or an API. `key` names the columns that say what is compared, in the same order on both sides.
 
     when  which rows imply that the event has happened; without it, all
     at    the business time, which never changes and decides the period; without it the side is for live comparing only
@@ -114,13 +115,13 @@ def side(
     columns = (key,) if isinstance(key, str) else tuple(key)
     if not 1 <= len(columns) <= KEY_COLUMNS or len(set(columns)) < len(columns):
         raise DefinitionError(f"a key has 1 to {KEY_COLUMNS} different columns; not {columns!r}")
-    if isinstance(source, File) == bool(table):
-        raise DefinitionError("a side in a database names its table=; one in files has none")
+    if isinstance(source, File | Paged) == bool(table):
+        raise DefinitionError("a side in a database names its table=; one in files or over HTTP has none")
     if isinstance(source, str) and "://" not in source:
-        raise DefinitionError("a source is a database's URL, a database, csv(…) or parquet(…)")
+        raise DefinitionError("a source is a database's URL, a database, csv(…), parquet(…) or http(…)")
     time = Moment(at) if isinstance(at, str) else at
     kinds = _kinds(types)
-    if kinds.keys() & set(columns) and not isinstance(source, File):
+    if kinds.keys() & set(columns) and not isinstance(source, File | Paged):
         raise DefinitionError("types= is for columns that are compared: a key is looked up as the database has it")
     return Side(source, table or "", columns, when, time, many, zone_of(zone).key, kinds)
 
@@ -261,7 +262,9 @@ def _version(rule: Rule) -> str:
 
 
 def _said(side: Side) -> list[Any]:
-    files = side.source if isinstance(side.source, File) else None
+    files: Any = side.source if isinstance(side.source, File) else None
+    if isinstance(side.source, Paged):
+        files = [side.source.rows, side.source.page, side.source.first, side.source.cursor]
     return [side.table, side.key, side.when, side.at, side.many, side.zone, side.types, files]
 
 

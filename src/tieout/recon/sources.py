@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import duckdb
 
@@ -18,7 +20,9 @@ from tieout.database.url import sqlite_path
 from tieout.errors import ConfigError, DefinitionError, SourceUnreadable
 from tieout.recon.define import File, Rule, Side
 from tieout.recon.dialects import DIALECTS, FILES
-from tieout.recon.periods import Period
+from tieout.recon.paged import Paged
+from tieout.recon.paging import PagedRows
+from tieout.recon.periods import Period, iso
 from tieout.recon.reading import Reading, Rows
 from tieout.recon.rules import Field, Judged, SideName
 from tieout.recon.threads import to_its_end
@@ -62,7 +66,9 @@ async def opened(rule: Rule, period: Period | None) -> AsyncIterator[Both]:
     """
     async with AsyncExitStack() as stack:
         ours, theirs = [
-            await stack.enter_async_context(_opened(name, side, _columns(rule, name), _date(rule, period)))
+            await stack.enter_async_context(
+                _opened(name, side, _columns(rule, name), period and period.padded(rule.edge), _date(rule, period))
+            )
             for name, side in rule.sides
         ]
         yield Both(ours, theirs, judged(rule, ours.reading, theirs.reading))
@@ -111,7 +117,13 @@ def _date(rule: Rule, period: Period | None) -> str | None:
 
 
 @asynccontextmanager
-async def _opened(name: SideName, side: Side, fields: Sequence[str], date: str | None) -> AsyncIterator[Opened]:
+async def _opened(
+    name: SideName, side: Side, fields: Sequence[str], period: Period | None, date: str | None
+) -> AsyncIterator[Opened]:
+    if isinstance(side.source, Paged):
+        with TemporaryDirectory(prefix="tieout-pages-") as folder:
+            yield _open_pages(name, side, side.source, fields, (period, date), Path(folder))
+        return
     if isinstance(side.source, File):
         yield await asyncio.to_thread(_open_files, name, side, side.source, fields, date)
         return
@@ -152,6 +164,21 @@ def _open_files(name: SideName, side: Side, files: File, fields: Sequence[str], 
     rows = FileRows(name)
     described = rows.fetch(f"DESCRIBE SELECT * FROM {table}")  # noqa: S608 - a path of the rule's, quoted
     columns = {column: FILES.column(column, kind) for column, kind, *_ in described}
+    return Opened(Reading(name, side, FILES, table, columns, fields), rows, probes=False)
+
+
+def _open_pages(
+    name: SideName, side: Side, source: Paged, fields: Sequence[str], when: tuple[Period | None, str | None], to: Path
+) -> Opened:
+    period, date = when
+    told = {} if period is None else {"date": date, "since": iso(period.since), "until": iso(period.until)}
+    url = source.url
+    for word, value in told.items():
+        url = url.replace(f"{{{word}}}", quote(value or ""))
+    named = [*side.key, *fields, *([side.at.column] if side.at else []), *([side.when.column] if side.when else [])]
+    columns = {column: FILES.column(column, "VARCHAR") for column in named}
+    rows = PagedRows(source, url, list(columns), to, FileRows(name))
+    table = f"read_parquet('{rows.pattern}')"
     return Opened(Reading(name, side, FILES, table, columns, fields), rows, probes=False)
 
 
