@@ -46,10 +46,10 @@ MUTANTS = (
         f"{COPIED}::test_a_whole_table_may_take_longer_than_a_statement",
     ),
     mutant(
-        "an API that leads in a circle is left",
+        "a field that no row of an API has is told",
         "recon/paging.py",
-        "            if told in asked and told:",
-        "            if told in asked and number > 50:",
+        "        if seen and lacking:",
+        "        if not seen and lacking:",
         "recon/test_paged.py::test_answers_that_lead_in_a_circle_or_lack_what_is_compared_are_refused",
     ),
     mutant(
