@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager
+
+import pytest
 
 from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
 from tests.mirror.waiting import until
 from tieout import App, Limits
 from tieout.identity import key_bytes
+from tieout.mirror.asking import tokens_ahead
 
 
 class Busy:
@@ -95,6 +99,25 @@ async def test_who_waits_for_a_place_takes_no_token(here):
         busy.may_answer.set()
         for one in suppliers:
             await until(lambda one=one: is_loaded(rooms, one))
+
+
+@pytest.mark.parametrize(
+    ("interval", "planned", "pace", "count"),
+    [
+        (1_000_000, 64, 0.0, 1),  # one a second: the next is too far off
+        (100_000, 64, 0.0, 6),
+        (100_000, 2, 0.0, 3),
+        (100, 64, 0.0, 65),
+        (100, 64, math.inf, 1),  # a place for the first time: nobody knows when the next one comes
+        (100, 64, 0.3, 1),
+        (100, 64, 0.1, 3),
+        (100, 1, 0.1, 2),
+        (1_000_000, 64, 0.1, 1),
+    ],
+)
+def test_only_what_is_used_in_time_is_taken_ahead(interval, planned, pace, count):
+    """Tokens are taken together that the plan needs soon, and no more than there are places for while they are good."""
+    assert tokens_ahead(interval, planned, pace) == count
 
 
 async def test_a_lead_that_is_too_short_for_a_query_is_renewed_before_its_token(here):

@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
 
 from tieout.coordination.budget import Token
 from tieout.coordination.lease import Lease
@@ -28,6 +27,9 @@ NOTHING_LASTS = 0.25
 
 AHEAD = 0.5
 """Seconds for which tokens are taken ahead, in one statement, while the node has places free; one at the least."""
+
+SOON = 0.25
+"""The same while the node has none: it takes those that are used so soon, if places come on as they do."""
 
 NEAR = 0.1
 """Seconds before its token that a query wants a place of the node's: until then it keeps none from others."""
@@ -77,6 +79,7 @@ class Asking:
         self._in_line = asyncio.Lock()
         self._tokens: deque[Token] = deque()
         self._next_token_at = -math.inf
+        self._had_token_at, self._pace = -math.inf, math.inf
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -141,17 +144,21 @@ class Asking:
 
     async def _query(self, group: str, unit: Unit, cause: Cause) -> None:
         """Stage what the supplier says; what it does not answer is left alone for a while."""
-        async with AsyncExitStack() as stack:
-            async with self._in_line:  # one of each supplier at a time, so that all have their turn
-                await self._near_token()
-                await stack.enter_async_context(self._traffic.places)
+        async with self._in_line:  # one of each supplier at a time, so that all have their turn
+            await self._near_token()
+            await self._traffic.places.acquire()
+            try:
                 token = await self._take_token() if await self._hold_lead() else None
+            except BaseException:
+                self._traffic.places.release()
+                raise
+        try:
             if token is not None and await self.following.budget.use(token) and self._may_ask():
                 self._asked.add(unit)
-                try:
-                    await self._ask(group, unit, cause, token)
-                finally:
-                    self._asked.discard(unit)
+                await self._ask(group, unit, cause, token)
+        finally:
+            self._asked.discard(unit)
+            self._traffic.places.release()
 
     async def _ask(self, group: str, unit: Unit, cause: Cause, token: Token) -> None:
         slot, timeout = None, self.following.terms.timeout
@@ -189,12 +196,14 @@ class Asking:
     async def _take_token(self) -> Token | None:
         """The next token, of those taken ahead or a new one; None when it is far off."""
         now, budget = self._world.clock.monotonic(), self.following.budget
+        self._had_token_at, self._pace = now, now - self._had_token_at
         while self._tokens and self._tokens[0].lost < now:
             self._tokens.popleft()
         if self._tokens:
             return self._tokens.popleft()
         interval = budget.interval("sync")
-        count = 1 if self._traffic.is_crowded else 1 + min(int(AHEAD * 1_000_000 / interval), len(self._plan))
+        pace = self._pace if self._traffic.is_crowded else 0.0
+        count = tokens_ahead(interval, len(self._plan), pace)
         self._tokens.extend(await budget.reserve("sync", PATIENCE, count, till=self._traffic.till))
         if not self._tokens:
             self._next_token_at = self._world.clock.monotonic() + REFUSED_PAUSE
@@ -213,3 +222,13 @@ class Asking:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         self._tell(None if task.cancelled() else task.exception())
+
+
+def tokens_ahead(interval: int, planned: int, pace: float) -> int:
+    """How many tokens to take in one statement, each `interval` microseconds behind the one before.
+
+    So many as lie in the next moment and are used while they are good: one more for each query that is planned, if
+    the next ones come `pace` seconds apart (0: as fast as tokens do).
+    """
+    count = min(int(AHEAD * 1_000_000 / interval), planned)
+    return 1 + (min(count, int(SOON / pace)) if pace > 0 else count)

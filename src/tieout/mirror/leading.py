@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
+from itertools import chain
 from typing import Any
 
 from tieout.coordination.lease import Lease, LostLease
@@ -130,7 +131,7 @@ class Leading:
         if self._writing is None:
             self._write_behind(copy)
         if not self._is_catalogue_due():
-            self._asking.begin(copy, (*self._publishing, *self._staged))
+            self._asking.begin(copy, chain(self._publishing, self._staged))
         elif not self._asking and self._writing is None:
             await self._read_catalogue(copy)
         await self._wait()
