@@ -78,6 +78,9 @@ class Messages:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 exchange = await self._connected()
                 await exchange.publish(sent, self._queue, mandatory=True)
+        except aio_pika.exceptions.ChannelInvalidStateError:  # the broker has gone, and the connection does not say so
+            self._exchange = None
+            return False
         except (aio_pika.exceptions.AMQPError, OSError, TimeoutError):
             return False
         return True
@@ -91,7 +94,7 @@ class Messages:
         import aio_pika
 
         async with self._connecting:
-            if self._connection is None or self._connection.is_closed:
+            if self._exchange is None or self._connection is None or self._connection.is_closed:
                 await self.close()
                 self._connection = await aio_pika.connect(self._url, timeout=PATIENCE_SECONDS)
                 channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
