@@ -1,4 +1,4 @@
-"""Guards of people's log-ins and sessions, of what browsers are made to send, and of signed requests."""
+"""Guards of people's log-ins and sessions, of what browsers are made to send, of signed requests, and of who is who."""
 
 from __future__ import annotations
 
@@ -96,5 +96,12 @@ MUTANTS = (
         " or not _is_digest_right(fields[2][0], asked.body):",
         ":",
         "unit/test_http_signatures.py::test_nothing_else_counts",
+    ),
+    mutant(
+        "all tokens of one owner are one person",
+        "alarm/rules.py",
+        '        return name.removeprefix("token:").rpartition("/")[0]',
+        "        return name",
+        "process/test_settle.py::test_the_second_person_is_another_one",
     ),
 )
