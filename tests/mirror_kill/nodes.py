@@ -199,17 +199,16 @@ class Node:
 def differences(truth: Truth, items: list[Any]) -> list[str]:
     """Where a copy is not what the supplier says."""
     copy = copy_of(items)
-    named = {item for rooms in truth.groups.values() for item in rooms}
-    wrong = [f"{item} is there" for item in copy.keys() - named] + [
-        f"{item} is not there" for item in named - copy.keys()
+    groups = {item: group for group, rooms in truth.groups.items() for item in rooms}
+    wrong = [f"{item} is there" for item in copy.keys() - groups.keys()] + [
+        f"{item} is not there" for item in groups.keys() - copy.keys()
     ]
-    for item in named & copy.keys():
-        for ahead in range(DAYS):
-            day, cell = truth.day(ahead), copy[item].get(truth.day(ahead).toordinal() - EPOCH)
-            price, is_open = truth.night(item, day)
+    for item in groups.keys() & copy.keys():
+        for day in truth.days_of(groups[item]):
+            cell, said = copy[item].get(day.toordinal() - EPOCH), truth.night(item, day)
             kept = None if cell is None else (cell.price, cell.open)
-            if kept != (price, is_open):
-                wrong.append(f"{item} on day {ahead} is {kept}, and was {price, is_open}")
+            if kept != said:
+                wrong.append(f"{item} on day {(day - truth.today).days} is {kept}, and was {said}")
     return wrong
 
 

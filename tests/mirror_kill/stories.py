@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.mirror_kill.truth import DAYS, Truth
+from tests.mirror_kill.truth import DAYS, Truth, zone_elsewhere
 from tieout.mirror.mirror import Mirror
 
 HOTELS = 3
@@ -68,13 +68,18 @@ async def _browsed(rooms: Mirror, truth: Truth) -> Any:
 
 
 def _all_changed(truth: Truth) -> None:
-    """Every night has another price, some are closed, a hotel is gone, one has come, and a room has moved."""
+    """Every night has another price, some are closed, a hotel is gone, one has come, and a room has moved.
+
+    Of the two hotels that stay, one is in another zone, and the days of the other one end late.
+    """
     truth.groups = {"h0": ["h0-a", "h0-b", "h1-b"], "h1": ["h1-a"], "h9": ["h9-a"]}
-    for number, item in enumerate(item for rooms in truth.groups.values() for item in rooms):
-        for ahead in range(DAYS):
-            truth.prices[item, truth.day(ahead)] = 200 + 10 * number + ahead
+    truth.zones, truth.late = {"h0": zone_elsewhere()}, {"h1"}
+    items = ((group, item) for group, rooms in truth.groups.items() for item in rooms)
+    for number, (group, item) in enumerate(items):
+        for ahead, day in enumerate(truth.days_of(group)):
+            truth.prices[item, day] = 200 + 10 * number + ahead
             if (number + ahead) % 5 == 0:
-                truth.closed.add((item, truth.day(ahead)))
+                truth.closed.add((item, day))
 
 
 async def _refreshed(rooms: Mirror, truth: Truth) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kill.points import Points
-from tests.mirror_kill.truth import Truth
+from tests.mirror_kill.truth import LATE_ROLLOVER, Truth
 from tieout.mirror import Fetched, Group, shape
 
 TAKES = 0.01
@@ -45,7 +45,8 @@ class Hotels:
 
     async def catalogue(self) -> AsyncIterator[Sequence[Group]]:
         for name, rooms in self.truth.groups.items():
-            group = Group(name, rooms)
+            rollover = LATE_ROLLOVER if name in self.truth.late else None
+            group = Group(name, rooms, self.truth.zones.get(name), rollover)
             yield await self._pass("catalogue", lambda group=group: [group])
 
     async def fetch(self, group: str, first: date, count: int) -> Fetched:

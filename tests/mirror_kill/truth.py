@@ -16,13 +16,29 @@ PRICE = 100
 
 def zone() -> str:
     """A zone in which it is about noon: no play meets a midnight, at which a day goes and another one comes."""
+    return _west_of_greenwich(datetime.now(UTC).hour - 12)
+
+
+def zone_elsewhere() -> str:
+    """A zone in which it is the small hours of the next day or, where there is none, late on the day before."""
     offset = datetime.now(UTC).hour - 12
-    return f"Etc/GMT{offset:+d}" if offset else "Etc/GMT"
+    return _west_of_greenwich(offset - 14 if offset >= 0 else offset + 14)
+
+
+LATE_ROLLOVER = 20 * 3_600
+"""Seconds after midnight at which the day before ends: not before the evening."""
+
+
+def _west_of_greenwich(hours: int) -> str:
+    return f"Etc/GMT{hours:+d}" if hours else "Etc/GMT"
 
 
 @dataclass
 class Truth:
-    """What is true throughout a play. Nights are named by an item and a day."""
+    """What is true throughout a play. Nights are named by an item and a day.
+
+    Some groups have a zone of their own; the days of some end late.
+    """
 
     zone: str
     today: date
@@ -30,6 +46,8 @@ class Truth:
     prices: dict[tuple[str, date], int] = field(default_factory=dict)
     closed: set[tuple[str, date]] = field(default_factory=set)
     pushes: dict[str, bytes] = field(default_factory=dict)
+    zones: dict[str, str] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
 
     @classmethod
     def plain(cls, hotels: int) -> Truth:
@@ -40,6 +58,13 @@ class Truth:
 
     def day(self, ahead: int) -> date:
         return self.today + timedelta(days=ahead)
+
+    def days_of(self, group: str) -> list[date]:
+        """The days of a group that are open."""
+        today = self.today - timedelta(days=1) if group in self.late else self.today
+        if group in self.zones:
+            today = datetime.now(ZoneInfo(self.zones[group])).date()
+        return [today + timedelta(days=ahead) for ahead in range(DAYS)]
 
     def night(self, item: str, day: date) -> tuple[int, bool]:
         """Its price, and whether it is open."""
@@ -70,6 +95,8 @@ class Truth:
                     "prices": [[item, day.isoformat(), price] for (item, day), price in self.prices.items()],
                     "closed": [[item, day.isoformat()] for item, day in self.closed],
                     "pushes": {message: body.decode() for message, body in self.pushes.items()},
+                    "zones": self.zones,
+                    "late": sorted(self.late),
                 }
             )
         )
@@ -85,4 +112,6 @@ class Truth:
             {(item, date.fromisoformat(day)): price for item, day, price in told["prices"]},
             {(item, date.fromisoformat(day)) for item, day in told["closed"]},
             {message: body.encode() for message, body in told["pushes"].items()},
+            told["zones"],
+            set(told["late"]),
         )

@@ -13,7 +13,7 @@ from tieout.errors import ConfigError, DefinitionError, InvalidKey
 from tieout.identity import key_bytes
 from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Checks
-from tieout.mirror.copying import Copy
+from tieout.mirror.copying import Copy, day_end, first_open
 from tieout.mirror.define import Group
 from tieout.mirror.doubts import EVERY
 from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings
@@ -29,7 +29,10 @@ MOST_ITEMS = 2_000_000
 
 
 class Changes(NamedTuple):
-    """What a catalogue has that the copy has not, has otherwise, and has no more. `brought` came back or moved."""
+    """What a catalogue has that the copy has not, has otherwise, and has no more.
+
+    `brought` items came back, moved, or are of a group whose days begin earlier than its rows reach back.
+    """
 
     new_groups: list[GroupRow]
     changed_groups: list[GroupRow]
@@ -80,12 +83,17 @@ class Catalogue:
         if len(self.items) > MOST_ITEMS:
             raise Garbled(f"the catalogue has more than {MOST_ITEMS} items")
 
-    def compare(self, copy: Copy) -> Changes:
-        """What it changes in a copy."""
+    def compare(self, copy: Copy, now: int) -> Changes:
+        """What it changes in a copy, at the server's time `now`."""
         known = {group.name: group for group in copy.groups}
         groups = {name: group for name, group in self.groups.items() if name not in known}
         items = {name: item for name, item in self.items.items() if name not in copy.items}
-        moved = [item for name, item in self.items.items() if name in copy.items and _moved(item, copy.items[name])]
+        back = self._set_back(copy, now)
+        moved = [
+            item
+            for name, item in self.items.items()
+            if name in copy.items and (_moved(item, copy.items[name]) or item.group in back)
+        ]
         return Changes(
             [group for name, group in groups.items() if name not in copy.gone_groups],
             [group for name, group in self.groups.items() if name not in groups and _differs(group, known[name])]
@@ -95,6 +103,13 @@ class Catalogue:
             [item for name, item in items.items() if name in copy.gone_items] + moved,
             [item.n for name, item in copy.items.items() if name not in self.items],
         )
+
+    def _set_back(self, copy: Copy, now: int) -> set[int]:
+        """Groups whose first day lies before what their rows hold: their day ends later now. Rows only go forward."""
+        held = {group.n: int(base) for group, base in zip(copy.groups, copy.checks.base, strict=True)}
+        ends = {group.n: day_end(copy.terms, group.zone, group.rollover) for group in self.groups.values()}
+        first = {end: first_open(copy.layout.axis, now, end) for end in set(ends.values())}
+        return {n for n, end in ends.items() if n in held and first[end] < held[n]}
 
 
 class Cataloguer:

@@ -151,7 +151,7 @@ class Following:
         except SlowDown as error:
             await self.slow_down(error)
             raise
-        changes = catalogue.compare(copy)
+        changes = catalogue.compare(copy, self.moments.earliest())
         lost = len(changes.lost_groups)
         if is_mass_drop(len(copy.groups), lost):
             await self.alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
