@@ -28,7 +28,7 @@ from tieout.letters.rules import Fate
 from tieout.messages import Inbox, Outbox, Relaying
 from tieout.messages.store import First
 from tieout.once.engine import Engine as OnceEngine
-from tieout.once.store import OnceStore
+from tieout.once.stores import store_of
 from tieout.process.acknowledged import Acknowledged
 from tieout.process.bulk import Operator
 from tieout.process.engine import Engine, Started
@@ -142,7 +142,7 @@ class App(Declaring):
         self.consuming = self._consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(
-            self.database, OnceStore(self.database.dialect), world.clock, world.chance, world.run_step
+            self.database, store_of(self.database.dialect), world.clock, world.chance, world.run_step
         )
         self.recon = Recon(self._native, world.clock, alarms, self.operate.audit, self._begin)
         self.rule = self.recon.rule

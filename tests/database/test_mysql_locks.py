@@ -1,4 +1,4 @@
-"""Locks of GET_LOCK end with their transaction, in one message: as MariaDB and as MySQL take it, in both colours."""
+"""Locks of GET_LOCK and a last statement go with COMMIT, in one message: as MariaDB and as MySQL take it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.database.settling import settled
 from tests.servers.proxy import Proxy
 from tieout.database import connect, mysql_hosts
-from tieout.errors import CommitUnknown
+from tieout.errors import CommitUnknown, UniqueViolation
 from tieout.testing.database_site import ADD, executing, fetching, make_tables, points, refused
 from tieout.testing.thread_site import ThreadedDatabase
 
@@ -79,3 +79,44 @@ async def test_a_lost_answer_to_commit_and_locks_is_unknown(proxy, database, fau
     await settled(database, found)
     await database.transact(executing(ADD, id=1, n=1))
     assert await points(database) == found + 1
+
+
+async def concluding(tx) -> None:
+    """Write, and once more with the COMMIT."""
+    await tx.execute(ADD, id=1, n=1)
+    await tx.conclude(ADD, id=1, n=10)
+
+
+async def test_a_last_statement_goes_with_commit(proxy, database, flavour):
+    """It costs no exchange of its own, and what it writes is committed."""
+    requests: list[bytes] = []
+    await database.read(fetching(STATE))
+    proxy.lose("before", lambda data: requests.append(data) or False)
+    await database.transact(concluding)
+    *_, last = requests
+    assert (len(requests), last.count(b"UPDATE"), last.count(b"COMMIT")) == (2, 1, 1)
+    assert (b"BEGIN NOT ATOMIC" in last) is (flavour == "MariaDB")
+    assert await points(database) == 111
+
+
+@pytest.mark.parametrize(("fault", "found"), [("before", 100), ("after", 111), ("hang", 111)])
+async def test_a_lost_answer_to_the_last_statement_is_unknown(proxy, database, fault, found):
+    """It is COMMIT's as well."""
+    proxy.lose(fault, lambda data: b"COMMIT" in data)
+    assert (await refused(CommitUnknown, database.transact(concluding))).outcome == "unknown"
+    proxy.cut()
+    await settled(database, found)
+
+
+async def test_a_last_statement_that_is_refused_undoes_all(database):
+    """Its error is raised as of any statement, nothing is committed, no lock is left, and the connection goes on."""
+
+    async def work(tx) -> None:
+        await locking(tx)
+        await tx.conclude("INSERT INTO account (id, points) VALUES (1, 5)")
+
+    before, _ = (await database.read(fetching(STATE)))[0]
+    error = await refused(UniqueViolation, database.transact(work))
+    assert error.retryable is False
+    assert await points(database) == 100
+    assert tuple((await database.read(fetching(STATE)))[0]) == (before, None)

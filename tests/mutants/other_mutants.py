@@ -139,11 +139,26 @@ ONCE = (
     ),
     mutant(
         "once: the claim",
-        "once/sql/postgres.sql",
+        "once/lock_first/sql/postgres.sql",
         "SELECT pg_try_advisory_xact_lock(('x' || encode(substr(:id::bytea, 1, 8), 'hex'))::bit(64)::bigint) AS free,",
         "SELECT :id::bytea IS NOT NULL AS free,",
         "once/test_find.py::test_a_request_at_work_is_in_flight_everywhere",
         on="postgres",
+    ),
+    mutant(
+        "once: who finds the row does not begin",
+        "once/row_first/store.py",
+        "        if begun == 1:",
+        "        if begun >= 0:",
+        "once/test_interleavings.py",
+        on="mariadb",
+    ),
+    mutant(
+        "once: a last statement that is refused undoes all",
+        "database/mysql.py",
+        "    if tx.last and is_of_statement(error):",
+        "    if tx.last is None and is_of_statement(error):",
+        "database/test_mysql_locks.py::test_a_last_statement_that_is_refused_undoes_all",
     ),
     mutant(
         "once: the key behind an id is compared",

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from msgspec import structs
+
 from tieout.contracts import Database, Transaction
+from tieout.database.query import Compiled, Statements
+from tieout.once.lock_first import LockFirst
+from tieout.once.row_first import RowFirst
+from tieout.once.rules import Request
 from tieout.once.store import Claim, OnceStore
 
 STEPS = 4
@@ -109,9 +116,31 @@ class SteppedTransaction:
         return await self._tx.fetch_one(sql, **params)
 
 
-class BlindStore(OnceStore):
-    """A store whose claims tell nothing: every request believes that it is the first."""
+class BlindLocks(LockFirst):
+    """A store whose locks tell nothing: every request believes that it is the first."""
 
-    async def claim(self, tx: Transaction, request: bytes) -> Claim:
-        await super().claim(tx, b"\0" * 15 + bytes([id(self) % 256]))
+    async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
+        await super().claim(tx, other(request, self), keep)
         return Claim(free=True, stored=None)
+
+
+class BlindRows(RowFirst):
+    """The same where a claim writes the row."""
+
+    def __init__(self, dialect: str) -> None:
+        super().__init__(dialect)
+        began = self.claims.begin_row
+        text, found = re.subn(r"GET_LOCK\((.*), 0\)", r"\1 IS NOT NULL", began.text)
+        assert found == 1
+        blind = Compiled(began.name, text, began.params, dialect)
+        self.claims = Statements({statement.name: statement for statement in self.claims} | {began.name: blind})
+
+
+def blind_store(dialect: str) -> OnceStore:
+    """A store for this database whose locks tell nothing."""
+    return BlindRows(dialect) if dialect == "mysql" else BlindLocks(dialect)
+
+
+def other(request: Request, whose: object) -> Request:
+    """A request that nobody else makes."""
+    return structs.replace(request, id=b"\0" * 15 + bytes([id(whose) % 256]))

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 import tieout
 from tests.once.place import Counter, Place, Prize, answers, effects, give, rows, until
-from tests.once.stepping import BlindStore
-from tests.servers.postgres import Postgres
+from tests.once.stepping import blind_store
 from tests.servers.proxy import Proxy
 from tieout import Absent, Answered, App, InFlight, Transaction
 from tieout.contracts import Database
@@ -114,17 +114,17 @@ async def test_a_connection_that_dies_is_another_try(postgres_place: Place, coun
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "hang"])
-async def test_a_lost_answer_to_commit_is_followed_up(
-    server: Postgres, postgres_place: Place, counter: Counter, fault: Any
-) -> None:
+async def test_a_lost_answer_to_commit_is_followed_up(served_place: Place, counter: Counter, fault: Any) -> None:
     """COMMIT never arrived, or its answer was lost: the same request finds out by itself, with one effect."""
-    async with Proxy(server.port).running() as proxy:
-        name = postgres_place.url.rpartition("/")[2]
-        place = Place(f"postgresql://u@127.0.0.1:{proxy.port}/{name}?pool=2&deadline=2&connect_timeout=3")
+    url = urlsplit(served_place.url)
+    async with Proxy(url.port).running() as proxy:
+        options = "pool=2&deadline=2&connect_timeout=3"
+        place = Place(f"{url.scheme}://u@127.0.0.1:{proxy.port}{url.path}?{options}")
         app = await place.open()
         issue = counter.prizes(app)
         await issue.run("k0", sku="mug")
-        proxy.lose(fault, lambda data: b"COMMIT\0" in data)
+        commit = b"COMMIT; " if url.scheme == "mysql" else b"COMMIT\0"
+        proxy.lose(fault, lambda data: commit in data)
         answered = await issue.run("k1", sku="mug")
         assert (proxy.hits, answered.replayed) == (1, fault != "before")
         proxy.cut()
@@ -220,16 +220,18 @@ async def test_giving_up_says_that_it_is_unknown(
 async def test_a_refusal_is_certain(served_place: Place, counter: Counter) -> None:
     """What the handler raises after a lost COMMIT is believed only once that commit cannot land any more.
 
-    That holds as well where the claims say nothing, so that the server's lock does not tell of it.
+    That holds as well where the claims say nothing, so that the server's lock does not tell of it. Where the row comes
+    first, the handler is not even called again before.
     """
     app = await served_place.open()
     database = losing(app, "slow")
-    app.answers.store = BlindStore(app.database.dialect)
+    app.answers.store = blind_store(app.database.dialect)
     issue = counter.prizes(app)
     running = asyncio.create_task(issue.run("k1", sku="mug"))
     await until(lambda: database.lost)
     counter.raises = [tieout.Refused("sold out, to the first attempt")]
-    await until(lambda: counter.runs == 2)
+    if app.database.dialect != "mysql":
+        await until(lambda: counter.runs == 2)
     await asyncio.sleep(0.05)
     assert not running.done()
     database.go.set()
@@ -251,6 +253,29 @@ async def test_a_lost_refusal_is_kept_too(place: Place) -> None:
         kept = await app.answers.run(request, refuse, keep=10**9)
         assert kept == (Kept('"sold out"'), replayed)
     assert (await effects(app), await answers(app)) == (0, 1)
+
+
+async def test_work_that_commits_by_itself_is_taken_up(mariadb_place: Place) -> None:
+    """Work that alters tables commits all before it on MariaDB: killed then, its key is free, and gets an answer."""
+    app, other = await mariadb_place.open(), await mariadb_place.open()
+    request = identify("issue", "", "k1", b"print")
+
+    async def altering(tx: Transaction) -> Kept:
+        await tx.execute("CREATE TABLE side (n INT)")
+        raise CrashError
+
+    async def work(tx: Transaction) -> Kept:
+        await give(tx, "", "mug", 1)
+        return Kept("1")
+
+    with pytest.raises(CrashError):
+        await app.answers.run(request, altering, keep=10**9)
+    await rows(app, "DROP TABLE side")
+    assert await answers(app) == 1  # the row is there, without an answer
+    assert await other.answers.find(request) == Absent()
+    assert await other.answers.run(request, work, keep=10**9) == (Kept("1"), False)
+    assert await app.answers.run(request, work, keep=10**9) == (Kept("1"), True)
+    assert await effects(app) == 1
 
 
 async def test_sqlite_is_what_is_tested(sqlite_place: Place) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.once.place import Place, effects, give, rows
-from tests.once.stepping import WAITING, Actor, BlindStore, SteppedDatabase, orders
+from tests.once.stepping import WAITING, Actor, SteppedDatabase, blind_store, orders
 from tieout import App
 from tieout.contracts import Transaction
 from tieout.once.engine import Engine, Given
 from tieout.once.rules import Kept, identify
-from tieout.once.store import OnceStore
+from tieout.once.stores import store_of
 
 REQUEST = identify("issue", "mall", "k1", b"print")
 KEEP = 60_000_000
@@ -34,7 +34,7 @@ def request(app: App, actor: Actor, *, fails: bool, blind: bool) -> asyncio.Task
             raise FailedError
         return Kept(f'"{actor.name}"')
 
-    store = (BlindStore if blind else OnceStore)(app.database.dialect)
+    store = (blind_store if blind else store_of)(app.database.dialect)
     engine = Engine(SteppedDatabase(app.database, actor), store, app.answers.clock, app.answers.chance)
     return asyncio.create_task(engine.run(REQUEST, work, keep=KEEP, wait=20))
 
@@ -86,13 +86,14 @@ async def test_every_order_has_one_effect(
     with capsys.disabled():
         print(f"\n70 orders, {how}: {dict(seen)}")
     assert sum(seen[first] for first in ("A first", "B first")) == 70
-    assert (seen["both at work"] > 0) is (blind or fails)
+    # Where the row comes first, it alone keeps the second from beginning: no lock is needed for that.
+    assert (seen["both at work"] > 0) is (fails or (blind and app.database.dialect != "mysql"))
 
 
 async def test_an_answer_that_was_missed_is_found(served_place: Place) -> None:
     """A claim may be had just after the first has committed and miss its answer: the second's work is undone."""
     app = await served_place.open()
-    engine = Engine(app.database, BlindStore(app.database.dialect), app.answers.clock, app.answers.chance)
+    engine = Engine(app.database, blind_store(app.database.dialect), app.answers.clock, app.answers.chance)
 
     async def work(tx: Transaction) -> Kept:
         await give(tx, "", "mug", 1)
@@ -113,7 +114,7 @@ async def test_every_order_with_a_query_is_told_right(served_place: Place) -> No
         actors["A"].task = request(app, actors["A"], fails=False, blind=False)
         asking = Engine(
             SteppedDatabase(watch.database, actors["Q"]),
-            OnceStore(app.database.dialect),
+            store_of(app.database.dialect),
             app.answers.clock,
             app.answers.chance,
         )

@@ -8,7 +8,7 @@ from tests.once.place import Place, rows
 from tieout.database import load
 
 USES = {
-    ("tieout.once", "claim_key"): "tieout_once_pkey",
+    ("tieout.once.lock_first", "claim_key"): "tieout_once_pkey",
     ("tieout.once", "read_answer"): "tieout_once_pkey",
     ("tieout.once", "purge_answers"): "tieout_once_expires",
     ("tieout.messages", "purge_inbox"): "tieout_inbox_expires",

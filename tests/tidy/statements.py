@@ -57,8 +57,10 @@ class Noun:
         return found
 
     def modules(self) -> list[Path]:
-        """The code beside the SQL."""
-        return [path for path in tree.walk(self.folder) if tree.is_python(path)]
+        """The code beside the SQL, without that of nouns within."""
+        within = [path.parent for path in self.folder.glob("*/**/sql") if path.is_dir()]
+        code = [path for path in tree.walk(self.folder) if tree.is_python(path)]
+        return [path for path in code if not any(path.is_relative_to(folder) for folder in within)]
 
 
 def nouns() -> list[Noun]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
-from tieout.database.mysql_errors import from_commit, from_mysql, was_rolled_back
+from tieout.database.mysql_errors import from_commit, from_mysql, is_of_statement, was_rolled_back
 from tieout.database.mysql_hosts import Dial, Hosts, Link
 from tieout.database.mysql_server import be_patient, parse
 from tieout.database.mysql_text import count_of, render, rows_of
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 _READ = b"START TRANSACTION READ ONLY"
 _WRITE = b"START TRANSACTION"
-_UNLOCK = b"; DO RELEASE_ALL_LOCKS()"
+_UNLOCK = b"DO RELEASE_ALL_LOCKS()"
 
 _BEGIN_ATTEMPTS = 3
 """A pooled connection may have died unnoticed; the attempt after that opens a new one."""
@@ -53,13 +53,20 @@ class Pool(Protocol):
     async def close(self) -> None: ...
 
 
+class Last(NamedTuple):
+    """The statement that a transaction ends with, and its text."""
+
+    statement: Compiled
+    text: bytes
+
+
 class MySqlTransaction:
     """The transaction that work is given, on a connection that is its own until it ends.
 
     A statement that changes tables (CREATE, ALTER, DROP) commits all before it, and cannot be rolled back.
     """
 
-    __slots__ = ("_depth", "_link", "_query", "_reading", "error", "touched")
+    __slots__ = ("_depth", "_link", "_query", "_reading", "error", "last", "touched")
 
     dialect = "mysql"
 
@@ -68,8 +75,15 @@ class MySqlTransaction:
         self._query = link.query
         self._reading = reading
         self._depth = 0
+        self.last: Last | None = None
         self.touched = reading
         self.error: DatabaseError | None = None
+
+    async def conclude(self, sql: str | Statement, /, **params: Param) -> None:
+        """Run it at the end, in one message with COMMIT: `transact` raises what comes of it."""
+        self._check()
+        statement = compiled(sql, "mysql")
+        self.last = Last(statement, render(statement, params))
 
     async def execute(self, sql: str | Statement, /, **params: Param) -> int:
         return count_of(await self._run(sql, params))
@@ -222,9 +236,9 @@ class MySqlDatabase:
         tx.end()
         if tx.touched:
             try:
-                await link.query(_ending(b"COMMIT", link))
+                await link.query(_ending(b"COMMIT", link, tx.last))
             except BaseException as error:
-                raise await _commit_failed(pool, link, error) from error
+                raise await _commit_failed(pool, link, tx, error) from error
         _give_back(pool, link)
         return result
 
@@ -297,19 +311,19 @@ class MySqlDatabase:
                 return link
 
 
-def _ending(text: bytes, link: Link) -> bytes:
-    """How a transaction ends; its locks of GET_LOCK go with it, once it is committed.
+def _ending(text: bytes, link: Link, last: Last | None = None) -> bytes:
+    """How a transaction ends: with its last statement, and its locks of GET_LOCK go with it, once it is committed.
 
-    The server answers each of several statements by itself, and each answer wakes us: MariaDB takes both as one.
+    The server answers each of several statements by itself, and each answer wakes us: MariaDB takes all as one.
     """
-    if not link.has_locks:
+    if not (link.has_locks or last):
         return text
-    link.has_locks = False
-    both = text + _UNLOCK
-    return b"BEGIN NOT ATOMIC " + both + b"; END" if link.server.flavour == "MariaDB" else both
+    whole = b"; ".join([*([last.text] if last else ()), text, *([_UNLOCK] if link.has_locks else ())])
+    return b"BEGIN NOT ATOMIC " + whole + b"; END" if link.server.flavour == "MariaDB" else whole
 
 
 def _give_back(pool: Pool, link: Link) -> None:
+    link.has_locks = False
     link.idle_since = pool.time()
     pool.release(link)
 
@@ -345,10 +359,13 @@ def _lose(pool: Pool, link: Link) -> None:
     pool.discard(link)
 
 
-async def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseException:
+async def _commit_failed(pool: Pool, link: Link, tx: MySqlTransaction, error: BaseException) -> BaseException:
     if not isinstance(error, Exception):
         pool.discard(link)
         return error
+    if tx.last and is_of_statement(error):  # so COMMIT, behind it, was not run
+        await _undo(pool, link, tx, error)
+        return from_mysql(error, tx.last.statement.name, tx.last.statement.text)
     _lose(pool, link)
     if was_rolled_back(error):
         pool.retire()

@@ -65,6 +65,9 @@ _KINDS: Mapping[int, type[DatabaseError]] = {
 }
 
 
+_STATEMENTS_OWN = {StatementError, ConstraintViolation, UniqueViolation}
+
+
 def number_of(error: BaseException) -> int:
     """The server's number of an error, or the client library's (from 2000 to 2999); 0 when it has none."""
     first: Any = error.args[0] if error.args else None
@@ -95,6 +98,11 @@ def from_commit(error: BaseException) -> DatabaseError:
 def was_rolled_back(error: BaseException) -> bool:
     """Whether the server says, at COMMIT, that it has not committed; its connection is then as good as before."""
     return number_of(error) in _ROLLED_BACK_AT_COMMIT
+
+
+def is_of_statement(error: BaseException) -> bool:
+    """Whether it is a statement that the server refused, and cannot be COMMIT."""
+    return _KINDS.get(number_of(error)) in _STATEMENTS_OWN
 
 
 def is_wrong_address(error: BaseException) -> bool:

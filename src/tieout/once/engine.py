@@ -214,7 +214,7 @@ class Engine:
         """One transaction: the answer that it gave and stored, or why it did not begin."""
 
         async def attempt(tx: Transaction) -> Given | Verdict:
-            free, stored = await self.store.claim(tx, request.id)
+            free, stored = await self.store.claim(tx, request, keep)
             found = verdict(request, stored, free=free)
             if not isinstance(found, Begin):
                 return found

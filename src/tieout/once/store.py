@@ -1,7 +1,8 @@
-"""Answers in the user's database: one typed function for each statement."""
+"""Answers in the user's database: one typed function for each statement, but for how a request is claimed."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -17,21 +18,18 @@ class Claim(NamedTuple):
     stored: Stored | None
 
 
-class OnceStore:
+class OnceStore(ABC):
     """Answers over named SQL."""
 
     def __init__(self, dialect: str) -> None:
         self.sql = load("tieout.once", dialect)
 
-    async def claim(self, tx: Transaction, request: bytes) -> Claim:
-        """Be at work on an id until this transaction ends, unless another one is; read what is stored under it.
+    @abstractmethod
+    async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
+        """Be at work on a request until this transaction ends, unless another one is; read what is stored for it.
 
-        It never waits. An answer that is committed just now may be missed: `keep` finds it.
+        Never wait for it. `keep` is for how many microseconds its answer will be stored.
         """
-        row = await tx.fetch_one(self.sql.claim_key, id=request)
-        free, kept = row or (False, False)
-        # Most keys are new: theirs is the one round trip, and nothing of an answer comes with it.
-        return Claim(bool(free), await self.read(tx, request) if kept else None)
 
     async def keep(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> bool:
         """Store the answer for `keep` microseconds; False when there is one, then nothing was written.
@@ -41,7 +39,10 @@ class OnceStore:
         return await tx.execute(self.sql.keep_answer, **_row(request, kept, keep)) == 1
 
     async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
-        """Store the answer likewise; raise `UniqueViolation` when there is one. Cheaper than to be told so."""
+        """Store the answer of a request that was claimed, and nothing after it in this transaction.
+
+        Raise `UniqueViolation` when there is one. Cheaper than to be told so.
+        """
         await tx.execute(self.sql.add_answer, **_row(request, kept, keep))
 
     async def read(self, tx: Transaction, request: bytes) -> Stored | None:

@@ -1,0 +1,51 @@
+"""Answers on MySQL and MariaDB: the row of a request comes first, and its answer with the COMMIT."""
+
+from __future__ import annotations
+
+from tieout.contracts import Transaction
+from tieout.database.query import load
+from tieout.once.rules import Kept, Request
+from tieout.once.store import Claim, OnceStore
+
+
+class RowFirst(OnceStore):
+    """The claim writes the row without an answer, which takes no exchange of its own afterwards.
+
+    What COMMIT makes last is there before it leaves. So whoever claims the request meanwhile waits until this
+    transaction has ended, also where the answer to COMMIT is lost, or where no lock tells anything.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        super().__init__(dialect)
+        self.claims = load("tieout.once.row_first", dialect)
+
+    async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
+        sql = self.claims
+        begun = await tx.execute(
+            sql.begin_row,
+            id=request.id,
+            scope=request.scope,
+            owner=request.owner,
+            request_key=request.key,
+            fingerprint=request.fingerprint,
+            keep=keep,
+        )
+        if begun == 1:
+            return Claim(free=True, stored=None)
+        if (stored := await self.read(tx, request.id)) is not None:
+            return Claim(free=True, stored=stored)
+        # Somebody else is at work; or the row stayed without an answer, since work that alters tables commits it.
+        row = await tx.fetch_one(sql.is_mine, id=request.id)
+        return Claim(row is not None and bool(row[0]), None)
+
+    async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
+        sql = self.claims
+        conclude = getattr(tx, "conclude", tx.execute)
+        await conclude(
+            sql.give_answer,
+            id=request.id,
+            answer=kept.answer,
+            status=kept.status,
+            headers=kept.headers,
+            body=kept.body,
+        )

@@ -1,0 +1,12 @@
+"""Which way each database claims a request."""
+
+from __future__ import annotations
+
+from tieout.once.lock_first import LockFirst
+from tieout.once.row_first import RowFirst
+from tieout.once.store import OnceStore
+
+
+def store_of(dialect: str) -> OnceStore:
+    """Answers in a database of this kind."""
+    return RowFirst(dialect) if dialect == "mysql" else LockFirst(dialect)
