@@ -25,10 +25,9 @@ from typing import Any
 
 import msgspec
 import uvloop
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-from yarl import URL
 
 import tieout
+from bench.first_load_http import Http, HttpError
 from bench.rooms import DAYS, ROOMS
 from bench.turns import tell
 from tests.servers.postgres import Postgres
@@ -45,8 +44,6 @@ CONCURRENCY = 8
 
 EVERY = 0.25
 PATIENCE = 1_200.0
-UNTIMED = ClientTimeout(total=None)
-"""The mirror ends what takes too long; no second timer is needed for that."""
 
 DURABLE = {"shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "100"}
 POOL = 16
@@ -57,9 +54,9 @@ class Hotels:
 
     shapes = (shape("hotel", max_days=WINDOW),)
 
-    def __init__(self, http: ClientSession, url: str) -> None:
+    def __init__(self, http: Http, name: str) -> None:
         self._http = http
-        self._url = url
+        self._name = name
 
     async def catalogue(self) -> AsyncIterator[Sequence[Group]]:
         page, more = 0, True
@@ -76,12 +73,10 @@ class Hotels:
         return None
 
     async def _get(self, path: str) -> Any:
-        async with self._http.get(URL(f"{self._url}/{path}", encoded=True)) as answer:
-            answer.raise_for_status()
-            return msgspec.json.decode(await answer.read())
+        return msgspec.json.decode(await self._http.get(f"/{self._name}/{path}"))
 
 
-def node(db: str, suppliers: int, http: ClientSession, url: str) -> tuple[tieout.App, Mirror]:
+def node(db: str, suppliers: int, http: Http) -> tuple[tieout.App, Mirror]:
     """An App that follows all suppliers."""
     app = tieout.App(db, migrate=True)
     made = app.mirror(
@@ -91,27 +86,27 @@ def node(db: str, suppliers: int, http: ClientSession, url: str) -> tuple[tieout
         policy=tiers(all=tier(days(DAYS), every="1d")),
     )
     for number in range(suppliers):
-        made.supplier(f"s{number}", LIFTED, concurrency=CONCURRENCY)(Hotels(http, f"{url}/s{number}"))
+        made.supplier(f"s{number}", LIFTED, concurrency=CONCURRENCY)(Hotels(http, f"s{number}"))
     return app, made
 
 
-async def load(db: str, suppliers: int, hotels: int, url: str) -> dict[str, Any]:
+async def load(db: str, suppliers: int, hotels: int, port: int) -> dict[str, Any]:
     """Load everything; what it took."""
     queries, items = suppliers * hotels * DAYS // WINDOW, suppliers * hotels * ROOMS
-    kept = TCPConnector(limit=0)
-    async with ClientSession(connector=kept, cookie_jar=DummyCookieJar(), timeout=UNTIMED) as http:
-        await _figures(http, url)
-        app, made = node(db, suppliers, http, url)
-        begun, cpu = time.perf_counter(), time.process_time()
-        async with app:
-            await _published(made, suppliers + queries)
-            published, cpu_published = time.perf_counter() - begun, time.process_time() - cpu
-            view = await made.view()
-            found = view.search(datetime.now(UTC).date(), DAYS, limit=1).total
-            assert found == items, f"{found} of {items} rooms are found by all of their days"
-            searchable = time.perf_counter() - begun
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
-            figures = await _figures(http, url)
+    http = Http(port)
+    await _figures(http)
+    app, made = node(db, suppliers, http)
+    begun, cpu = time.perf_counter(), time.process_time()
+    async with app:
+        await _published(made, suppliers + queries)
+        published, cpu_published = time.perf_counter() - begun, time.process_time() - cpu
+        view = await made.view()
+        found = view.search(datetime.now(UTC).date(), DAYS, limit=1).total
+        assert found == items, f"{found} of {items} rooms are found by all of their days"
+        searchable = time.perf_counter() - begun
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+        figures = await _figures(http)
+    http.close()
     return {
         "queries": figures["queries"],
         "cells": items * DAYS,
@@ -138,25 +133,24 @@ async def _published(made: Mirror, wanted: int) -> None:
         await asyncio.sleep(max(EVERY, seconds / 10))
 
 
-async def _figures(http: ClientSession, url: str) -> dict[str, Any]:
+async def _figures(http: Http) -> dict[str, Any]:
     while True:
         try:
-            async with http.get(f"{url}/figures") as answer:
-                figures: dict[str, Any] = msgspec.json.decode(await answer.read())
+            figures: dict[str, Any] = msgspec.json.decode(await http.get("/figures"))
             return figures
-        except ClientError:
+        except HttpError:
             await asyncio.sleep(EVERY)
 
 
 @contextmanager
-def suppliers_at(port: int, hotels: int) -> Iterator[str]:
+def suppliers_at(port: int, hotels: int) -> Iterator[int]:
     """The suppliers, in a process of their own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.first_load_suppliers", str(port), str(hotels)],
         cwd=Path(__file__).parent.parent,
     )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield port
     finally:
         process.terminate()
         process.wait()
@@ -188,8 +182,8 @@ def main() -> None:
         if server is not None:
             server.create()
         db = options.db or server.url(pool=POOL)
-        with suppliers_at(free_port(), hotels) as url:
-            told = uvloop.run(load(db, options.suppliers, hotels, url))
+        with suppliers_at(free_port(), hotels) as port:
+            told = uvloop.run(load(db, options.suppliers, hotels, port))
         if server is not None:
             told["cpu_database_s"] = round(cpu_of(server.process.pid), 1)
         print(json.dumps({"bench": "first_load", "suppliers": options.suppliers, **told}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.mirror.cells import SMALL, sighting
 from tieout.mirror.calendar import NEVER, Checks
-from tieout.mirror.rules import is_mass_drop, merge, note_check, times
+from tieout.mirror.rules import Sighting, is_mass_drop, merge, note_check, times
 
 GROUP = np.zeros(1, np.int64)
 AT = 3
@@ -196,3 +196,31 @@ def test_an_observation_of_no_known_beginning_keeps_its_end():
         assert copy.take((0, told), 2, whole=whole) == (True, False)
         assert copy.interval[1] == told
         assert copy.take((told - hour, told - hour + 1_000), 3, whole=False)[1]
+
+
+@given(st.integers(0, 1 << 32))
+def test_a_group_is_compared_as_each_of_its_items(seed):
+    """Where no cell has a time of its own, times are compared by group, with the outcome of comparing cell by cell."""
+    chance, (items, groups) = np.random.default_rng(seed), (7, 3)
+    shape, of_groups = (items, SMALL.ring), (groups, SMALL.ring)
+    group = np.sort(chance.integers(0, groups, items))
+    start = chance.integers(0, 5, of_groups) * 1_000
+    checks = Checks(np.zeros(groups, np.int64), start, start + chance.integers(0, 3, of_groups) * 1_000)
+    begun, took = (chance.integers(0, 5, groups) * 1_000 for _ in range(2))
+    seen = chance.random(of_groups)[group] < 0.7
+    values = {"price": chance.integers(1, 3, shape, dtype=np.int32), "open": chance.random(shape) < 0.8}
+    told = Sighting(seen, seen & (chance.random(shape) < 0.9), values, begun[group], (begun + took)[group], whole=True)
+    copies = []
+    for _ in range(2):
+        again = np.random.default_rng(seed + 1)
+        kept = SMALL.empty(items, 0)
+        kept.known |= again.random(shape) < 0.8
+        kept.values["price"] += again.integers(1, 3, shape, dtype=np.int32)
+        kept.values["open"] |= again.random(shape) < 0.8
+        copies.append(kept)
+    by_group, by_cell = copies
+    assert by_cell.start.max() == NEVER and by_cell.is_any_apart and not by_group.is_any_apart
+    merged = [merge(SMALL.fields, kept, checks, group, told) for kept in copies]
+    for one, other in zip(*merged, strict=True):
+        assert (one == other).all()
+    assert SMALL.pack(by_group) == SMALL.pack(by_cell)

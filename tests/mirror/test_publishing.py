@@ -98,6 +98,28 @@ async def test_what_was_said_before_is_as_if_it_were_compared(tmp_path, seed):
     assert confirmed
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_portions_are_as_one(tmp_path, monkeypatch, seed):
+    """What is read while the portion before is stored is stored as if all had been one transaction."""
+    chance, hotels = Random(seed), Hotels(hotels=6)
+    apps = [mirror_of(f"sqlite:///{tmp_path}/{name}.db", hotels) for name in ("one", "many")]
+    async with apps[0][0], apps[1][0]:
+        one, many = [await Writer(rooms, forgets=False).begin() for _, rooms in apps]
+        base = one.following.layout.axis.position(today())
+        now = one.following.moments.earliest()
+        for step in range(30):
+            told = [observation(chance, hotels, now + step * SECOND) for _ in range(chance.randrange(1, 12))]
+            observed = [Observed(group, base + first, *rest) for group, first, *rest in told]
+            with monkeypatch.context() as patch:
+                patch.setattr("tieout.mirror.batch.ITEMS", 2)
+                patch.setattr("tieout.mirror.publishing.PIECE", 1)
+                in_many = await many.publish(observed)
+            assert await one.publish(observed) == in_many
+            stored, stored_in_many = await one.stored(), await many.stored()
+            # Until when a cell stays suspect is told by the latest observation of its transaction.
+            assert stored[:3] + stored[4:] == stored_in_many[:3] + stored_in_many[4:]
+
+
 async def test_windows_that_overlap(here):
     """Of two answers that are published together the newer one counts for the days of both; the older one is news."""
     app, rooms = mirror_of(here, Hotels(hotels=1))

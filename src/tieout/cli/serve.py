@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 from pathlib import Path
@@ -88,7 +89,9 @@ class Telling:
         self.as_json = as_json
 
     def ready(self, _: object = None) -> None:
-        """It has begun."""
+        """It has begun. What it is made of stays as long as it does: the collector of garbage need not look at it."""
+        gc.collect()
+        gc.freeze()
         if self.as_json:
             does = {"sweeps": self.app.sweeps, "relays": self.app.relays}
             emit({"event": "serving", "pid": os.getpid(), "address": self.address, **does})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tieout.mirror.answers import Answer, Garbled, Words, read_answer, read_answers
 from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout, positions
 from tieout.mirror.copying import Copy
-from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Sighting
 
@@ -33,6 +33,13 @@ class Seen(NamedTuple):
     def is_whole(self) -> bool:
         """Whether the check time of its group can stand for it."""
         return self.observed.whole and self.observed.complete
+
+
+class Read(NamedTuple):
+    """Answers by the `id` of their observations, and those that cannot be used, with what is wrong with them."""
+
+    answers: dict[int, Answer]
+    garbled: list[tuple[Observed, str]]
 
 
 class Batch(NamedTuple):
@@ -78,12 +85,11 @@ class Round(NamedTuple):
     end: Ints
 
 
-def portions(copy: Copy, observed: Sequence[Observed]) -> Iterator[list[Told]]:
+def portions(copy: Copy, told: Sequence[Told]) -> Iterator[list[Told]]:
     """Observations for transactions of at most `ITEMS` items that have to be compared; all of a group in one of them.
 
     What the rows say already is compared with nothing, and is all in the first.
     """
-    told = [(one, digest_of(one)) for one in observed]
     news = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
     portion = [(one, digest) for one, digest in told if one.group not in news]
     of_groups: dict[str, list[Told]] = {group: [] for group in news}
@@ -102,25 +108,14 @@ def portions(copy: Copy, observed: Sequence[Observed]) -> Iterator[list[Told]]:
     yield portion
 
 
-def sort(copy: Copy, told: Sequence[Told]) -> Batch:
-    """Observations, sorted: what a group's answers have said before is confirmed when all of them are."""
-    known = [(copy.index.get(one.group), one, digest) for one, digest in told]
-    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one, _ in known if at is None]
-    sound = [(at, one, digest) for at, one, digest in known if at is not None]
-    others = {at for at, one, digest in sound if not copy.digests.knows(one, digest)}
-    answers, wrong = _read(copy.layout, copy.words, [one for at, one, _ in sound if at in others])
-    used = {at for at, one, _ in sound if at not in others or id(one) in answers}
-    groups = sorted(used, key=lambda at: copy.groups[at].n)
-    places = {at: place for place, at in enumerate(groups)}
-    confirmed = [Seen(places[at], one, digest) for at, one, digest in sound if at not in others]
-    seen = [(Seen(places[at], one, digest), answers[id(one)]) for at, one, digest in sound if id(one) in answers]
-    return Batch(groups, confirmed, seen, garbled + wrong)
+def to_compare(copy: Copy, told: Sequence[Told]) -> list[Observed]:
+    """The observations that have to be read: what groups have said before is confirmed when all that they say is."""
+    others = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
+    return [one for one, _ in told if one.group in others and one.group in copy.index]
 
 
-def _read(
-    layout: Layout, words: Words, observed: Sequence[Observed]
-) -> tuple[dict[int, Answer], list[tuple[Observed, str]]]:
-    """The answers of the sound ones, by the object, and the others with what is wrong with them."""
+def read(layout: Layout, words: Words, observed: Sequence[Observed]) -> Read:
+    """Answers, checked."""
     answers: dict[int, Answer] = {}
     garbled: list[tuple[Observed, str]] = []
     alike: dict[tuple[int, bool], list[Observed]] = defaultdict(list)
@@ -129,8 +124,8 @@ def _read(
     for (count, partial), some in alike.items():
         if not partial:
             try:
-                read = read_answers(layout, words, [one.items for one in some], count)
-                answers.update(zip(map(id, some), read, strict=True))
+                found = read_answers(layout, words, [one.items for one in some], count)
+                answers.update(zip(map(id, some), found, strict=True))
                 continue
             except Garbled:
                 pass  # Which of them are, is found one by one.
@@ -139,7 +134,21 @@ def _read(
                 answers[id(one)] = read_answer(layout, words, one.items, count, partial=partial)
             except Garbled as error:
                 garbled.append((one, str(error)))
-    return answers, garbled
+    return Read(answers, garbled)
+
+
+def sort(copy: Copy, told: Sequence[Told], compared: Sequence[Observed], read: Read) -> Batch:
+    """Observations, sorted, of which those that are `compared` were read: the others are confirmed."""
+    known = [(copy.index.get(one.group), one, digest) for one, digest in told]
+    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one, _ in known if at is None]
+    sound = [(at, one, digest) for at, one, digest in known if at is not None]
+    answers, others = read.answers, {copy.index[one.group] for one in compared}
+    used = {at for at, one, _ in sound if at not in others or id(one) in answers}
+    groups = sorted(used, key=lambda at: copy.groups[at].n)
+    places = {at: place for place, at in enumerate(groups)}
+    confirmed = [Seen(places[at], one, digest) for at, one, digest in sound if at not in others]
+    seen = [(Seen(places[at], one, digest), answers[id(one)]) for at, one, digest in sound if id(one) in answers]
+    return Batch(groups, confirmed, seen, garbled + read.garbled)
 
 
 def turns(seen: Sequence[Seen]) -> Iterator[list[Seen]]:
@@ -181,20 +190,37 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen
     windows = _open_windows(layout, checks, seen)
     for one in windows:
         known, places = _places(rows, one.seen)
-        cells = np.ix_(places, one.slots)
-        there = np.concatenate([answer.present[:, one.cells] for _, answer in one.seen])[known]
-        present[cells] = there
+        runs = _runs(one.slots, layout.ring)
+        there = _of_items([answer.present[:, one.cells] for _, answer in one.seen], known)
+        for slots, cells in runs:
+            present[places, slots] = there[:, cells]
         for name in layout.fields:
             given = [answer for _, answer in one.seen if name in answer.values]
             if len(given) == len(one.seen):
-                values[name][cells] = np.concatenate([answer.values[name][:, one.cells] for answer in given])[known]
-                if told is not None:
-                    told[name][cells] = there
+                column = _of_items([answer.values[name][:, one.cells] for answer in given], known)
+                for slots, cells in runs:
+                    values[name][places, slots] = column[:, cells]
+                    if told is not None:
+                        told[name][places, slots] = there[:, cells]
     window, start, end = windows_of(layout, checks, [one for one, _ in seen])
     whole = seen[0][0].is_whole
     seen_cells = window[rows.group] if whole else present
     sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)
     return Round(windows, sighting, window, start, end)
+
+
+def _runs(slots: Ints, ring: int) -> list[tuple[slice, slice]]:
+    """Where cells in a row stand in the ring, and which of them: in one run, or in two around the ring's end."""
+    first, count = int(slots[0]), len(slots)
+    before = min(count, ring - first)
+    runs = [(slice(first, first + before), slice(before))]
+    return runs if before == count else [*runs, (slice(count - before), slice(before, count))]
+
+
+def _of_items(columns: list[NDArray[Any]], known: Bools) -> NDArray[Any]:
+    """Answers below each other, of known items alone."""
+    whole = columns[0] if len(columns) == 1 else np.concatenate(columns)
+    return whole if known.all() else whole[known]
 
 
 def _open_windows(layout: Layout, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> list[Window]:

@@ -40,32 +40,58 @@ class Cells:
     """Cells of n items as columns: arrays of shape (n, ring), one for each field, and what is known of each cell.
 
     `start` and `end` are the times of cells that were observed apart from their group, in the server's microseconds;
-    `NEVER` elsewhere.
+    `NEVER` elsewhere. Mostly there are none, and no room is taken for them until somebody looks.
     """
 
-    def __init__(self, base: Ints, known: Bools, values: dict[str, NDArray[Any]], start: Ints, end: Ints) -> None:
+    def __init__(
+        self, base: Ints, known: Bools, values: dict[str, NDArray[Any]], apart: tuple[Ints, Ints] | None = None
+    ) -> None:
         self.base = base
         self.known = known
         self.values = values
-        self.start = start
-        self.end = end
+        self._apart = apart
 
     def __len__(self) -> int:
         return len(self.base)
 
+    @property
+    def is_any_apart(self) -> bool:
+        """Whether a cell may have been observed apart from its group."""
+        return self._apart is not None
+
+    @property
+    def start(self) -> Ints:
+        """When cells were observed apart."""
+        return self._times()[0]
+
+    @property
+    def end(self) -> Ints:
+        """Until when."""
+        return self._times()[1]
+
     def roll(self, first: int | Ints) -> None:
         """Forget what is before `first`, of each item or of all, and make room for as many cells behind the last."""
         first = np.broadcast_to(first, self.base.shape)
-        gone = positions(self.base, self.known.shape[1]) < first[:, None]
-        self.known &= ~gone
-        self.start[gone] = NEVER
-        self.end[gone] = NEVER
+        if (self.base >= first).all():
+            return
+        if self.is_any_apart or self.known.any():
+            gone = positions(self.base, self.known.shape[1]) < first[:, None]
+            self.known &= ~gone
+            for times in self._apart or ():
+                times[gone] = NEVER
         np.maximum(self.base, first, out=self.base)
 
     def pick(self, items: Bools) -> Cells:
         """Some of the items."""
         values = {name: values[items] for name, values in self.values.items()}
-        return Cells(self.base[items], self.known[items], values, self.start[items], self.end[items])
+        apart = None if self._apart is None else (self._apart[0][items], self._apart[1][items])
+        return Cells(self.base[items], self.known[items], values, apart)
+
+    def _times(self) -> tuple[Ints, Ints]:
+        if self._apart is None:
+            never = np.full(self.known.shape, NEVER, dtype=np.int64)
+            self._apart = never, never.copy()
+        return self._apart
 
 
 class Layout:
@@ -99,8 +125,7 @@ class Layout:
         """`count` items of which nothing is known."""
         shape = (count, self.ring)
         values = {name: np.zeros(shape, dtype=field.stored) for name, field in self.fields.items()}
-        never = np.full(shape, NEVER, dtype=np.int64)
-        return Cells(np.full(count, first, dtype=np.int64), np.zeros(shape, np.bool_), values, never, never.copy())
+        return Cells(np.full(count, first, dtype=np.int64), np.zeros(shape, np.bool_), values)
 
     def unpack(self, rows: Sequence[bytes]) -> Cells:
         """Rows as columns; raise `SchemaMismatch` when one cannot be of this mirror."""
@@ -110,11 +135,11 @@ class Layout:
             raise SchemaMismatch(f"a row of {short[0]} bytes is not of this mirror: its fields or axis were others")
         is_any_apart = lengths != {size}
         packed = np.frombuffer(b"".join(row[:size] for row in rows) if is_any_apart else b"".join(rows), self._row)
-        cells = self.empty(len(rows), 0)
-        cells.base[:] = packed["base"]
-        cells.known[:] = self._flags(packed["known"])
-        for name, field in self.fields.items():
-            cells.values[name][:] = self._flags(packed[name]) if field.kind == "flag" else packed[name]
+        values = {
+            name: self._flags(packed[name]) if field.kind == "flag" else np.array(packed[name])
+            for name, field in self.fields.items()
+        }
+        cells = Cells(packed["base"].astype(np.int64), self._flags(packed["known"]), values)
         for at, row in enumerate(rows if is_any_apart else ()):
             if len(row) > size:
                 apart = np.frombuffer(row, dtype=APART, offset=size)
@@ -132,7 +157,7 @@ class Layout:
             packed[name] = np.packbits(values, axis=1, bitorder="little") if field.kind == "flag" else values
         whole, size = packed.tobytes(), self.size
         rows = [whole[at : at + size] for at in range(0, len(whole), size)]
-        apart = cells.start != NEVER
+        apart = cells.start != NEVER if cells.is_any_apart else np.zeros((0, 0), dtype=np.bool_)
         for at in np.flatnonzero(apart.any(axis=1)):
             slots = np.flatnonzero(apart[at])
             times = np.zeros(len(slots), dtype=APART)
@@ -145,7 +170,7 @@ class Layout:
         return ("u1", (self._bytes,)) if field.kind == "flag" else (field.stored, (self.ring,))
 
     def _flags(self, packed: NDArray[Any]) -> Bools:
-        return np.unpackbits(packed, axis=1, count=self.ring, bitorder="little").astype(np.bool_)
+        return np.unpackbits(packed, axis=1, count=self.ring, bitorder="little").view(np.bool_)
 
 
 class Checks:
@@ -206,6 +231,8 @@ class Checks:
     def roll(self, first: int | Ints) -> None:
         """Forget the times of what is before `first`, of each group or of all."""
         first = np.broadcast_to(first, self.base.shape)
+        if (self.base >= first).all():
+            return
         gone = positions(self.base, self.start.shape[1]) < first[:, None]
         self.start[gone] = NEVER
         self.end[gone] = NEVER

@@ -43,7 +43,6 @@ class Columns:
         self._end = np.array([places[end] for end in ends], dtype=np.int64)
         self._firsts: list[int] = []
         self._earliest, self._latest = NEVER, NEVER
-        self._members: list[list[int]] = [[] for _ in groups]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -54,11 +53,9 @@ class Columns:
         if not rows:
             return
         begin = len(self.names)
-        for group, n, name, _ in rows:
-            place = len(self.names)
-            self.numbers[n] = self.of[name] = place
+        for _, n, name, _ in rows:
+            self.numbers[n] = self.of[name] = len(self.names)
             self.names.append(name)
-            self._members[self.groups[group]].append(place)
         self.group[begin : len(self.names)] = [self.groups[group] for group, *_ in rows]
         self._put(np.arange(begin, len(self.names)), self.layout.unpack([row[3] for row in rows]))
 
@@ -88,13 +85,13 @@ class Columns:
             return False
         self._firsts = firsts
         opens = np.array(firsts, dtype=np.int64)[self._end]
-        ended = np.flatnonzero(opens > self.opens)
-        if not len(ended):
+        ended = opens > self.opens
+        if not ended.any():
             return False
         self.opens = np.maximum(self.opens, opens)
         self._earliest, self._latest = int(self.opens.min()), int(self.opens.max())
         self.checks.roll(self.opens)
-        items = np.array([place for group in ended for place in self._members[group]], dtype=np.int64)
+        items = np.flatnonzero(ended[self.group[: len(self.names)]])
         if len(items):
             self._forget(items)
         return True
@@ -120,16 +117,12 @@ class Columns:
         self.arrays.put(items, cells)
         for name, column in cells.values.items():
             self.highest[name] = max(self.highest[name], abs(int(column.min())), abs(int(column.max())))
-        apart = (cells.start != NEVER).any(axis=1)
+        apart = (cells.start != NEVER).any(axis=1) if cells.is_any_apart else np.zeros(len(items), dtype=np.bool_)
         for place in items[~apart].tolist() if self._own else ():
             self._own.pop(place, None)
         for at in np.flatnonzero(apart).tolist():
             self._own[int(items[at])] = cells.start[at]
         self._forget(items)
-
-    def members(self, group: int) -> Sequence[int]:
-        """The items of a group."""
-        return self._members[group]
 
     def observed(self, item: int, slots: Ints) -> tuple[int, bool]:
         """When the oldest of an item's cells was observed (`NEVER`: not at all), and whether any was by itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from itertools import chain
@@ -38,7 +37,7 @@ PUBLISH_PAUSE = 10
 PUBLISH_LATEST = 5.0
 """Longest that it waits, in seconds."""
 
-CROWDED_LATEST = 10.0
+CROWDED_LATEST = 20.0
 """For how long it waits while the node has no place for another query: what it does then, it has to do at less cost."""
 
 PUBLISH_ITEMS = 1_500
@@ -152,9 +151,11 @@ class Leading:
         if not (self._asking or self._staged or self._writing):
             await self._sleep(LOOK_EVERY / 2)
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PUBLISH_EVERY):
-                await self._woken.wait()
+        alarm = asyncio.get_running_loop().call_later(PUBLISH_EVERY, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            alarm.cancel()
 
     async def _finish(self, copy: Copy) -> None:
         """Publish what is still answered in time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,13 +10,31 @@ import numpy as np
 
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.mirror.batch import Batch, Round, Rows, Seen, Told, portions, rounds, sort, turns, windows_of
+from tieout.mirror.batch import (
+    Batch,
+    Read,
+    Round,
+    Rows,
+    Seen,
+    Told,
+    portions,
+    read,
+    rounds,
+    sort,
+    to_compare,
+    turns,
+    windows_of,
+)
 from tieout.mirror.calendar import Bools, Cells, Checks, positions
 from tieout.mirror.copying import Copy
+from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Merged, merge, note_check
 from tieout.mirror.sightings import Sighted, Sightings, pack_days
 from tieout.mirror.store import MirrorStore, Suspect
+
+PIECE = 25
+"""Answers that are digested, or read, at a time: about a millisecond, in which nothing else runs."""
 
 
 class Published(NamedTuple):
@@ -62,6 +81,26 @@ class Kept(NamedTuple):
         self.missed[:] |= (round_.sighting.seen & ~merged.taken).any(axis=1)
 
 
+async def _digested(observed: Sequence[Observed]) -> list[Told]:
+    """Observations with the digests of their answers; others may run in between."""
+    told: list[Told] = []
+    for at in range(0, len(observed), PIECE):
+        told += [(one, digest_of(one)) for one in observed[at : at + PIECE]]
+        await asyncio.sleep(0)
+    return told
+
+
+async def _sorted(copy: Copy, told: Sequence[Told]) -> Batch:
+    """Observations read and sorted; others may run in between."""
+    whole, compared = Read({}, []), to_compare(copy, told)
+    for at in range(0, len(compared), PIECE):
+        answers, garbled = read(copy.layout, copy.words, compared[at : at + PIECE])
+        whole.answers.update(answers)
+        whole.garbled.extend(garbled)
+        await asyncio.sleep(0)
+    return sort(copy, told, compared, whole)
+
+
 class Publisher:
     """Merges observations into the rows of copies."""
 
@@ -79,14 +118,22 @@ class Publisher:
         Many are merged in several transactions, the messages go in the last. It may be done again: what is newer wins,
         whatever is merged twice or late.
         """
-        *portions_before, last = portions(copy, observed)
-        whole = Published(0, 0, 0, [], lease)
-        for portion in portions_before:
-            whole = whole.and_then(await self._publish(whole.lease, copy, portion, ()))
-        return whole.and_then(await self._publish(whole.lease, copy, last, messages))
+        whole, (first, *others) = Published(0, 0, 0, [], lease), portions(copy, await _digested(observed))
+        batch = await _sorted(copy, first)
+        for following in (*others, None):
+            # What comes next is read while the database is at work.
+            ahead = None if following is None else asyncio.ensure_future(_sorted(copy, following))
+            try:
+                done = await self._publish(whole.lease, copy, batch, messages if ahead is None else ())
+                whole = whole.and_then(done)
+                if ahead is not None:
+                    batch = await ahead
+            finally:
+                if ahead is not None:
+                    ahead.cancel()
+        return whole
 
-    async def _publish(self, lease: Lease, copy: Copy, told: Sequence[Told], messages: Sequence[bytes]) -> Published:
-        batch = sort(copy, told)
+    async def _publish(self, lease: Lease, copy: Copy, batch: Batch, messages: Sequence[bytes]) -> Published:
         words = dict(copy.words.added)
         for one, _ in batch.seen:
             copy.digests.forget(one.observed)
@@ -159,10 +206,11 @@ class Publisher:
     async def _mark(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept, checks: Checks, since: int) -> None:
         """Mark the cells that became suspect; take back the marks of those that are over or were observed since."""
         ring, rows = copy.layout.ring, kept.rows
-        at = positions(kept.cells.base, ring)
-        found = zip(*np.nonzero(kept.suspect), strict=True)
-        cells = [(rows.numbers[item], int(at[item, slot])) for item, slot in found]
-        await self._store.add_suspects(tx, copy.number, cells, since)
+        if kept.suspect.any():
+            at = positions(kept.cells.base, ring)
+            found = zip(*np.nonzero(kept.suspect), strict=True)
+            cells = [(rows.numbers[item], int(at[item, slot])) for item, slot in found]
+            await self._store.add_suspects(tx, copy.number, cells, since)
         marks = await self._store.suspects(tx, copy.number)
         if not marks:
             return

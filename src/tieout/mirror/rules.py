@@ -30,8 +30,9 @@ class Sighting(NamedTuple):
     """What one observation says of the cells of n items: arrays of shape (n, ring); times of shape (n,).
 
     `seen` are the cells that it speaks of; those of them that are not `present` are absent: closed, for the answer was
-    complete. `whole` tells that it speaks of whole groups, so that their check times can stand for its own. `told`
-    says of each field which cells it was told of, where a push left some fields out.
+    complete. `whole` tells that it speaks of whole groups, so that their check times can stand for its own: all items
+    of a group have the same times then. `told` says of each field which cells it was told of, where a push left some
+    fields out.
     """
 
     seen: Bools
@@ -78,22 +79,21 @@ def merge(
     suspect then, unless `rest_holds`: whoever told them would have told of the others had they changed. Of one that
     was absent whenever it was observed the others are not known at all. `checks` is not changed; see `note_check`.
     """
-    start, end = sighting.start[:, None], sighting.end[:, None]
-    kept_start, kept_end = times(kept, checks, group)
-    newer, older = start > kept_end, end < kept_start
+    newer, older, later = _order(kept, checks, group, sighting)
     becomes = _becomes(fields, kept, sighting)
     differs = ~kept.known
     for name, values in becomes.items():
         differs |= values != kept.values[name]
     differs &= sighting.seen
-    partial = sighting.partial
-    takes = sighting.seen & ~older & (newer | (start > kept_start))
-    takes &= ~partial | (kept.known & newer & ~_never_present(fields, kept, sighting))
-    changed: Bools = takes & differs
+    takes = sighting.seen & ~older & (newer | later)
     suspect = differs & kept.known & ~newer & ~older
-    suspect |= partial & np.where(takes, not rest_holds, differs)
+    if sighting.told is not None:
+        partial = sighting.partial
+        takes &= ~partial | (kept.known & newer & ~_never_present(fields, kept, sighting))
+        suspect |= partial & np.where(takes, not rest_holds, differs)
+    changed: Bools = takes & differs
     for name, values in becomes.items():
-        kept.values[name][changed] = values[changed]
+        np.copyto(kept.values[name], values, where=changed)
     kept.known |= takes
     restamped = _restamp(kept, takes, sighting)
     return Merged(takes, changed, suspect, changed.any(axis=1) | restamped)
@@ -118,8 +118,24 @@ def is_mass_drop(groups: int, vanished: int, share: float = VANISHED_SHARE, most
     return groups > SMALL and (vanished > most or vanished > share * groups)
 
 
+def _order(kept: Cells, checks: Checks, group: Ints, sighting: Sighting) -> tuple[Bools, Bools, Bools]:
+    """Whether a sighting is wholly newer than what is kept of each cell, wholly older, or began later."""
+    if kept.is_any_apart or not sighting.whole:
+        kept_start, kept_end = times(kept, checks, group)
+        start, end = sighting.start[:, None], sighting.end[:, None]
+        return start > kept_end, end < kept_start, start > kept_start
+    # All cells have the times of their groups: these are compared once for all of a group's items.
+    of_groups = np.full((2, len(checks.base), 1), NEVER, dtype=np.int64)
+    of_groups[:, group, 0] = sighting.start, sighting.end
+    start, end = of_groups
+    newer, older, later = start > checks.end, end < checks.start, start > checks.start
+    return newer[group], older[group], later[group]
+
+
 def _becomes(fields: Mapping[str, Field], kept: Cells, sighting: Sighting) -> dict[str, NDArray[Any]]:
     """What each field of each seen cell would be: as seen, or what absence makes of what it was."""
+    if sighting.told is None and not (sighting.seen & ~sighting.present).any():
+        return dict(sighting.values)
     becomes = {}
     for name, field in fields.items():
         absent = kept.values[name] if field.absent is None else np.asarray(field.absent, kept.values[name].dtype)
@@ -145,6 +161,8 @@ def _restamp(kept: Cells, takes: Bools, sighting: Sighting) -> Bools:
 
     Cells of whole groups need none: the group's check time says it, and what they had is dropped.
     """
+    if sighting.whole and not kept.is_any_apart:
+        return np.zeros(len(kept), dtype=np.bool_)
     if sighting.whole:
         stamped = takes & (kept.start != NEVER)
         kept.start[stamped] = NEVER

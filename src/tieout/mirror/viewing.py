@@ -29,8 +29,8 @@ ROWS = 5_000
 SIGHTINGS = 200
 """Sightings that are taken in at a time: what is decoded of them and their rows is nobody's wait."""
 
-REPLACED = 100
-"""Rows that are merged at a time: less than a millisecond, in which no search runs."""
+REPLACED, SEEN = 100, 50
+"""Rows, and sightings, that are merged at a time: less than a millisecond, in which no search runs."""
 
 MARKS = 100_000
 """Suspect cells, and doubts, that views know of at a time; those beyond are suspect only where they are read singly."""
@@ -122,10 +122,11 @@ class Viewing:
         for at in range(0, len(changed.rows), REPLACED):
             part.columns.replace(changed.rows[at : at + REPLACED])
             await asyncio.sleep(0)
-        for one in changed.sighted:
-            part.columns.see(one)
+        for at in range(0, len(changed.sighted), SEEN):
+            for one in changed.sighted[at : at + SEEN]:
+                part.columns.see(one)
+            await asyncio.sleep(0)
         part.cursor = changed.sighted[-1].seq
-        await asyncio.sleep(0)
         return part
 
     async def _changed(self, tx: Transaction, following: Following, part: Part) -> Changed:
