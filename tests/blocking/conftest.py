@@ -9,27 +9,18 @@ import pytest
 
 from tests.blocking.place import Place
 from tests.blocking.shop import Shop
-from tests.servers import mariadb, postgres
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    made = postgres.Postgres(**postgres.FAST)
-    try:
-        made.create()
-        yield made.url(made.database())
-    finally:
-        made.remove()
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url(postgres_server.database())
 
 
 @pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    made = mariadb.MariaDB(**mariadb.FAST)
-    try:
-        made.create()
-        yield made.url(made.database())
-    finally:
-        made.remove()
+def mariadb_url(mariadb_server: MariaDB) -> str:
+    return mariadb_server.url(mariadb_server.database())
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])

@@ -21,6 +21,9 @@ FILL = (f"INSERT INTO account (name, points) VALUES ('ann', {POINTS})",)
 HEAD = "tieout_audit_head"
 """The end of the audit's chain: its one row stays."""
 
+PATIENCE = 30.0
+"""Seconds that a connection waits for a file that another one writes."""
+
 LAST = ("tieout_alarm", "tieout_process")
 """Tables that others point to."""
 
@@ -118,11 +121,12 @@ class ServerGround:
         self.connection.cursor().execute(sql)
 
 
-def server_ground(dialect: str, url: str) -> ServerGround:
-    """The ground on a database that a server has at `url`."""
+def connected(url: str) -> Any:
+    """A connection by the driver alone to any kind of database, which commits each statement."""
     parts = urlsplit(url)
-    name = parts.path[1:]
-    if dialect == "postgres":
-        return ServerGround(dialect, url, psycopg.connect(url, autocommit=True))
-    place = {"host": parts.hostname, "port": parts.port, "user": parts.username, "database": name}
-    return ServerGround(dialect, url, pymysql.connect(**place, autocommit=True))
+    if parts.scheme.startswith("sqlite"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=PATIENCE)
+    if parts.scheme.startswith("postgres"):
+        return psycopg.connect(url, autocommit=True)
+    place = {"host": parts.hostname, "port": parts.port, "user": parts.username, "database": parts.path[1:]}
+    return pymysql.connect(**place, autocommit=True)

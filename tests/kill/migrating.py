@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.kill import lives
 from tests.kill.campaign import ACT, RECOVERY, Share, Tally
-from tests.kill.ground import SqliteGround, server_ground
+from tests.kill.ground import ServerGround, SqliteGround, connected
 from tests.kill.lives import Life, live
 from tests.kill.node import Node, Places
 
@@ -55,7 +55,7 @@ class Bare:
     def __init__(self, dialect: str, url: str, folder: Path) -> None:
         self.dialect = dialect
         self._file = SqliteGround(folder) if dialect == "sqlite" else None
-        self.ground = self._file or server_ground(dialect, url)
+        self.ground = self._file or ServerGround(dialect, url, connected(url))
         self.name = url.rpartition("/")[2]
 
     def empty(self) -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from tests.kill.campaign import ACT, RECOVERY, Share, Tally
 from tests.kill.stories import STORIES
-from tests.kill.troupe import DIALECTS, MIGRATION, Part, grounds, opened, scratch, together
+from tests.kill.troupe import DIALECTS, MIGRATION, Part, grounds, opened, played, scratch
+from tests.prove.kills import together
 from tests.prove.telling import Told, tell
 
 ALL = (*(story.name for story in STORIES), MIGRATION)
@@ -75,7 +76,7 @@ def tried(options: argparse.Namespace) -> Iterator[Tally]:
             for story in options.stories
             for dialect, server in servers.items()
         ]
-        for done, (part, tally) in enumerate(together(parts, options.jobs), 1):
+        for done, (part, tally) in enumerate(together(played, parts, options.jobs), 1):
             seconds, kills = time.monotonic() - began, tally.counts["kills"]
             line = f"{done:>4} of {len(parts)}, {seconds:6.0f} s: {part.dialect} {part.story}: {kills} kills"
             print(f"{line}, {len(tally.violations)} violations", file=sys.stderr, flush=True)

@@ -13,7 +13,8 @@ from tests.kill import prove
 from tests.kill.broken import BREAKS, play_broken
 from tests.kill.campaign import ACT, Share, Tally
 from tests.kill.stories import STORIES
-from tests.kill.troupe import DIALECTS, MIGRATION, Part, grounds, scratch, together
+from tests.kill.troupe import DIALECTS, MIGRATION, Part, grounds, played, scratch
+from tests.prove.kills import together
 
 JOBS = os.cpu_count() or 1
 SAMPLE = 2
@@ -31,7 +32,7 @@ def tried(parts: Sequence[tuple[str, str, Share]], dialects: tuple[str, ...]) ->
             server = servers[dialect]
             url = "" if server is None else server.url(server.database())
             given.append(Part(dialect, story, share, url, str(folder / str(n))))
-        for _, tally in together(given, JOBS):
+        for _, tally in together(played, given, JOBS):
             whole.add(tally)
     return whole
 

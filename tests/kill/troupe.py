@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from tests.kill import lives, migrating
 from tests.kill.campaign import Share, Tally, Theatre, tallies
-from tests.kill.ground import Ground, SqliteGround, server_ground
+from tests.kill.ground import Ground, ServerGround, SqliteGround, connected
 from tests.kill.node import Places
 from tests.kill.stories import STORIES
 from tests.servers import mariadb, postgres
@@ -61,24 +59,24 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def played(part: Part) -> Tally:
+def played(part: Part) -> tuple[Part, Tally]:
     """Play it here."""
     whole = Tally()
     folder = Path(part.folder)
     folder.mkdir(parents=True, exist_ok=True)
     if part.story == MIGRATION:
-        return migrating.killed(part.dialect, part.url, folder, part.share)
+        return part, migrating.killed(part.dialect, part.url, folder, part.share)
     with opened(part.dialect, part.url, folder) as theatre:
         story = next(story for story in STORIES if story.name == part.story)
         for tally in tallies(theatre, story, part.share):
             whole.add(tally)
-    return whole
+    return part, whole
 
 
 @contextmanager
 def opened(dialect: str, url: str, folder: Path) -> Iterator[Theatre]:
     """A theatre whose tables are made, with its child's world read in."""
-    ground: Ground = SqliteGround(folder) if dialect == "sqlite" else server_ground(dialect, url)
+    ground: Ground = SqliteGround(folder) if dialect == "sqlite" else ServerGround(dialect, url, connected(url))
     try:
         ground.make(migrated)
         places = Places(folder)
@@ -96,18 +94,3 @@ def migrated(url: str) -> None:
             pass
 
     asyncio.run(run())
-
-
-def together(parts: list[Part], jobs: int) -> Iterator[tuple[Part, Tally]]:
-    """Play them in `jobs` processes; each with what it came to, as they come."""
-    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_hear_nothing) as pool:
-        yield from pool.imap_unordered(_played_with_part, parts)
-
-
-def _played_with_part(part: Part) -> tuple[Part, Tally]:
-    return part, played(part)
-
-
-def _hear_nothing() -> None:
-    """A Ctrl-C is for whoever has shared out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import NamedTuple
+from typing import Any
 
+from tests.kill.troupe import migrated
 from tests.mirror_kill.auditor import Evidence, violations
 from tests.mirror_kill.copied import ITEMS
 from tests.mirror_kill.ground import Ground, ground_of
 from tests.mirror_kill.nodes import Life, Places, differences, live, warm_up
 from tests.mirror_kill.stories import HOTELS, STORIES, Story
 from tests.mirror_kill.truth import Truth
-from tieout import App
+from tests.prove.kills import Kills, Point, Share
 
 EMPTY, LOADED = "empty", "loaded"
 
@@ -30,63 +29,31 @@ OCCASIONS = 6
 TRIES = 3
 """Plays of one point until it counts as one that does not come again."""
 
-REQUIRED = (
-    *(
-        "renew_lease",
-        "take_lease",
-        "take_token",
-        "add_group",
-        "add_item",
-        "write_cells",
-        "write_checks",
-        "note_catalogue",
-    ),
-    *("add_sighting", "advance_head", "take_out", "post", "add_doubt", "clear_doubt", "add_suspect", "take_in"),
-    *(
-        "change_group",
-        "bring_item",
-        "remove_group",
-        "remove_item",
-        "advance_stream",
-        "COMMIT",
-        "fetch",
-        "catalogue",
-        "check",
-        "push full",
-    ),
-)
-"""Points of which the stories have to come past at least one, before or after it: else they have become too kind."""
-
-
-class Point(NamedTuple):
-    """The n-th time of a point of some name."""
-
-    name: str
-    nth: int
-
 
 @dataclass
-class Tally:
+class Tally(Kills):
     """What plays have come to."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    passed: set[str] = field(default_factory=set)
-    killed: set[str] = field(default_factory=set)
-    violations: list[str] = field(default_factory=list)
+    REQUIRED = (
+        *("renew_lease", "take_lease", "take_token", "add_group", "add_item", "write_cells", "write_checks"),
+        *("note_catalogue", "add_sighting", "advance_head", "take_out", "post", "add_doubt", "clear_doubt"),
+        *("add_suspect", "take_in", "change_group", "bring_item", "remove_group", "remove_item", "advance_stream"),
+        *("COMMIT", "fetch", "catalogue", "check", "push full"),
+    )
+
     latest: float = 0.0
+    """The longest that another one took over after a lease, in seconds."""
 
     def add(self, other: Tally) -> None:
-        self.counts += other.counts
-        self.passed |= other.passed
-        self.killed |= other.killed
-        self.violations += other.violations
+        super().add(other)
         self.latest = max(self.latest, other.latest)
 
     def missing(self) -> list[str]:
         """Points at which nobody was killed, and required ones that did not come."""
-        met = {name.partition(" ")[2] for name in self.passed}
-        spared = [f"{name} (spared)" for name in sorted(self.passed - self.killed)]
-        return spared + [f"{name} (any)" for name in REQUIRED if name not in met]
+        return [f"{name} (spared)" for name in sorted(self.passed - self.killed)] + super().missing()
+
+    def more(self) -> Mapping[str, Any]:
+        return {"latest_takeover_seconds": round(self.latest, 3)}
 
 
 class Theatre:
@@ -164,34 +131,9 @@ class Theatre:
         return tally
 
 
-@dataclass(frozen=True)
-class Share:
-    """How much of a story is tried: so many of its points, drawn by a seed; None: all.
-
-    Of `parts` shares that are tried beside each other, this is number `part`.
-    """
-
-    most: int | None = None
-    seed: int = 0
-    part: int = 0
-    parts: int = 1
-
-    def of(self, passed: Sequence[str], what: str) -> list[Point]:
-        """The points to try, the same ones for the same seed and course."""
-        seen: Counter[str] = Counter()
-        every = []
-        for name in passed:
-            seen[name] += 1
-            if seen[name] <= OCCASIONS:
-                every.append(Point(name, seen[name]))
-        if self.most is not None and self.most < len(every):
-            every = sorted(Random(f"{self.seed} {what}").sample(every, self.most))
-        return every[self.part :: self.parts]
-
-
 def tallies(theatre: Theatre, story: Story, share: Share, course: Sequence[str]) -> Iterator[Tally]:
     """What each play of a story comes to: killed at each of its points, in their order."""
-    for point in share.of(course, f"{story.name} {theatre.ground.dialect}"):
+    for point in share.of(course, OCCASIONS, f"{story.name} {theatre.ground.dialect}"):
         for _ in range(TRIES):
             tally, life = theatre.play(story, point)
             yield tally
@@ -214,7 +156,7 @@ def opened(dialect: str, url: str, folder: Path) -> Iterator[Theatre]:
     folder.mkdir(parents=True, exist_ok=True)
     ground = ground_of(dialect, url, folder)
     try:
-        asyncio.run(_migrated(ground.url))
+        migrated(ground.url)
         places = Places(folder)
         warm_up(ground.url, places)
         theatre = Theatre(ground, places)
@@ -222,8 +164,3 @@ def opened(dialect: str, url: str, folder: Path) -> Iterator[Theatre]:
         yield theatre
     finally:
         ground.close()
-
-
-async def _migrated(url: str) -> None:
-    async with App(url, sweep=False, migrate=True):
-        pass

@@ -6,10 +6,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-import psycopg
-import pymysql
+from tests.kill.ground import connected
 
 TABLES = (
     *("tieout_mirror", "tieout_mirror_group", "tieout_mirror_item", "tieout_mirror_word", "tieout_mirror_suspect"),
@@ -112,8 +110,4 @@ def ground_of(dialect: str, url: str, folder: Path) -> Ground:
     """The ground on a file in a folder, or on a database that a server has at `url`."""
     if dialect == "sqlite":
         return SqliteGround(folder)
-    parts = urlsplit(url)
-    if dialect == "postgres":
-        return ServerGround(dialect, url, psycopg.connect(url, autocommit=True))
-    place = {"host": parts.hostname, "port": parts.port, "user": parts.username, "database": parts.path[1:]}
-    return ServerGround(dialect, url, pymysql.connect(**place, autocommit=True))
+    return ServerGround(dialect, url, connected(url))

@@ -9,10 +9,11 @@ import pytest
 
 from tests.kill.troupe import DIALECTS, scratch
 from tests.mirror_kill.auditor import LIMIT, Evidence, violations
-from tests.mirror_kill.campaign import Share, Tally, opened
+from tests.mirror_kill.campaign import Tally, opened
 from tests.mirror_kill.prove import ALL, BESIDE
 from tests.mirror_kill.stories import STORIES, Story
 from tests.mirror_kill.troupe import tried
+from tests.prove.kills import Share
 from tieout.coordination.store import CoordinationStore
 from tieout.mirror.store import MirrorStore
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.kill.troupe import grounds, scratch
-from tests.mirror_kill.campaign import Share, Tally, course_of, opened, tallies
+from tests.mirror_kill.campaign import Tally, course_of, opened, tallies
 from tests.mirror_kill.stories import STORIES
+from tests.prove.kills import Share, together
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,9 @@ class Part:
     share: Share
     url: str
     folder: str
+
+    def __str__(self) -> str:
+        return f"{self.dialect}, {self.story}"
 
 
 def played(part: Part) -> tuple[Part, Tally]:
@@ -54,10 +56,4 @@ def tried(
             for story in stories
             for dialect, server in servers.items()
         ]
-        with multiprocessing.get_context("spawn").Pool(jobs, initializer=_hear_nothing) as pool:
-            yield from pool.imap_unordered(played, work)
-
-
-def _hear_nothing() -> None:
-    """A Ctrl-C is for whoever has shared out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield from together(played, work, jobs)

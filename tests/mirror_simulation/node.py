@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.mirror_simulation.supplier import TIMEOUT, Asked, cause
 from tests.mirror_simulation.truth import DAYS
+from tests.prove.virtual_world import drop
 from tieout.alarm.store import AlarmStore
 from tieout.contracts import Database, Transaction
 from tieout.errors import CommitUnknown, DatabaseError, DatabaseUnavailable
@@ -28,9 +29,6 @@ SKEW = 2.0
 
 DRIFT = 5e-5
 """By how much the clock of a node may run faster or slower."""
-
-DROPS = 20
-"""How often what is under way is cancelled: what it does on that may wait, and is cancelled too."""
 
 FIELDS = {"price": money(), "open": flag()}
 OFTEN = tiers(hot=tier(days(3), every="3s"), all=tier(days(DAYS), every="10s"))
@@ -200,13 +198,3 @@ class Node:
         error = context.get("exception")
         if error is not None and not isinstance(error, (DatabaseError, asyncio.CancelledError)):
             self.world.surprises.append(f"{self.name}: {error!r}")
-
-
-def drop(loop: VirtualLoop) -> None:
-    """End what a loop has under way, also what it does on being ended."""
-    loop.set_exception_handler(lambda _loop, _context: None)
-    for _ in range(DROPS):
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_ready()
-    loop.close()

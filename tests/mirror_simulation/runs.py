@@ -1,20 +1,15 @@
-"""Schedules by their seeds: one, or many shared out over processes."""
+"""Schedules by their seeds: one, and what many of them came to."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from tests.mirror_simulation.faults import FAULTS, RARE
 from tests.mirror_simulation.mutants import mutated
 from tests.mirror_simulation.world import World
-from tests.prove import schedules
 from tests.prove.schedules import Schedules
-
-CHUNK = 5
-"""Schedules that a process is given at a time: some seconds' work."""
 
 
 @dataclass
@@ -26,6 +21,9 @@ class Tally(Schedules):
     queries: int = 0
     looks: int = 0
 
+    def numbers(self) -> Mapping[str, int]:
+        return {"queries": self.queries, "looks at the copy": self.looks}
+
 
 def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None) -> Tally:
     """Play one schedule, with the engine as it is or with one that was made wrong on purpose, and judge it."""
@@ -33,24 +31,6 @@ def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None)
     logging.disable(logging.CRITICAL)
     with mutated(mutant) as change:
         world = World(seed, change, trace)
-        try:
-            found = world.play()
-        except Exception as error:  # noqa: BLE001 - a wrong engine may break anything; a sound one nothing
-            found = [f"the schedule: {error!r}"]
-        finally:
-            world.close()
+        found = world.judged()
     violations = {seed: found} if found else {}
     return Tally(1, world.counts, violations, len(world.supplier.queries), world.judge.looks)
-
-
-def tally(seeds: range, mutant: str = "") -> Tally:
-    """Run these schedules here."""
-    came_to = Tally()
-    for seed in seeds:
-        came_to.add(run(seed, mutant))
-    return came_to
-
-
-def shared_out(seeds: range, jobs: int, mutant: str = "") -> Iterator[Tally]:
-    """Run these schedules in `jobs` processes; the tally so far, again and again, and at last the whole."""
-    return schedules.shared_out(partial(tally, mutant=mutant), Tally(), seeds, jobs, CHUNK)

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.mirror_simulation import prove
 from tests.mirror_simulation.mutants import MUTANTS
-from tests.mirror_simulation.runs import run, shared_out
+from tests.mirror_simulation.prove import KIND
+from tests.mirror_simulation.runs import run
 
 SEEDS = range(130)
 JOBS = max(2, os.cpu_count() or 1)
@@ -22,7 +22,7 @@ FOUND = {"a node stood still between two pages of a catalogue until another one 
 
 def test_every_schedule_ties_out(capsys):
     """Pulls, pushes, orders, faults in any order: no older value over a newer, no doubt untold, no query too many."""
-    *_, whole = shared_out(SEEDS, JOBS)
+    *_, whole = KIND.shared_out(SEEDS, JOBS)
     with capsys.disabled():
         print(f"\n{whole.schedules} schedules, {whole.queries} queries, {whole.looks} looks at the copy")
     assert whole.violations == {}
@@ -40,7 +40,7 @@ def test_what_was_found_wrong_is_right(seed):
 def test_a_wrong_mirror_is_caught(mutant, capsys):
     """Each guard is needed: without it some seed is violated, of those with which the mirror as it is has none."""
     first = RARELY.get(mutant, 0)
-    tried = prove.first_catch(mutant, prove.parse(["--seed", str(first)]))
+    tried = KIND.first_catch(mutant, first)
     with capsys.disabled():
         print(f"\n{mutant}: caught by seed {first + tried - 1}")
     assert tried > 0

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from random import Random
 from typing import Any
 
 from tests.mirror_simulation import actors
 from tests.mirror_simulation.faults import Rates, draw
 from tests.mirror_simulation.judge import Judge
-from tests.mirror_simulation.node import Node, drop
+from tests.mirror_simulation.node import Node
 from tests.mirror_simulation.supplier import Supplier
 from tests.mirror_simulation.truth import MICROS, Truth
-from tieout.database import connect
-from tieout.database.migrate import migrate
-from tieout.testing.virtual import EPOCH, VirtualLoop, VirtualTime, finish
+from tests.prove.virtual_world import Trace, VirtualWorld
+from tieout.testing.virtual import EPOCH
 
 NOON, BEFORE_MIDNIGHT = 12 * 3_600.0, 24 * 3_600.0 - 30.0
 """When schedules begin: in seconds after a midnight."""
@@ -28,89 +24,53 @@ JITTER_SHARE, LONGEST_JITTER = 0.1, 1.0
 CALM = 120.0
 """Seconds after the last fault in which a copy has to become what the supplier says."""
 
-WAKES = 400_000
-"""Moments after which a schedule counts as one that never ends."""
-
 DAY = 86_400 * MICROS
 
 Change = Callable[[Node], None]
 
 
-class NeverEndsError(Exception):
-    """The schedule had more moments than any sound one."""
-
-
-class World:
+class World(VirtualWorld[Node]):
     """The parts of one schedule."""
 
-    def __init__(self, seed: int, change: Change, trace: Callable[[str], None] | None) -> None:
-        self.chance = Random(seed)
-        self.rates: Rates = draw(self.chance)
+    judge: Judge
+
+    LOOKED_AT = frozenset(
+        {
+            *("write_cells", "write_checks", "add_suspect", "clear_suspect", "add_doubt", "clear_doubt", "add_item"),
+            *("bring_item", "remove_item", "remove_group"),
+        }
+    )
+    ENDS = 10 * CALM
+
+    def __init__(self, seed: int, change: Change, trace: Trace | None) -> None:
+        chance = Random(seed)
+        self.rates: Rates = draw(chance)
         self.change = change
-        self.counts: Counter[str] = Counter()
-        self.surprises: list[str] = []
         self.jitter = min(LONGEST_JITTER, JITTER_SHARE * self.rates.window)
-        self.time = VirtualTime()
-        self.time.now = BEFORE_MIDNIGHT if self.rates.midnight else NOON
-        self.calm_at = self.time.now + self.rates.until
-        self.is_calm = False
-        self.is_over = 0
-        self._trace = trace
-        self._touched = False
-        self.database: Any = connect("sqlite://", inline=True, clock=self.time.micros, hook=self._hook)
-        finish(self.database.open())
-        finish(migrate(self.database))
-        self.truth = Truth((EPOCH + round(self.time.now * MICROS)) // DAY)
+        begins = BEFORE_MIDNIGHT if self.rates.midnight else NOON
+        super().__init__(chance, begins, self.rates.until, trace)
+        self.truth = Truth((EPOCH + round(begins * MICROS)) // DAY)
         self.supplier = Supplier(self)
         self.judge = Judge(self)
-        self.outside = VirtualLoop(self.time, self.surprises.append)
-        self.outside.set_exception_handler(self._unexpected)
-        self.outside_timer: float | None = 0.0
-        self.nodes: list[Node] = []
-        self.dead: list[Node] = []
         self.leader = ""
-        self._made = 0
         for _ in range(self.rates.nodes):
             self.add_node()
 
-    @property
-    def now(self) -> float:
-        """Seconds since the beginning of all times."""
-        return self.time.now
+    def node(self, name: str) -> Node:
+        return Node(self, name)
 
-    def strikes(self, rate: float, name: str) -> bool:
-        """Whether a fault comes now; none does when all is calm."""
-        if rate and not (self.is_calm or self.is_over) and self.chance.random() < rate:
-            self.note(name)
-            return True
-        return False
+    def cast(self) -> Iterable[Coroutine[Any, Any, Any]]:
+        return actors.cast(self)
 
-    def note(self, what: str) -> None:
-        """Count what happens, and tell it."""
-        self.counts[what] += 1
-        self.tell(what)
-
-    def tell(self, what: str) -> None:
-        """Tell it to whoever replays this schedule."""
-        if self._trace is not None:
-            self._trace(f"{self.now % 86_400:12.4f}  {what}")
-
-    def add_node(self) -> None:
-        """Start a node."""
-        self._made += 1
-        self.nodes.append(Node(self, f"node{self._made}"))
+    async def settle(self) -> None:
+        await actors.settle(self)
 
     def crash(self, node: Node) -> None:
         """Let nothing of a node run any more; what it had asked for is given up."""
-        self.nodes.remove(node)
-        self.dead.append(node)
+        super().crash(node)
         for query in self.supplier.queries:
             if query.node == node.name:
                 query.ended = min(query.ended, max(query.came, self.now))
-
-    def freeze(self, node: Node, seconds: float) -> None:
-        """Let a node stand still for a while."""
-        node.frozen_until = max(node.frozen_until, self.now + seconds)
 
     def leads(self, node: Node) -> None:
         """A node has taken a lease."""
@@ -118,87 +78,3 @@ class World:
             old = [one for one in self.nodes if one.name == self.leader]
             self.note("taken over from one that stood" if old and old[0].frozen_until > self.now else "taken over")
         self.leader = node.name
-
-    def committed(self) -> None:
-        """Something was committed: if it is of the copy, the judge looks at it."""
-        if self._touched:
-            self._touched = False
-            self.judge.look()
-
-    def play(self) -> list[str]:
-        """From the first query to the last look; what is wrong."""
-        main = self.outside.create_task(self._play())
-        self.run(main.done, self.now + self.rates.until + 10 * CALM)
-        if not main.done():
-            return [*self.judge.violations, "the schedule has not come to its end"]
-        main.result()
-        wrong = [*self.judge.violations, *(f"surprise: {what}" for what in self.surprises)]
-        return wrong + self.judge.final()
-
-    def close(self) -> None:
-        """Give everything back."""
-        self.is_over += 1
-        for node in (*self.nodes, *self.dead):
-            node.end()
-        drop(self.outside)
-        finish(self.database.close())
-
-    async def _play(self) -> None:
-        cast = [asyncio.create_task(actor) for actor in actors.cast(self)]
-        await asyncio.sleep(self.rates.until)
-        self.is_calm = True
-        self.tell("all is calm")
-        await asyncio.gather(*cast)
-        await actors.settle(self)
-
-    def run(self, done: Callable[[], bool], until: float) -> None:
-        """Let happen what can, and let time go on to what comes next, until `done()` or the given time."""
-        for _ in range(WAKES):
-            self._run_all()
-            if done() or self.now >= until:
-                return
-            self.time.now = min(max(self.now, self._next()), until)
-        raise NeverEndsError
-
-    def _run_all(self) -> None:
-        """Run every loop that has something to do now, until none has."""
-        is_busy = True
-        while is_busy:
-            is_busy = False
-            if _has_work(self.outside, self.outside_timer, self.now):
-                self.outside_timer, is_busy = self.outside.run_ready(), True
-            for node in list(self.nodes):
-                if node.frozen_until <= self.now and node in self.nodes and _has_work(node.loop, node.timer, self.now):
-                    node.timer, is_busy = node.loop.run_ready(), True
-
-    def _next(self) -> float:
-        moments = [self.outside_timer] + [
-            node.timer if node.frozen_until <= self.now or node.timer is None else max(node.timer, node.frozen_until)
-            for node in self.nodes
-        ]
-        moments += [node.frozen_until for node in self.nodes if node.frozen_until > self.now]
-        return min((moment for moment in moments if moment is not None), default=math.inf)
-
-    def _hook(self, what: str) -> None:
-        kind, _, name = what.partition(":")
-        if kind == "statement" and name in TOUCHING:
-            self._touched = True
-
-    def _unexpected(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if error is not None:
-            self.surprises.append(repr(error))
-
-
-TOUCHING = frozenset(
-    {
-        *("write_cells", "write_checks", "add_suspect", "clear_suspect", "add_doubt", "clear_doubt", "add_item"),
-        *("bring_item", "remove_item", "remove_group"),
-    }
-)
-"""Statements that change what a reader sees."""
-
-
-def _has_work(loop: VirtualLoop, timer: float | None, now: float) -> bool:
-    ready = loop._ready  # type: ignore[attr-defined]  # noqa: SLF001 - as long as it has anything, it is not idle
-    return bool(ready) or (timer is not None and timer <= now + 1e-9)

@@ -9,23 +9,18 @@ import pytest
 
 from tests.once.place import Counter, Place
 from tests.once.wsgi_web import Till
-from tests.servers import mariadb
-from tests.servers.postgres import FAST, Postgres
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    made = Postgres(**FAST)
-    try:
-        made.create()
-        yield made
-    finally:
-        made.remove()
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url(postgres_server.database())
 
 
 @pytest.fixture(scope="session")
-def postgres_url(server: Postgres) -> str:
-    return server.url(server.database())
+def mariadb_url(mariadb_server: MariaDB) -> str:
+    return mariadb_server.url(mariadb_server.database())
 
 
 @pytest.fixture
@@ -42,16 +37,6 @@ async def postgres_place(postgres_url: str) -> AsyncIterator[Place]:
     await place.prepare()
     yield place
     await place.close()
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    made = mariadb.MariaDB(**mariadb.FAST)
-    try:
-        made.create()
-        yield made.url(made.database())
-    finally:
-        made.remove()
 
 
 @pytest.fixture

@@ -61,17 +61,17 @@ async def test_a_server_that_is_down_is_told_at_the_start():
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "postgres?pool=none", "postgres?connect_timeout=-1"])
-async def test_a_wrong_url_is_a_wrong_setting(server, wrong):
+async def test_a_wrong_url_is_a_wrong_setting(postgres_server, wrong):
     """A database that does not exist and an option that is none are `ConfigError`, which waiting does not mend."""
     with pytest.raises(ConfigError) as refused:
-        await Place(server.url(wrong)).open(redeem())
+        await Place(postgres_server.url(wrong)).open(redeem())
     assert refused.value.code == "config"
 
 
-async def test_missing_tables_are_told_at_the_start(server):
+async def test_missing_tables_are_told_at_the_start(postgres_server):
     """An empty database, on which nobody has run `tieout migrate`."""
     with pytest.raises(SchemaMismatch, match="tieout migrate"):
-        await Place(server.url(server.database())).open(redeem(), migrate=None)
+        await Place(postgres_server.url(postgres_server.database())).open(redeem(), migrate=None)
 
 
 async def test_tables_that_go_missing_are_told(postgres_place, shop):

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers import mariadb
-from tests.servers.postgres import FAST, Postgres
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_url():
-    """An empty database on a PostgreSQL server of these tests alone."""
-    server = Postgres(**FAST)
-    try:
-        server.create()
-        yield server.url(server.database())
-    finally:
-        server.remove()
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url(postgres_server.database())
 
 
 @pytest.fixture(scope="session")
-def mariadb_url():
-    """An empty database on a MariaDB server of these tests alone."""
-    server = mariadb.MariaDB(**mariadb.FAST)
-    try:
-        server.create()
-        yield server.url(server.database())
-    finally:
-        server.remove()
+def mariadb_url(mariadb_server: MariaDB) -> str:
+    return mariadb_server.url(mariadb_server.database())

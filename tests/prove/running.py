@@ -122,7 +122,12 @@ def last_line(printed: str) -> dict[str, Any] | None:
 def options_of(module: list[str]) -> set[str]:
     """The options that a kind takes, as its help tells them."""
     shown = subprocess.run([sys.executable, *module, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return set(re.findall(r"--[a-z][a-z-]*", shown.stdout))
+    return options_in(shown.stdout)
+
+
+def options_in(shown: str) -> set[str]:
+    """The options that a help names."""
+    return set(re.findall(r"--[a-z][a-z-]*", shown))
 
 
 def fitting(wanted: Mapping[str, Any], taken: set[str]) -> list[str]:

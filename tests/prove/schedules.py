@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import ClassVar, TypeVar
 
 
@@ -31,16 +32,30 @@ class Schedules:
         """The faults and rare states that never came: with any of them the run was too kind."""
         return [name for name in self.WANTED if not self.counts[name]]
 
+    def numbers(self) -> Mapping[str, int]:
+        """The numbers of its own, by the names under which they are told."""
+        return {}
+
 
 SomeSchedules = TypeVar("SomeSchedules", bound=Schedules)
+Play = Callable[..., SomeSchedules]
+"""Plays the schedule of a seed with the engine as it is, or as the mutant of some name; may tell what happens."""
 
 
 def shared_out(
-    tally: Callable[[range], SomeSchedules], whole: SomeSchedules, seeds: range, jobs: int, chunk: int
+    play: Play[SomeSchedules], kind: type[SomeSchedules], mutant: str, seeds: range, *, jobs: int, chunk: int
 ) -> Iterator[SomeSchedules]:
-    """Have seeds tallied in `jobs` processes, chunk by chunk; what it comes to so far, again and again, at last all."""
+    """Play schedules in `jobs` processes, `chunk` at a time; what they come to so far, again and again, at last all."""
+    whole = kind()
     chunks = [seeds[at : at + chunk] for at in range(0, len(seeds), chunk)]
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for part in pool.imap_unordered(tally, chunks):
+        for part in pool.imap_unordered(partial(_tallied, play, kind, mutant), chunks):
             whole.add(part)
             yield whole
+
+
+def _tallied(play: Play[SomeSchedules], kind: type[SomeSchedules], mutant: str, seeds: range) -> SomeSchedules:
+    came_to = kind()
+    for seed in seeds:
+        came_to.add(play(seed, mutant))
+    return came_to

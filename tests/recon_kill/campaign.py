@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
+from tests.kill.ground import connected
+from tests.kill.troupe import migrated
 from tests.mirror_kill.nodes import Life
+from tests.prove.kills import Kills, Point, Share
 from tests.recon_kill.nodes import Play, judged, live, warm_up
-from tests.recon_kill.sources import MariaDBSources, PostgresSources, Rows, Sources, SqliteSources, connected, rows
+from tests.recon_kill.sources import MariaDBSources, PostgresSources, Rows, Sources, SqliteSources, rows
 from tests.recon_kill.stories import KEYS, STORIES, Story
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import Postgres
-from tieout import App
 
 OCCASIONS = 2
 """Times that a point of one name is tried: the later ones are of the same statements again."""
@@ -31,40 +32,16 @@ TRIES = 2
 TOLD = ("tieout_evidence", "tieout_alarm_event", "tieout_alarm", "tieout_recon_break", "tieout_recon_fact")
 FOLLOWED = ("tieout_recon_rule", "tieout_recon_feed")
 
-REQUIRED = (
-    *("kept_facts", "write_facts", "add_facts", "pass_feed", "count_rule", "note_break", "mend_break", "raise_alarm"),
-    *("renew_lease", "take_lease", "activate_rule", "go_live", "note_gap", "COMMIT", "due_facts"),
-    *("open points", "take points", "take prizes", "confirm points", "write", "mend"),
-)
-"""Points of which the stories have to come past at least one, before or after it: else they have become too kind."""
-
-
-class Point(NamedTuple):
-    """The n-th time of a point of some name."""
-
-    name: str
-    nth: int
-
 
 @dataclass
-class Tally:
+class Tally(Kills):
     """What plays have come to."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    passed: set[str] = field(default_factory=set)
-    killed: set[str] = field(default_factory=set)
-    violations: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        self.counts += other.counts
-        self.passed |= other.passed
-        self.killed |= other.killed
-        self.violations += other.violations
-
-    def missing(self) -> list[str]:
-        """Points at which nobody was killed, and required ones that did not come."""
-        met = {name.partition(" ")[2] for name in self.passed}
-        return [f"{name} (any)" for name in REQUIRED if name not in met]
+    REQUIRED = (
+        *("kept_facts", "write_facts", "add_facts", "pass_feed", "count_rule", "note_break", "mend_break"),
+        *("raise_alarm", "renew_lease", "take_lease", "activate_rule", "go_live", "note_gap", "COMMIT", "due_facts"),
+        *("open points", "take points", "take prizes", "confirm points", "write", "mend"),
+    )
 
 
 class Theatre:
@@ -158,42 +135,15 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-@dataclass(frozen=True)
-class Share:
-    """How much of a story is tried: so many of its points, drawn by a seed; None: all.
-
-    Of `parts` shares that are tried beside each other, this is number `part`. `twice`: also at points of the recovery.
-    """
-
-    most: int | None = None
-    seed: int = 0
-    part: int = 0
-    parts: int = 1
-    twice: bool = True
-
-    def of(self, passed: Sequence[str], what: str) -> list[Point]:
-        """The points to try, the same ones for the same seed and course."""
-        seen: Counter[str] = Counter()
-        every = []
-        for name in passed:
-            seen[name] += 1
-            if seen[name] <= OCCASIONS:
-                every.append(Point(name, seen[name]))
-        if self.most is not None and self.most < len(every):
-            every = sorted(Random(f"{self.seed} {what}").sample(every, self.most))
-        return every[self.part :: self.parts]
-
-
 def tallies(theatre: Theatre, story: Story, share: Share, course: Sequence[str]) -> Iterator[Tally]:
     """What each play of a story comes to: killed at each of its points, and the next one at one of its own."""
     what = f"{story.name} {theatre.sources.dialect}"
-    points = share.of(course, what)
+    points = share.of(course, OCCASIONS, what)
     chance = Random(f"{share.seed} {what} {share.part}")
     for point in points:
         for _ in range(TRIES):
-            again = chance.choice(points) if share.twice else None
-            tally, lives = theatre.play(story, [point, again] if again else [point])
-            tally.counts["killed again"] = int(again is not None and lives[1].killed_at is not None)
+            tally, lives = theatre.play(story, [point, chance.choice(points)])
+            tally.counts["killed again"] = int(lives[1].killed_at is not None)
             yield tally
             if lives[0].killed_at is not None:
                 break
@@ -215,7 +165,7 @@ def opened(dialect: str, server: Any, folder: Path) -> Iterator[Theatre]:
     """A theatre whose tables are made, and whose rule is live."""
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder}/book.db" if server is None else server.url(server.database())
-    asyncio.run(_migrated(url))
+    migrated(url)
     theatre = Theatre(url, sources_of(server, folder))
     theatre.prepare()
     yield theatre
@@ -226,8 +176,3 @@ def sources_of(server: Any, folder: Path) -> Sources:
     if isinstance(server, Postgres):
         return PostgresSources(server)
     return MariaDBSources(server) if isinstance(server, MariaDB) else SqliteSources(folder)
-
-
-async def _migrated(url: str) -> None:
-    async with App(url, sweep=False, migrate=True):
-        pass

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import tieout.recon.live
 import tieout.recon.probing
 import tieout.recon.watching
+from tests.kill.ground import connected
 from tests.kill.points import DeadlyDatabase, Points
 from tests.mirror_kill.nodes import Child, NthPoints, Tell
-from tests.recon_kill.sources import TABLES, Sources, connected, rows
+from tests.recon_kill.sources import TABLES, Sources, rows
 from tests.recon_kill.stories import Story
 from tieout import App
 from tieout.database import connect

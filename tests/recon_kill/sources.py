@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
-import pymysql
-
+from tests.kill.ground import connected
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import Postgres
 from tieout.errors import FeedGap
@@ -90,17 +86,6 @@ def rows(connection: Any, sql: str) -> Rows:
         cursor = connection.cursor()
         cursor.execute(sql)
         return [tuple(row) for row in cursor.fetchall()]
-
-
-def connected(url: str) -> Any:
-    """A connection to any database that commits each statement."""
-    parts = urlsplit(url)
-    if parts.scheme.startswith("sqlite"):
-        return sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=PATIENCE)
-    if parts.scheme.startswith("postgres"):
-        return psycopg.connect(url, autocommit=True)
-    place = {"host": parts.hostname, "port": parts.port, "user": parts.username, "database": parts.path[1:]}
-    return pymysql.connect(**place, autocommit=True)
 
 
 class SqliteSources(Sources):

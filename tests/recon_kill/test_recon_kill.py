@@ -7,7 +7,8 @@ import os
 import pytest
 
 from tests.kill.troupe import scratch
-from tests.recon_kill.campaign import Share, Tally
+from tests.prove.kills import Share
+from tests.recon_kill.campaign import Tally
 from tests.recon_kill.prove import ALL
 from tests.recon_kill.stories import STORIES
 from tests.recon_kill.troupe import DIALECTS, theatre_of, tried

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +10,8 @@ from typing import Any
 
 from tests.feeds.sources import mariadb_server, postgres_server
 from tests.kill.troupe import scratch
-from tests.recon_kill.campaign import Share, Tally, Theatre, course_of, opened, tallies
+from tests.prove.kills import Share, together
+from tests.recon_kill.campaign import Tally, Theatre, course_of, opened, tallies
 from tests.recon_kill.stories import STORIES
 
 SERVERS = {"postgres": postgres_server, "mysql": mariadb_server}
@@ -27,6 +26,9 @@ class Part:
     stories: tuple[str, ...]
     share: Share
     folder: str
+
+    def __str__(self) -> str:
+        return self.dialect
 
 
 @contextmanager
@@ -65,10 +67,4 @@ def tried(
             for part in range(parts)
             for dialect in dialects
         ]
-        with multiprocessing.get_context("spawn").Pool(jobs, initializer=_hear_nothing) as pool:
-            yield from pool.imap_unordered(played, work)
-
-
-def _hear_nothing() -> None:
-    """A Ctrl-C is for whoever has shared out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield from together(played, work, jobs)

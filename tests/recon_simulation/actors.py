@@ -191,7 +191,7 @@ async def _pause(world: World) -> None:
             node = world.chance.choice(world.nodes)
             seconds = world.chance.choice((0.3, 1.0, 2 * LEASE))
             world.counts["pause beyond a lease"] += seconds > LEASE
-            node.frozen_until = max(node.frozen_until, world.now + seconds)
+            world.freeze(node, seconds)
 
 
 async def _trouble(world: World) -> None:

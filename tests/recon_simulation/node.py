@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.mirror_simulation.node import NodeClock, drop
+from tests.mirror_simulation.node import NodeClock
+from tests.prove.virtual_world import drop
 from tests.recon_simulation.source import DONE, FarDatabase, LogFeed
 from tieout.alarm.store import AlarmStore
 from tieout.contracts import Transaction

@@ -1,20 +1,15 @@
-"""Schedules by their seeds: one, or many shared out over processes."""
+"""Schedules by their seeds: one, and what many of them came to."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from tests.prove import schedules
 from tests.prove.schedules import Schedules
 from tests.recon_simulation.faults import FAULTS, RARE
 from tests.recon_simulation.mutants import mutated
 from tests.recon_simulation.world import World
-
-CHUNK = 5
-"""Schedules that a process is given at a time: some seconds' work."""
 
 
 @dataclass
@@ -25,6 +20,9 @@ class Tally(Schedules):
 
     looks: int = 0
 
+    def numbers(self) -> Mapping[str, int]:
+        return {"looks": self.looks}
+
 
 def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None) -> Tally:
     """Play one schedule, with the engine as it is or with one that was made wrong on purpose, and judge it."""
@@ -32,23 +30,5 @@ def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None)
     logging.disable(logging.CRITICAL)
     with mutated(mutant):
         world = World(seed, trace)
-        try:
-            found = world.play()
-        except Exception as error:  # noqa: BLE001 - a wrong engine may break anything; a sound one nothing
-            found = [f"the schedule: {error!r}"]
-        finally:
-            world.close()
+        found = world.judged()
     return Tally(1, world.counts, {seed: found} if found else {}, world.judge.looks)
-
-
-def tally(seeds: range, mutant: str = "") -> Tally:
-    """Run these schedules here."""
-    came_to = Tally()
-    for seed in seeds:
-        came_to.add(run(seed, mutant))
-    return came_to
-
-
-def shared_out(seeds: range, jobs: int, mutant: str = "") -> Iterator[Tally]:
-    """Run these schedules in `jobs` processes; the tally so far, again and again, and at last the whole."""
-    return schedules.shared_out(partial(tally, mutant=mutant), Tally(), seeds, jobs, CHUNK)

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.recon_simulation import prove
 from tests.recon_simulation.mutants import MUTANTS
-from tests.recon_simulation.runs import run, shared_out
+from tests.recon_simulation.prove import KIND
+from tests.recon_simulation.runs import run
 
 SEEDS = range(60)
 JOBS = max(2, os.cpu_count() or 1)
@@ -19,7 +19,7 @@ RARELY: dict[str, int] = {}
 
 def test_every_schedule_ties_out(capsys):
     """Lags, repetitions, gaps, crashes in any order: every record once, no break too early, none lost, none false."""
-    *_, whole = shared_out(SEEDS, JOBS)
+    *_, whole = KIND.shared_out(SEEDS, JOBS)
     with capsys.disabled():
         print(f"\n{whole.schedules} schedules, {whole.looks} looks")
     assert whole.violations == {}
@@ -31,7 +31,7 @@ def test_every_schedule_ties_out(capsys):
 def test_a_wrong_engine_is_caught(mutant, capsys):
     """Each guard is needed: without it some seed is violated, of those with which the engine as it is has none."""
     first = RARELY.get(mutant, 0)
-    tried = prove.first_catch(mutant, prove.parse(["--seed", str(first)]))
+    tried = KIND.first_catch(mutant, first)
     with capsys.disabled():
         print(f"\n{mutant}: caught by seed {first + tried - 1}")
     assert tried > 0

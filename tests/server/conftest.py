@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.server.node import Node, migrate, token
-from tests.servers.postgres import FAST, Postgres
+from tests.servers.postgres import Postgres
 
 ROLES = ("client", "viewer", "operator", "approver", "admin", "metrics")
 
@@ -93,16 +93,6 @@ def node_of(tmp_path: Path) -> Iterator[Callable[..., Node]]:
         node.kill()
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    made = Postgres(**FAST)
-    try:
-        made.create()
-        yield made
-    finally:
-        made.remove()
-
-
 @pytest.fixture
-def postgres_url(server: Postgres) -> str:
-    return server.url(server.database())
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url(postgres_server.database())

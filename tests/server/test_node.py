@@ -114,12 +114,12 @@ def test_health_and_readiness(place):
     assert place.nobody.get("/version").json()["version"]
 
 
-def test_a_node_without_its_database_is_not_ready(node_of, server):
+def test_a_node_without_its_database_is_not_ready(node_of, postgres_server):
     """503 from /readyz while the database is gone, and alive all the same; what was refused may be repeated."""
-    url = server.url(server.database(), connect_timeout=3, deadline=3)
+    url = postgres_server.url(postgres_server.database(), connect_timeout=3, deadline=3)
     node = node_of(url)
     text = token(url, "c", "client")
-    server.freeze()
+    postgres_server.freeze()
     try:
         with node.client(text) as http:
             assert http.get("/healthz").status_code == 200
@@ -127,7 +127,7 @@ def test_a_node_without_its_database_is_not_ready(node_of, server):
             answer = http.get("/v1/me")
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     finally:
-        server.thaw()
+        postgres_server.thaw()
     with node.client(text) as http:
         wait_for(lambda: http.get("/readyz").status_code == 200, "the database")
 

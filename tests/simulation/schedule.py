@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from tests.prove.schedules import Schedules
 from tests.simulation import auditor, mutants
+from tests.simulation.faults import FAULTS, RARE
 from tests.simulation.simulation import Simulation
 
 
-class Outcome(NamedTuple):
-    """What became of a schedule."""
+@dataclass
+class Tally(Schedules):
+    """What a number of schedules came to; `violations` by seed."""
 
-    seed: int
-    violations: list[str]
-    counts: Counter[str]
-    turns: int
-    asked: int
-    accepted: int
-    final: int
+    WANTED = (*FAULTS, *RARE)
+
+    asked: int = 0
+    accepted: int = 0
+    final: int = 0
+    turns: int = 0
+
+    def numbers(self) -> Mapping[str, int]:
+        processes = self.counts["processes"]
+        said = {"asked": self.asked, "accepted": self.accepted, "final": self.final, "turns": self.turns}
+        return {"processes": processes, **said}
 
 
-def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None) -> Outcome:
+def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None) -> Tally:
     """Play it and audit it."""
     logging.getLogger("tieout").disabled = True
     logging.disable(logging.CRITICAL)
@@ -36,12 +42,12 @@ def run(seed: int, mutant: str = "", trace: Callable[[str], None] | None = None)
         found.append(f"the schedule: {error!r}")
     else:
         found = auditor.violations(evidence)
-    return Outcome(
-        seed,
-        found,
+    return Tally(
+        1,
         simulation.counts,
-        simulation.scheduler.steps,
+        {seed: found} if found else {},
         len(evidence.asked),
         sum(asked.said == "accepted" for asked in evidence.asked),
         len(simulation.watch.ended),
+        simulation.scheduler.steps,
     )

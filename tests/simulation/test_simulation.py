@@ -10,8 +10,7 @@ import pytest
 
 from tests.simulation import prove
 from tests.simulation.mutants import MUTANTS, REQUIRED
-from tests.simulation.runs import Tally, shared_out
-from tests.simulation.schedule import run
+from tests.simulation.schedule import Tally, run
 from tests.simulation.scheduler import SECOND, ForeignAwaitError, NeverEndsError, Owner, Scheduler
 
 SEEDS = range(10_000)
@@ -23,13 +22,13 @@ JOBS = max(2, os.cpu_count() or 1)
 
 @pytest.fixture(scope="module")
 def sound() -> Tally:
-    *_, whole = shared_out(SEEDS, JOBS)
+    *_, whole = prove.KIND.shared_out(SEEDS, JOBS)
     return whole
 
 
 def caught(mutant: str, enough: int, capsys: pytest.CaptureFixture[str]) -> int:
     """How many seeds catch a wrong engine, of as many as are needed until `enough` have."""
-    for whole in shared_out(SEEDS, JOBS, mutant):
+    for whole in prove.KIND.shared_out(SEEDS, JOBS, mutant):
         if len(whole.violations) >= enough:
             break
     with capsys.disabled():
