@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any, NamedTuple
 
 USERS = 1_000
 TIMEOUT = 2.0
 """Seconds that the call may take, as in ours."""
+
+
+NOW = "now()"
+"""The name of the time, where it is one of the parameters."""
 
 
 class Statement:
@@ -23,6 +28,7 @@ class Statement:
         self.places: dict[str, list[int]] = {}
         for place, name in enumerate(params):
             self.places.setdefault(name, []).append(place)
+        self.times = self.places.get(NOW, [])
 
     def args(self, **values: Any) -> list[Any]:
         """The values in order."""
@@ -30,6 +36,8 @@ class Statement:
         for name, value in values.items():
             for place in self.places[name]:
                 args[place] = value
+        for place in self.times:
+            args[place] = time.time_ns() // 1_000
         return args
 
 

@@ -12,7 +12,6 @@ import json
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -37,7 +36,6 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         connection = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False, cached_statements=256)
-        connection.create_function("tieout_now", 0, lambda: time.time_ns() // 1_000, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if self.count:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import LifoQueue
@@ -47,7 +46,6 @@ def mysql(host: str, port: str, user: str, database: str) -> tuple[Any, Any]:
 
 def sqlite(file: str) -> tuple[Any, Any]:
     connection = sqlite3.connect(file, isolation_level="IMMEDIATE", check_same_thread=False, cached_statements=256)
-    connection.create_function("tieout_now", 0, lambda: time.time_ns() // 1_000, deterministic=True)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection, connection.cursor()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieout.database import load
-from tieout.database.query import AD_HOC_STATEMENTS, _ad_hoc, compile_statement, compiled, split
+from tieout.database.query import AD_HOC_STATEMENTS, NOW, _ad_hoc, compile_statement, compiled, split
 from tieout.errors import StatementError
 
 
@@ -47,8 +47,8 @@ def test_what_is_no_parameter_stays(text):
 
 def test_macros_are_each_dialects_own():
     """The server's time and the locking clauses are written once and mean the same."""
-    (lite, _), (postgres, _) = both("SELECT {now} FROM t {for_update}")
-    assert lite == "SELECT tieout_now() FROM t"
+    lite, (postgres, _) = both("SELECT {now} FROM t {for_update}")
+    assert lite == ("SELECT ? FROM t", (NOW,))
     assert "statement_timestamp()" in postgres and postgres.endswith("FOR UPDATE")
 
 

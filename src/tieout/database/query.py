@@ -25,6 +25,9 @@ from tieout.errors import StatementError
 AD_HOC_STATEMENTS = 1_000
 """How many strings are kept compiled, for each dialect: far more than a service has, in about a megabyte."""
 
+NOW = "now()"
+"""The name of the time among a statement's values, where it is one of them: no parameter can be called so."""
+
 _TOKENS = r"""
       (?P<comment> --[^\n]* )
     | (?P<verbatim>
@@ -109,10 +112,11 @@ DIALECTS: Mapping[str, Dialect] = {
     "sqlite": Dialect(
         name="sqlite",
         placeholder="?",
-        macros={"now": "tieout_now()", "for_update": "", "skip_locked": ""},
+        macros={"for_update": "", "skip_locked": ""},
     ),
 }
-"""`{now}` is the server's time, in microseconds since 1970 UTC, the same throughout one statement.
+"""`{now}` is the server's time, in microseconds since 1970 UTC, the same throughout one statement. SQLite has no
+server; there it is one more value, bound as `NOW`.
 
 MySQL has no ON CONFLICT DO NOTHING, and counts a row that it leaves as it is. `{was_there}` tells the driver that there
 was one: `ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)` matches no row.
@@ -122,10 +126,11 @@ was one: `ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)` matches no row.
 class Compiled:
     """A statement as its driver takes it; `params` are the names of its values, in the order they go.
 
-    One that `takes_lists` is for `execute_many` alone; those of `numbers` it takes as the text of an array.
+    One that `takes_lists` is for `execute_many` alone; those of `numbers` it takes as the text of an array. One that
+    `takes_time` is given the time as `NOW`.
     """
 
-    __slots__ = ("_count", "_pick", "dialect", "name", "numbers", "params", "takes_lists", "text")
+    __slots__ = ("_count", "_pick", "dialect", "name", "numbers", "params", "takes_lists", "takes_time", "text")
 
     def __init__(
         self,
@@ -143,6 +148,7 @@ class Compiled:
         self.dialect = dialect
         self.takes_lists = takes_lists
         self.numbers = frozenset(numbers)
+        self.takes_time = NOW in params
         self._pick = _picker(params)
         self._count = len(set(params))
 
@@ -322,6 +328,8 @@ class _Compiler:
         return self.dialect.placeholder
 
     def _macro(self, name: str) -> str:
+        if name == "now" and self.dialect.name == "sqlite":
+            return self._param(NOW)
         if name not in self.dialect.macros:
             raise StatementError(f"{self.name!r} uses an unknown macro {{{name}}}")
         self.takes_lists |= name == _EACH

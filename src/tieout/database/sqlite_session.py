@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from tieout.contracts import Param, Row, Statement, Transaction
-from tieout.database.query import Compiled, compiled
+from tieout.database.query import NOW, Compiled, compiled
 from tieout.database.sqlite_errors import FAULTS, from_sqlite, missing_table
 from tieout.database.sqlite_files import write_anew
 from tieout.errors import AwaitInTransaction, ConfigError, DatabaseError, DatabaseReadOnly, StatementError
@@ -39,27 +39,12 @@ _BINDABLE = frozenset({NoneType, bool, int, str, bytes})
 _COMMIT_MODES = {"wal", "memory"}
 
 
-class Moment:
-    """The server's time: microseconds since 1970 UTC, the same throughout one statement."""
-
-    __slots__ = ("_clock", "value")
-
-    def __init__(self, clock: Callable[[], int]) -> None:
-        self._clock = clock
-        self.value: int | None = None
-
-    def __call__(self) -> int:
-        if self.value is None:
-            self.value = self._clock()
-        return self.value
-
-
 class Session:
-    """An open connection with tieout's settings, and its clock. Used by one thread at a time."""
+    """An open connection with tieout's settings, and its clock (microseconds). Used by one thread at a time."""
 
     def __init__(self, path: Path | None, clock: Callable[[], int], *, reading: bool = False) -> None:
         self.reading = reading
-        self.moment = Moment(clock)
+        self.clock = clock
         self.connection = _connect(path)
         try:
             self._prepare(path, reading=reading)
@@ -72,8 +57,6 @@ class Session:
     def _prepare(self, path: Path | None, *, reading: bool) -> None:
         run = self.connection.execute
         self.connection.row_factory = sqlite3.Row
-        # Deterministic is true within one statement, and saves a call for every row that is compared with the time.
-        self.connection.create_function("tieout_now", 0, self.moment, deterministic=True)
         run(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
         run("PRAGMA foreign_keys = ON")
         run("PRAGMA temp_store = MEMORY")
@@ -145,7 +128,7 @@ def _write_log_anew(connection: sqlite3.Connection, path: Path) -> None:
 class SqliteTransaction:
     """The transaction that work is given. Nothing in it suspends, so one `send(None)` runs work to its end."""
 
-    __slots__ = ("_cursor", "_depth", "_execute", "_hook", "_moment", "_reading", "_session", "error")
+    __slots__ = ("_clock", "_cursor", "_depth", "_execute", "_hook", "_reading", "_session", "error")
 
     dialect = "sqlite"
 
@@ -154,7 +137,7 @@ class SqliteTransaction:
         self._reading = reading
         self._cursor = session.cursor
         self._execute: Callable[..., sqlite3.Cursor] = session.run
-        self._moment = session.moment
+        self._clock = session.clock
         self._hook = hook
         self._depth = 0
         self.error: DatabaseError | None = None
@@ -171,7 +154,9 @@ class SqliteTransaction:
         statement = compiled(sql, "sqlite")
         if self._hook is not None:
             self._hook(f"statement:{statement.name}")
-        self._moment.value = None
+        if statement.takes_time:
+            now = {NOW: self._clock()}
+            rows = ({**row, **now} for row in rows)
         try:
             many(statement.text, (_bound(statement, row) for row in rows))
         except FAULTS as error:
@@ -207,7 +192,7 @@ class SqliteTransaction:
         finally:
             self._depth -= 1
 
-    def start(self, sql: str | Statement, params: Mapping[str, Param]) -> None:
+    def start(self, sql: str | Statement, params: dict[str, Param]) -> None:
         """Begin a result that `following` fetches bit by bit."""
         try:
             self._run(sql, params)
@@ -231,16 +216,17 @@ class SqliteTransaction:
             self._execute(f"RELEASE {name}")
             self.error = None
 
-    def _run(self, sql: str | Statement, params: Mapping[str, Param]) -> sqlite3.Cursor:
+    def _run(self, sql: str | Statement, params: dict[str, Param]) -> sqlite3.Cursor:
         if self.error is not None:  # not through _check: this is the hot path
             raise self.error
         statement = sql if isinstance(sql, Compiled) else compiled(sql, "sqlite")
+        if statement.takes_time:
+            params[NOW] = self._clock()
         args = statement.bind(params)
         if not _BINDABLE.issuperset(map(type, args)):
             args = tuple(map(_bindable, args))
         if self._hook is not None:
             self._hook(f"statement:{statement.name}")
-        self._moment.value = None
         return self._execute(statement.text, args)
 
     def _check(self) -> None:

@@ -11,7 +11,6 @@ from tieout.database.query import Compiled
 from tieout.errors import DatabaseError, UsageError
 from tieout.sessions.failures import from_driver
 from tieout.sessions.joined import Joined, Ran, of_rows, of_write
-from tieout.sessions.values import timed
 
 _numbers = itertools.count(1)
 
@@ -33,7 +32,7 @@ class DbapiTransaction(Joined):
     async def run(self, statement: Compiled, args: Sequence[Any], *, fetch: bool) -> Ran:
         cursor = self.cursor()
         try:
-            cursor.execute(timed(statement), args)
+            cursor.execute(statement.text, args)
             if cursor.description is not None:
                 return of_rows([column[0] for column in cursor.description], cursor.fetchall())
             return of_write(self.dialect, self.matched(statement, cursor), getattr(cursor, "lastrowid", None))
@@ -43,7 +42,7 @@ class DbapiTransaction(Joined):
     async def run_many(self, statement: Compiled, rows: Sequence[Sequence[Any]]) -> None:
         cursor = self.cursor()
         try:
-            cursor.executemany(timed(statement), rows)
+            cursor.executemany(statement.text, rows)
         finally:
             cursor.close()
 

@@ -17,7 +17,7 @@ from tieout.database.sqlite_errors import missing_in
 from tieout.errors import ConfigError, DatabaseError, DatabaseUnavailable, StatementError, UsageError
 from tieout.sessions.failures import from_driver
 from tieout.sessions.joined import Joined, Ran, of_rows, of_write, tell
-from tieout.sessions.values import timed, with_percent
+from tieout.sessions.values import with_percent
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class SqlalchemyTransaction(Joined):
             self.owner.flush()
         connection = self.connection()
         try:
-            result = connection.exec_driver_sql(timed(statement), args)
+            result = connection.exec_driver_sql(statement.text, args)
         except exc.OperationalError as error:
             if self.dialect == "sqlite" and (lacking := missing_in(statement.text, connection.exec_driver_sql)):
                 raise lacking from error

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any
 
-from tieout.database.query import Compiled
+from tieout.database.query import NOW, Compiled
 from tieout.database.sqlite import microseconds
 from tieout.errors import StatementError
 
@@ -53,7 +53,7 @@ def with_percent(statement: Compiled) -> Compiled:
 
 def bound(statement: Compiled, values: Mapping[str, Any]) -> tuple[Any, ...]:
     """The values in the driver's order; raise `StatementError` for one that the database cannot hold."""
-    args = statement.bind(values)
+    args = statement.bind({**values, NOW: microseconds()} if statement.takes_time else values)
     kinds = _BINDABLE.get(statement.dialect)
     return args if kinds is None else tuple([_checked(value, kinds) for value in args])
 
@@ -72,10 +72,3 @@ def _checked(value: Any, kinds: tuple[type, ...]) -> Any:
     if isinstance(value, float) and math.isnan(value):
         raise StatementError("NaN cannot be stored")
     return value
-
-
-def timed(statement: Compiled) -> str:
-    """The text to run now: with the time in it for SQLite, where a user's connection does not know tieout's clock."""
-    if statement.dialect != "sqlite":
-        return statement.text
-    return statement.text.replace("tieout_now()", str(microseconds()))
