@@ -8,6 +8,7 @@ from collections import OrderedDict
 class Buckets:
     """A bucket for each name: `rate` in a second on average, `burst` at once. Time is the caller's, in seconds.
 
+    It does not go back: who comes with an earlier time than somebody before comes at the same time.
     The names that were used last are remembered, `names` of them; one that was forgotten begins with a full bucket.
     """
 
@@ -20,6 +21,7 @@ class Buckets:
     def take(self, name: str, now: float) -> float:
         """Take one: 0.0 when there was one, else the seconds until there is one."""
         left, since = self._left.pop(name, (self.burst, now))
+        now = max(now, since)
         left = min(self.burst, left + (now - since) * self.rate)
         wait = 0.0 if left >= 1 else (1 - left) / self.rate
         self._left[name] = (left if wait else left - 1, now)
