@@ -201,6 +201,14 @@ class Subscription(Protocol):
         ...
 
 
+class NumberedSubscription(Subscription, Protocol):
+    """One of a broker that numbers messages, such as `Delivery.place` says; its inlet has `is_log` set."""
+
+    async def ends(self, topic: str) -> Mapping[str, int]:
+        """The number that the next message of each of the topic's logs will have."""
+        ...
+
+
 class Inlet(Protocol):
     """A channel that messages come in from as well."""
 

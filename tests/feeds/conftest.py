@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.channels.conftest import brokers
+from tests.feeds.connected import CONNECTORS
 from tests.feeds.sources import FEEDS, mariadb_server, postgres_server
+
+__all__ = ["brokers"]
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +16,8 @@ async def _closed():
     yield
     while FEEDS:
         await FEEDS.pop().close()
+    while CONNECTORS:
+        CONNECTORS.pop().stop()
 
 
 @pytest.fixture(scope="session")

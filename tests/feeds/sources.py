@@ -30,7 +30,8 @@ FEEDS: list[Feed] = []
 F = TypeVar("F", bound=Feed)
 
 
-def _kept(feed: F) -> F:
+def kept(feed: F) -> F:
+    """A feed that is closed when the test ends."""
     FEEDS.append(feed)
     return feed
 
@@ -46,7 +47,7 @@ def mariadb_server(**settings: str) -> MariaDB:
 class PostgresSource:
     """A database of a PostgreSQL server, with a table that is published."""
 
-    kind = "postgres"
+    kind, lacks = "postgres", frozenset[str]()
     MONEY, MOMENT, BYTES = "numeric(20,4)", "timestamptz", "bytea"
     raw = "'\\x00ff10'"
 
@@ -66,7 +67,7 @@ class PostgresSource:
         )
 
     def feed(self, **options: Any) -> PostgresFeed:
-        return _kept(PostgresFeed(self.server.url(self.name), **({"tables": ["t"], "slot": self.slot} | options)))
+        return kept(PostgresFeed(self.server.url(self.name), **({"tables": ["t"], "slot": self.slot} | options)))
 
     def series(self, count: int) -> str:
         """What `n` from 1 to `count` comes from."""
@@ -86,6 +87,7 @@ class PostgresSource:
 class MariaDBSource:
     """A database of a MariaDB server, whose log is read by GTIDs or by file."""
 
+    lacks = frozenset[str]()
     MONEY, MOMENT, BYTES = "decimal(20,4)", "timestamp(6) NULL", "blob"
     raw = "x'00ff10'"
 
@@ -103,7 +105,7 @@ class MariaDBSource:
         self.run(f"CREATE TABLE t ({columns}) CHARACTER SET utf8mb4")
 
     def feed(self, **options: Any) -> MySqlFeed:
-        return _kept(MySqlFeed(self.server.url(self.name), **({"tables": ["t"], "by": self.by} | options)))
+        return kept(MySqlFeed(self.server.url(self.name), **({"tables": ["t"], "by": self.by} | options)))
 
     def series(self, count: int) -> str:
         """What `n` from 1 to `count` comes from."""
@@ -146,6 +148,15 @@ async def told(feed: Feed, count: int = 0) -> list[Told]:
     async with asyncio.timeout(PATIENCE):
         while len(found) < count or (not count and not any(isinstance(one, Heartbeat) for one in found)):
             found += await feed.take(1)
+    return found
+
+
+async def committed(feed: Feed, count: int) -> list[Committed]:
+    """So many transactions."""
+    found: list[Committed] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(found) < count:
+            found += [one for one in await feed.take(1) if isinstance(one, Committed)]
     return found
 
 

@@ -9,17 +9,15 @@ import time
 
 import pytest
 
-from tests.channels.conftest import brokers
-from tests.feeds.sources import FEEDS, PATIENCE, changes, ids
+from tests.feeds.sources import FEEDS, PATIENCE, changes, committed, ids
 from tests.feeds.written import envelope, flat, source
+from tieout.channels.kafka import KafkaChannel
 from tieout.channels.nats import NatsChannel
 from tieout.channels.rabbitmq import RabbitMQChannel
 from tieout.contracts import Message
 from tieout.database import connect
 from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
-from tieout.feeds import BrokerFeed, Canal, Committed, Debezium, Heartbeat, Position
-
-__all__ = ["brokers"]
+from tieout.feeds import BrokerFeed, Canal, Debezium, Heartbeat, Position
 
 NUMBERS = itertools.count(1)
 
@@ -39,8 +37,8 @@ class Topic:
             assert verdicts == [None]
 
     def feed(self, reader=None, **options) -> BrokerFeed:
-        inlet = self.case.channel()
-        inlet.group = self.name
+        settings = {"group.protocol": "consumer"}
+        inlet = KafkaChannel(self.case.server.url, group=self.name, settings=settings)
         made = BrokerFeed(inlet, self.topic, reader or Debezium(["t"]), database=connect(self.url), **options)
         FEEDS.append(made)
         return made
@@ -76,15 +74,6 @@ async def _topic(case, folder) -> Topic:
     await database.transact(lambda tx: tx.execute("INSERT INTO tieout_heartbeat VALUES (0)"))
     await database.close()
     return made
-
-
-async def committed(feed: BrokerFeed, count: int) -> list[Committed]:
-    """So many transactions."""
-    found: list[Committed] = []
-    async with asyncio.timeout(PATIENCE):
-        while len(found) < count:
-            found += [one for one in await feed.take(1) if isinstance(one, Committed)]
-    return found
 
 
 async def test_it_tells_in_order_and_goes_on_behind_what_was_kept(topic) -> None:
@@ -185,6 +174,37 @@ async def test_without_a_position_it_begins_now(topic) -> None:
     await feed.open()
     await topic.send(topic.row(3, at=now() + 1_000))
     assert ids(await committed(feed, 1)) == ["3"]
+
+
+async def test_what_stood_there_before_it_began_is_not_even_read(topic) -> None:
+    """A message that cannot be told is a gap once: whoever begins anew behind it is not stopped by it for ever."""
+    feed = topic.feed()
+    begin = await feed.open()
+    await topic.send(topic.row(1, at=now() + 60_000), topic.row(1, op="u", at=now() + 60_000))
+    await committed(feed, 1)
+    with pytest.raises(FeedGap, match="REPLICA IDENTITY FULL"):
+        await committed(feed, 1)
+    await feed.close()
+    anew = await feed.open()
+    assert not begin.covers(anew)
+    await topic.send(topic.row(2, at=now() + 60_000))
+    assert ids(await committed(feed, 1)) == ["2"]
+    await feed.close()
+    await feed.open(Position.parse(anew.text()))
+    assert ids(await committed(feed, 1)) == ["2"]
+
+
+async def test_the_first_message_may_not_be_missing_either(topic) -> None:
+    """Behind where it began the numbers go on without one that is left out."""
+    feed = topic.feed()
+    begin = await feed.open()
+    await topic.send(topic.row(1), topic.row(2))
+    await feed.confirm((await committed(feed, 2))[0].position)
+    await feed.close()
+    await feed.open(begin)
+    await topic.send(topic.row(3))
+    with pytest.raises(FeedGap, match="are gone"):
+        await committed(feed, 1)
 
 
 async def test_a_quiet_source_is_heard_by_its_table(topic) -> None:

@@ -1,4 +1,8 @@
-"""What every feed does, whatever it reads: told whole, in order, once or again, and never without a word."""
+"""What every feed does, whatever it reads: told whole, in order, once or again, and never without a word.
+
+What a source `lacks` is asked for all the same, and what stands in its place is held to as well: a refusal, or the
+weaker promise that the page about following by messages makes.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.feeds.sources import PATIENCE, MariaDBSource, PostgresSource, changes, ids, told
-from tieout.errors import ConfigError, DatabaseUnavailable
+from tests.feeds.connected import Connected
+from tests.feeds.sources import PATIENCE, MariaDBSource, PostgresSource, changes, committed, ids, told
+from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
 from tieout.feeds import Change, Committed, Heartbeat, Position, net
 
 COLUMNS = "id bigint PRIMARY KEY, v varchar(200)"
@@ -23,10 +28,13 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.fixture(params=["postgres", "gtid", "file"])
+@pytest.fixture(params=["postgres", "gtid", "file", "debezium", "canal"])
 def source(request):
-    server = request.getfixturevalue("postgres" if request.param == "postgres" else "mariadb")
-    return PostgresSource(server) if request.param == "postgres" else MariaDBSource(server, request.param)
+    of_postgres, of_messages = request.param in ("postgres", "debezium"), request.param in ("debezium", "canal")
+    server = request.getfixturevalue("postgres" if of_postgres else "mariadb")
+    by = "file" if request.param == "file" else "gtid"
+    made = PostgresSource(server) if of_postgres else MariaDBSource(server, by)
+    return Connected(made, request.getfixturevalue("brokers")("kafka")) if of_messages else made
 
 
 @pytest.fixture
@@ -35,8 +43,16 @@ def table(source):
     return source
 
 
+def coarse(source) -> int:
+    """Microseconds by which its times may be too early."""
+    return 1_000_000 if "exact" in source.lacks else 0
+
+
 async def test_rows_are_told_before_and_after(table) -> None:
-    """What was inserted, changed and deleted, with all columns, NULL and an empty text apart."""
+    """What was inserted, changed and deleted, with all columns, NULL and an empty text apart.
+
+    Debezium takes a changed key for a delete and an insert.
+    """
     feed = table.feed()
     await feed.open()
     table.run("INSERT INTO t VALUES (1, NULL), (2, '')")
@@ -45,17 +61,22 @@ async def test_rows_are_told_before_and_after(table) -> None:
     table.run("DELETE FROM t WHERE id = 1")
     found = changes(await told(feed))
     await feed.close()
+    was, now = {"id": "2", "v": ""}, {"id": "3", "v": ""}
+    moved = [Change("t", was, None), Change("t", None, now)] if "keys" in table.lacks else [Change("t", was, now)]
     assert found == [
         Change("t", None, {"id": "1", "v": None}),
         Change("t", None, {"id": "2", "v": ""}),
         Change("t", {"id": "1", "v": None}, {"id": "1", "v": "x"}),
-        Change("t", {"id": "2", "v": ""}, {"id": "3", "v": ""}),
+        *moved,
         Change("t", {"id": "1", "v": "x"}, None),
     ]
 
 
 async def test_a_transaction_is_told_whole_and_once_it_is_committed(table) -> None:
-    """Its changes come together, in their order; the net effect leaves out what was undone within."""
+    """Its changes come together, in their order; the net effect leaves out what was undone within.
+
+    Canal's messages do not say what belongs together: each is told by itself, and the order is the same.
+    """
     feed = table.feed()
     await feed.open()
     table.together(
@@ -64,10 +85,11 @@ async def test_a_transaction_is_told_whole_and_once_it_is_committed(table) -> No
         "INSERT INTO t VALUES (2, 'c')",
         "DELETE FROM t WHERE id = 2",
     )
-    first, beat = await told(feed)
+    *found, beat = await told(feed)
     await feed.close()
-    assert isinstance(beat, Heartbeat) and len(first.changes) == 4
-    assert net(first.changes, {"t": ["id"]}) == [Change("t", None, {"id": "1", "v": "b"})]
+    assert isinstance(beat, Heartbeat) and len(found) == (4 if "whole" in table.lacks else 1)
+    made = changes(found)
+    assert len(made) == 4 and net(made, {"t": ["id"]}) == [Change("t", None, {"id": "1", "v": "b"})]
 
 
 async def test_what_was_rolled_back_is_not_told(table) -> None:
@@ -97,7 +119,7 @@ async def test_transactions_come_in_the_order_of_their_commits(table) -> None:
     assert places == sorted(places) and places[0] > begin.place and len(set(places[:-1])) == 20
     assert all(earlier.watermark <= later.watermark for earlier, later in itertools.pairwise(found))
     assert all(one.watermark <= one.at for one in found)
-    assert before <= found[-1].watermark <= table.now()
+    assert before - coarse(table) <= found[-1].watermark <= table.now()
 
 
 async def test_commit_times_are_the_sources(table) -> None:
@@ -169,7 +191,10 @@ async def test_what_is_told_again_can_be_told_from_what_is_new(table) -> None:
 
 
 async def test_without_a_position_it_begins_now(table) -> None:
-    """What was committed before is not told, though the source still has it."""
+    """What was committed before is not told, though the source still has it.
+
+    What its connector sends only now, of the same second of a log that counts in seconds, may be told as well.
+    """
     feed = table.feed()
     await feed.open()
     await feed.close()
@@ -179,7 +204,7 @@ async def test_without_a_position_it_begins_now(table) -> None:
     table.run("INSERT INTO t VALUES (2, 'v')")
     found = await told(feed)
     await feed.close()
-    assert ids(found) == ["2"]
+    assert ids(found) == ["2"] or ("exact" in table.lacks and ids(found) == ["1", "2"])
 
 
 async def test_a_quiet_source_beats(table) -> None:
@@ -188,6 +213,8 @@ async def test_a_quiet_source_beats(table) -> None:
     await feed.open()
     (first,) = await told(feed)
     (second,) = await told(feed)
+    while "exact" in table.lacks and second.watermark == first.watermark:
+        (second,) = await told(feed)
     await feed.close()
     assert isinstance(first, Heartbeat) and isinstance(second, Heartbeat)
     assert first.watermark < second.watermark
@@ -229,7 +256,7 @@ async def test_a_slow_reader_lets_the_source_wait(table) -> None:
     await feed.close()
     assert seen == LOAD
     assert ahead < MEGABYTES
-    assert largest == LOAD // 20
+    assert largest <= 1_100 if "whole" in table.lacks else largest == LOAD // 20
 
 
 async def test_taking_may_be_given_up(table) -> None:
@@ -246,12 +273,19 @@ async def test_taking_may_be_given_up(table) -> None:
 
 
 async def test_a_connection_that_is_cut_is_told(table) -> None:
-    """Taking raises, and the feed goes on behind its last position once it is opened again."""
+    """Taking raises, and the feed goes on behind its last position once it is opened again.
+
+    A connector that crashed is silent and then goes on by itself: Debezium's tells its places again, which are known.
+    """
     feed = table.feed()
     await feed.open()
     table.run("INSERT INTO t VALUES (1, 'v')")
     last = (await told(feed, 1))[0].position
     table.cut()
+    if "cuts" in table.lacks:
+        table.run("INSERT INTO t VALUES (2, 'v')")
+        assert ids(await told(feed)) == (["1", "2"] if "again" in table.lacks else ["2"])
+        return
     with pytest.raises(DatabaseUnavailable):
         await told(feed, 1)
     await feed.close()
@@ -291,7 +325,7 @@ async def test_values_are_told_exactly(source) -> None:
 
 
 async def test_only_the_columns_that_were_asked_for_are_told(source) -> None:
-    """The others are passed over; one that is not there is refused."""
+    """The others are passed over; one that is not there is refused: by a feed of messages once it sees the first."""
     source.create("id bigint PRIMARY KEY, a int, b varchar(10), c int")
     feed = source.feed(tables={"t": ["id", "b"]})
     await feed.open()
@@ -300,19 +334,29 @@ async def test_only_the_columns_that_were_asked_for_are_told(source) -> None:
     await feed.close()
     assert found == [Change("t", None, {"id": "1", "b": "x"})]
     source.released()
-    with pytest.raises(ConfigError, match="no column z"):
-        await source.feed(tables={"t": ["id", "z"]}).open()
+    feed = source.feed(tables={"t": ["id", "z"]})
+    if "checks" not in source.lacks:
+        with pytest.raises(ConfigError, match="no column z"):
+            await feed.open()
+        return
+    await feed.open()
+    source.run("INSERT INTO t VALUES (2, 2, 'x', NULL)")
+    with pytest.raises(FeedGap, match="no column z"):
+        await told(feed, 1)
 
 
 async def test_it_says_where_the_source_is(table) -> None:
-    """Whatever was committed before it was asked stands at or before that place."""
+    """Whatever was committed before it was asked stands at or before that place; messages say it where one reads."""
     feed = table.feed()
     begin = await feed.open()
     table.run("INSERT INTO t VALUES (1, 'v')")
     here = await feed.here()
     table.run("INSERT INTO t VALUES (2, 'v')")
-    first, second = await told(feed, 2)
-    elsewhere = await table.feed().here()
-    await feed.close()
+    first, second = await committed(feed, 2)
     assert here.covers(begin) and here.covers(first.position) and not here.covers(second.position)
-    assert elsewhere.covers(second.position)
+    if "open" in table.lacks:
+        with pytest.raises(ConfigError, match="open the feed"):
+            await table.feed().here()
+    else:
+        assert (await table.feed().here()).covers(second.position)
+    await feed.close()

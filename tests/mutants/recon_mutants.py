@@ -122,4 +122,25 @@ MUTANTS = (
         """, NULL)" for end, last in ends)""",
         "recon/test_live_mariadb.py::test_breaks_are_told_and_withdrawn",
     ),
+    mutant(
+        "what stood in a topic is not read by one that begins",
+        "feeds/broker.py",
+        "        if number < begin:",
+        "        if number < 0:",
+        "feeds/test_broker.py::test_what_stood_there_before_it_began_is_not_even_read",
+    ),
+    mutant(
+        "the first message behind where a feed of messages begins is there",
+        "feeds/broker.py",
+        "        last = max(self._resume.number, begin - 1)",
+        "        last = self._resume.number if self._resume.number >= 0 else number - 1",
+        "feeds/test_broker.py::test_the_first_message_may_not_be_missing_either",
+    ),
+    mutant(
+        "a heartbeat between bounds of a transaction is heard",
+        "feeds/broker.py",
+        "        elif inside.at:",
+        "        elif not inside.at:",
+        "feeds/test_conformance.py::test_a_transaction_is_told_whole_and_once_it_is_committed[debezium]",
+    ),
 )

@@ -22,6 +22,12 @@ CONNECT_SECONDS = 3.0
 CONFIRM_SECONDS = 5.0
 """Longest that a message may take to be confirmed; then it is sent again."""
 
+AHEAD_KILOBYTES = 2_048
+"""Messages that the client reads ahead of whoever takes them, in kilobytes; one answer of a broker may come on top."""
+
+FULL_MILLISECONDS = 20
+"""How long the client waits, when it has read so far ahead, before it looks whether there is room again."""
+
 RECEIVE_SECONDS = 0.5
 """How long one look for messages waits: closing waits for as long."""
 
@@ -90,6 +96,8 @@ class KafkaChannel:
         """Consume a topic, from its beginning where the group is new."""
         subscription = KafkaSubscription(
             {
+                "queued.max.messages.kbytes": AHEAD_KILOBYTES,
+                "fetch.queue.backoff.ms": FULL_MILLISECONDS,
                 **self.settings,
                 "group.id": self.group,
                 "enable.auto.commit": False,
@@ -118,6 +126,13 @@ class KafkaSubscription:
         except KafkaException as error:
             raise ConnectionError(str(error)) from error
         await self._do(partial(self._consumer.subscribe, [topic]))
+
+    async def ends(self, topic: str) -> Mapping[str, int]:
+        """The number of each partition's next message; raise `ConnectionError` when the cluster does not answer."""
+        try:
+            return await self._do(partial(_ends, self._consumer, topic))
+        except KafkaException as error:
+            raise ConnectionError(str(error)) from error
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
         """Wait until something has come; as `Subscription.receive`."""
@@ -169,6 +184,13 @@ def _publish(producer: Producer, messages: Sequence[Message]) -> list[str | Kafk
 
 def _verdict(error: KafkaError | None) -> str | KafkaError | None:
     return f"{error.name()}: {error.str()}" if error is not None and error.code() in _REFUSALS else error
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[str, int]:
+    partitions = consumer.list_topics(topic, CONNECT_SECONDS).topics[topic].partitions
+    places = [TopicPartition(topic, number) for number in partitions]
+    ends = [consumer.get_watermark_offsets(place, CONNECT_SECONDS) for place in places]
+    return {str(place.partition): end[1] for place, end in zip(places, ends, strict=True)}
 
 
 def _received(consumer: Consumer, limit: int) -> list[Delivery]:

@@ -6,18 +6,19 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
-from tieout.contracts import Database, Delivery, Inlet, Subscription, Transaction
+from tieout.contracts import Database, Delivery, Inlet, NumberedSubscription, Transaction
 from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap, TieoutError
 from tieout.feeds.changes import LARGEST, TAKEN, Change, Committed, Heartbeat, Position, Told
 from tieout.feeds.messages import Reader, Said
 
 RECEIVED = 500
-"""Messages that are asked of the broker at a time."""
+"""Messages that are asked of the broker at a time, or fewer whose rows are as many."""
 
-WAITING = 4 * TAKEN
+WAITING = TAKEN // 2
 """Messages' changes that wait to be taken; beyond that the broker is not asked, and keeps the rest."""
 
 BACK = 60_000_000
@@ -28,13 +29,18 @@ AGAIN = 0.5
 
 
 class Resume(msgspec.Struct):
-    """What is needed to go on: who wrote last, where in its log, when; the watermark; the broker's own number."""
+    """What is needed to go on: who wrote last, where in its log, when; the watermark; the broker's own number.
+
+    What was committed before `since`, and what stood in the topic's logs below `ends`, was there before it began.
+    """
 
     source: str = ""
     place: tuple[int, ...] = ()
     at: int = 0
     watermark: int = 0
     number: int = -1
+    since: int = 0
+    ends: dict[str, int] = {}
 
 
 class Open:
@@ -65,15 +71,16 @@ class BrokerFeed:
         self._inlet, self._topic, self._reader = inlet, topic, reader
         self._database, self._heartbeat = database, heartbeat
         self._history = f"{reader.name} {topic}"
-        self._subscription: Subscription | None = None
+        self._subscription: NumberedSubscription | None = None
         self._pump: asyncio.Task[None] | None = None
         self._came, self._room = asyncio.Event(), asyncio.Event()
-        self._forget(Position(self._history, 0), Resume(), 0)
+        self._forget(Position(self._history, 0), Resume())
 
-    def _forget(self, position: Position, resume: Resume, since: int) -> None:
-        self._position, self._resume, self._since = position, resume, since
+    def _forget(self, position: Position, resume: Resume) -> None:
+        self._position, self._resume = position, resume
         self._told: deque[Told] = deque()
         self._waiting, self._failure = 0, TieoutError("")
+        self._rows = RECEIVED
         self._received: deque[tuple[int, Sequence[Delivery]]] = deque()
         self._open: Open | None = None
         self._log = ""
@@ -91,17 +98,21 @@ class BrokerFeed:
         await self._database.open()
         try:
             now = await self._now()
+            subscription: Any = await self._inlet.subscribe(self._topic)
+            self._subscription = subscription
             if after is None:
-                self._forget(Position(self._history, now), Resume(), now)
+                ends = await subscription.ends(self._topic)
+                self._forget(Position(self._history, now), Resume(since=now, ends=dict(ends)))
+                self._here()
             else:
-                self._forget(after, _resumed(after), 0)
-            self._subscription = await self._inlet.subscribe(self._topic)
+                self._forget(after, _resumed(after))
         except BaseException as error:
+            await self.close()
             await self._database.close()
             if isinstance(error, (TieoutError, asyncio.CancelledError)):
                 raise
             raise DatabaseUnavailable(f"{self._topic} cannot be consumed: {error}") from error
-        self._pump = asyncio.create_task(self._receive(self._subscription))
+        self._pump = asyncio.create_task(self._receive(subscription))
         return self._position
 
     async def take(self, most: int = TAKEN) -> Sequence[Told]:
@@ -141,6 +152,7 @@ class BrokerFeed:
 
     async def here(self) -> Position:
         """Behind all that was committed before now, once messages have come so far; only of a feed that is open."""
+        self._opened()
         now = await self._now()
         while self._resume.watermark < now:
             if self._opened().done():
@@ -179,16 +191,15 @@ class BrokerFeed:
 
         return await self._database.read(now)
 
-    async def _receive(self, subscription: Subscription) -> None:
+    async def _receive(self, subscription: NumberedSubscription) -> None:
         """Take messages in while there is room; what ends that is told by `take`, behind what came before."""
         try:
             while True:
                 while self._waiting >= WAITING:
                     self._room.clear()
                     await self._room.wait()
-                deliveries = await subscription.receive(RECEIVED)
-                for delivery in deliveries:
-                    self._take_in(delivery)
+                deliveries = await subscription.receive(max(1, RECEIVED // self._rows))
+                self._rows = max(1, sum(map(self._take_in, deliveries)) // len(deliveries))
                 self._received.append((self._position.place, deliveries))
                 self._came.set()
         except FeedGap as gap:
@@ -198,33 +209,41 @@ class BrokerFeed:
         finally:
             self._came.set()
 
-    def _take_in(self, delivery: Delivery) -> None:
+    def _take_in(self, delivery: Delivery) -> int:
+        """Take what a message says; return how many rows it told of."""
         if self._was_delivered(delivery):
-            return
+            return 0
         said = self._reader.read(delivery)
         self._position = Position(self._history, self._position.place + 1)
-        if said is None:
-            return
+        if said is not None:
+            self._note(said)
+        return 0 if said is None else len(said.changes)
+
+    def _note(self, said: Said) -> None:
         was_said = self._was_said(said)
         if self._open is not None and said.transaction == self._open.name:
             self._open.came.update(change.table for change in said.changes)
         if was_said:
             return
         self._resume.watermark = max(self._resume.watermark, said.watermark)
-        if not said.at or said.at >= self._since:
+        if not said.at or said.at >= self._resume.since:
             self._sort(said)
 
     def _was_delivered(self, delivery: Delivery) -> bool:
-        """Whether the broker gives it once more, by the number that it has there.
+        """Whether the broker gives it once more, by the number that it has there, or had it before this feed began.
 
         Raise `FeedGap` for a second partition, or when the broker has lost what comes behind the kept position.
         """
         if delivery.place is None:
             raise FeedGap(f"{self._topic}: a message has no number, by which it would be known when it comes again")
-        (log, number), last = delivery.place, self._resume.number
+        log, number = delivery.place
+        begin = self._resume.ends.get(log, 0)
+        if number < begin:
+            return True
         if self._log not in ("", log):
             raise FeedGap(f"{self._topic} has several partitions, which have no order among them: give it one")
-        if 0 <= last < number - 1:
+        last = max(self._resume.number, begin - 1)
+        if last < number - 1 and (last >= 0 or self._resume.ends):
             raise FeedGap(f"{self._topic}: messages {last + 1} to {number - 1} are gone")
         self._log = log
         self._resume.number = max(number, last)
@@ -272,6 +291,8 @@ class BrokerFeed:
             raise FeedGap(f"{self._topic}: of transaction {inside.name} some messages are missing")
         if inside.changes:
             self._tell(inside.at, tuple(inside.changes))
+        elif inside.at:
+            self._tell_time()
 
     def _tell(self, at: int, changes: tuple[Change, ...]) -> None:
         self._told.append(Committed(self._here(), at, changes, self._resume.watermark))
