@@ -12,6 +12,7 @@ from tieout.documents import ActDocument, act_document
 from tieout.recon.define import Rule
 from tieout.recon.health import FeedStatus, RuleStatus
 from tieout.recon.periods import iso
+from tieout.recon.statement import Statement
 from tieout.recon.store import Break, Run
 
 
@@ -108,6 +109,58 @@ class ReportDocument(RunDocument, frozen=True, kw_only=True):
     breaks: list[BreakDocument]
 
 
+class DecisionDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A break that a person has settled or ignored, when and why."""
+
+    id: str
+    key: list[str | None]
+    outcome: str
+    state: str
+    actor: str
+    reason: str
+    at: str
+
+
+class IgnoredDocument(msgspec.Struct, frozen=True):
+    """A time in which breaks are counted and not told, and why."""
+
+    since: str
+    until: str
+    reason: str
+
+
+class StatementDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a period. Counts are by outcome.
+
+    `opening` counts breaks of earlier periods that are open; `found` all that were ever found of this one, which are
+    now `open`, `settled`, `ignored`, or agree again (`mended`); `closing` is `opening` and `open` together. `excluded`
+    counts what was not compared, or not told of. `why` says what makes it incomplete. `version` is the rule's now.
+    """
+
+    rule: str
+    owner: str
+    since: str
+    until: str
+    state: str
+    why: list[str]
+    opening: dict[str, int]
+    matched: dict[str, int]
+    found: dict[str, int]
+    mended: dict[str, int]
+    settled: dict[str, int]
+    ignored: dict[str, int]
+    open: dict[str, int]
+    closing: int
+    excluded: dict[str, int]
+    unplaced: int
+    coverage: float | None
+    version: str
+    versions: list[str]
+    ignores: list[IgnoredDocument]
+    run: RunDocument | None
+    decided: list[DecisionDocument]
+
+
 def rule_document(rule: Rule, breaks: dict[str, int], status: RuleStatus | None) -> RuleDocument:
     """A rule, and how it stands."""
     return RuleDocument(
@@ -131,6 +184,46 @@ def feed_document(feed: FeedStatus) -> FollowedFeedDocument:
 def run_document(run: Run) -> RunDocument:
     """A comparison."""
     return RunDocument(**_run(run))
+
+
+def statement_document(said: Statement, decided: Sequence[Break]) -> StatementDocument:
+    """A statement with some of what persons have decided."""
+    return StatementDocument(
+        rule=said.rule.name,
+        owner=said.rule.owner,
+        since=iso(said.period.since),
+        until=iso(said.period.until),
+        state=said.state,
+        why=list(said.why),
+        opening=dict(said.opening),
+        matched=dict(said.matched),
+        found=dict(said.found),
+        mended=dict(said.breaks["closed"]),
+        settled=dict(said.breaks["settled"]),
+        ignored=dict(said.breaks["ignored"]),
+        open=dict(said.breaks["open"]),
+        closing=said.closing,
+        excluded=dict(said.excluded),
+        unplaced=said.unplaced,
+        coverage=said.coverage,
+        version=said.rule.version,
+        versions=list(said.versions),
+        ignores=[IgnoredDocument(iso(one.period.since), iso(one.period.until), one.reason) for one in said.ignores],
+        run=None if said.run is None else run_document(said.run),
+        decided=[_decision(one) for one in decided],
+    )
+
+
+def _decision(found: Break) -> DecisionDocument:
+    return DecisionDocument(
+        id=found.id.hex(),
+        key=found.key,
+        outcome=found.outcome,
+        state=found.state,
+        actor=found.actor or "",
+        reason=found.note or "",
+        at=iso(found.closed_at or found.last_at),
+    )
 
 
 def report_document(run: Run, breaks: Sequence[Break]) -> ReportDocument:

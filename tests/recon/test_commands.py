@@ -102,6 +102,29 @@ def test_reports_are_harmless(command, tmp_path) -> None:
     assert not {name for _, attributes in found for name, _ in attributes} & {"src", "href", "onload"}
 
 
+def test_a_period_is_stated(command, tmp_path) -> None:
+    """As text, as a document, as CSV with all breaks, as a page; status 0 once each break was decided."""
+    status, out, _ = command("statement", "redemption", *PERIOD)
+    assert status == 1 and "incomplete" in out and "was not compared" in out
+    hostile()
+    command("run", "redemption", *PERIOD)
+    assert command("statement", "redemption", *PERIOD)[0] == 1
+    (listed,) = [json.loads(line) for line in command("breaks", "--json")[1].splitlines()]
+    command("ignore", listed["id"], "--reason", "=1+1 <b>", "--actor", "ann")
+    status, out, _ = command("statement", "redemption", *PERIOD, "--json")
+    said = json.loads(out)
+    assert (status, said["state"], said["why"], said["matched"]["tied"]) == (0, "balanced", [], 1)
+    assert (said["found"]["differs"], said["ignored"], said["open"], said["closing"]) == (1, {"differs": 1}, {}, 0)
+    (decided,) = said["decided"]
+    assert (decided["key"], decided["actor"], decided["reason"]) == (["2"], "ann", "=1+1 <b>")
+    status, out, _ = command("statement", "redemption", *PERIOD, "--csv", "out.csv", "--html", "out.html")
+    assert status == 0 and "balanced" in out and "=1+1 <b>" in out
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text()))
+    assert (row["key"], row["state"], row["decided by"], row["because"]) == ("2", "ignored", "ann", "'=1+1 <b>")
+    page = (tmp_path / "out.html").read_text()
+    assert "=1+1 &lt;b&gt;" in page and "balanced" in page and "<b>" not in page
+
+
 def test_a_break_is_shown_with_its_history(command) -> None:
     """Both records, what differs, and what was done with it, by whom and why; an id of none is refused."""
     hostile()
@@ -163,6 +186,7 @@ def test_rules_are_listed_and_checked(command) -> None:
         (("run", "redemption", "--period", "yesterday"), "is no day"),
         (("run", "redemption", *PERIOD, "--from", "2026-11-22"), "name the period"),
         (("report", "redemption", *PERIOD), "was not compared"),
+        (("statement", "redemption"), "name the period"),
         (("test", "redemption", "--upstream", "x.json", "--downstream", "x.json"), "cannot be read"),
     ],
 )

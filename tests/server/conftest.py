@@ -1,4 +1,4 @@
-"""Nodes on SQLite and PostgreSQL, and callers of every role."""
+"""Nodes on SQLite, PostgreSQL and MariaDB, and callers of every role."""
 
 from __future__ import annotations
 

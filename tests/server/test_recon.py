@@ -1,15 +1,35 @@
-"""Rules, comparisons and breaks over HTTP: what is told to whom, and what a person decides."""
+"""Rules, comparisons and breaks over HTTP, on each database: what is told to whom, and what a person decides."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from tests.server.compared import DAY, broken, compare, fill, run
-from tests.server.node import inside, wait_for
+from tests.server.conftest import Place, place_of
+from tests.server.node import Node, inside, migrate, wait_for
 from tieout.recon.fact_store import FactStore
 
 OUTCOMES = {"2": "missing", "3": "differs", "4": "differs", "5": "differs", "9": "orphan"}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "mysql"])
+def place(request, tmp_path_factory) -> Iterator[Place]:
+    """A node on each database, for this module alone."""
+    folder = tmp_path_factory.mktemp("node")
+    url = f"sqlite:///{folder}/shop.db"
+    if request.param != "sqlite":
+        server = request.getfixturevalue(f"{'postgres' if request.param == 'postgres' else 'mariadb'}_server")
+        url = server.url(server.database())
+    node = Node(folder, migrate(url))
+    try:
+        made = place_of(node.start())
+        yield made
+        made.close()
+    finally:
+        node.kill()
 
 
 @pytest.fixture
@@ -103,6 +123,24 @@ def test_a_break_is_settled_or_ignored(place, breaks):
         assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert place.operator.post(f"/v1/breaks/{breaks['4']}/settle", json={"reason": " "}).status_code == 400
     assert place.viewer.post(f"/v1/breaks/{breaks['4']}/settle", json={"reason": "x"}).status_code == 403
+
+
+def test_a_period_is_stated(place, breaks):
+    """What was matched and found, who has decided what and why; what is no period is refused."""
+    place.operator.post(f"/v1/breaks/{breaks['2']}/settle", json={"reason": "sent by hand"})
+    where = "/v1/rules/redemption/statement"
+    said = place.viewer.get(where, params={"period": DAY}).json()
+    assert (said["state"], said["matched"]["tied"], said["settled"]) == ("open", 1, {"missing": 1})
+    assert (said["open"], said["closing"], said["coverage"]) == ({"differs": 3, "orphan": 1}, 4, 1.0)
+    assert [(one["key"], one["reason"]) for one in said["decided"]] == [(["2"], "sent by hand")]
+    assert said["run"]["totals"]["missing"] == 1 and said["versions"] == [said["version"]]
+    assert place.viewer.get(where, params={"since": DAY, "until": "2024-05-02"}).json() == said
+    after = place.viewer.get(where, params={"period": "2024-06-01"}).json()
+    assert (after["state"], after["run"], sum(after["opening"].values())) == ("incomplete", None, 4)
+    for params in ({}, {"period": "yesterday"}, {"period": DAY, "since": DAY}):
+        refused = place.viewer.get(where, params=params)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid-params")
+    assert place.viewer.get("/v1/rules/nothing/statement", params={"period": DAY}).status_code == 404
 
 
 def test_a_break_is_judged_again(place, breaks):

@@ -27,6 +27,7 @@ from tieout.cli import (
     recon,
     recon_breaks,
     recon_live,
+    recon_statement,
     routes,
     serve,
     session,
@@ -53,6 +54,7 @@ alarm.commands.command(routes.try_route, name="test-route")
 for command in (
     recon_live.worker,
     recon_live.status,
+    recon_statement.statement,
     recon_breaks.breaks,
     recon_breaks.show,
     recon_breaks.settle,

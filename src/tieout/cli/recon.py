@@ -77,7 +77,7 @@ async def check(
     async with found(where, code=True) as app:
         rule = _named(app, name)
         judged = await app.recon.check(
-            name, None if period is None and since is None else _period(rule, period, since, until)
+            name, None if period is None and since is None else period_of(rule, period, since, until)
         )
     fields = [
         {
@@ -108,7 +108,7 @@ async def try_rows(
     """Judge given rows as comparing would. Exit 1 if some do not agree. Needs the App."""
     async with found(where, code=True) as app:
         rule = _named(app, name)
-        over = None if period is None else _period(rule, period, None, None)
+        over = None if period is None else period_of(rule, period, None, None)
         verdicts = await app.recon.test(name, _rows(upstream), _rows(downstream), over)
     documents: list[dict[str, Any]] = [
         {
@@ -146,7 +146,7 @@ async def run(
         rule = _named(app, name)
         ended = await app.recon.run(
             name,
-            _period(rule, period, since, until),
+            period_of(rule, period, since, until),
             folder=folder,
             progress=Progress(),
             unfinished=unfinished,
@@ -172,12 +172,12 @@ async def report(
 ) -> int:
     """Tell what the latest comparison over a period came to; exit 1 if breaks are open. Needs the App."""
     async with opened(where, code=True) as app:
-        latest = await app.recon.read(name, _period(_named(app, name), period, since, until))
+        latest = await app.recon.read(name, period_of(_named(app, name), period, since, until))
         if csv is not None:
-            _write(csv, csv_lines([one async for one in _breaks(app, latest, outcome or "")]))
+            write(csv, csv_lines([one async for one in _breaks(app, latest, outcome or "")]))
         if html is not None:
             shown = [one async for one in _breaks(app, latest, outcome or "", IN_HTML + 1)]
-            _write(html, html_page(latest, shown, IN_HTML))
+            write(html, html_page(latest, shown, IN_HTML))
         await _show(app, latest, limit=limit, as_json=json, outcome=outcome or "")
     return exits.OK if latest.state == "agreed" else exits.NO
 
@@ -240,7 +240,8 @@ def _named(app: App, name: str) -> Rule:
     return app.recon.named(name)
 
 
-def _period(rule: Rule, one: str | None, since: str | None, until: str | None) -> Period:
+def period_of(rule: Rule, one: str | None, since: str | None, until: str | None) -> Period:
+    """The period that options name, in the rule's zone; raise `ConfigError`."""
     zone = zone_of(rule.zone)
     if one is not None and since is None and until is None:
         return day(one, zone)
@@ -295,7 +296,8 @@ def _listed(rule: Rule) -> tuple[str, ...]:
     return rule.name, rule.version, rule.owner, "yes" if not rule.needs_time else f"no: {rule.needs_time[0]} has no at="
 
 
-def _write(file: Path, pieces: Any) -> None:
+def write(file: Path, pieces: Any) -> None:
+    """Write a file, piece by piece; raise `ConfigError` when it cannot be written."""
     try:
         with file.open("w", encoding="utf-8", newline="") as output:
             output.writelines(pieces)

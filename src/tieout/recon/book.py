@@ -20,6 +20,7 @@ from tieout.recon.fact_store import FactStore
 from tieout.recon.health import FeedStatus, RuleStatus, feed_status, rule_status
 from tieout.recon.periods import Period
 from tieout.recon.rules import Judged, Record, Verdict, judge
+from tieout.recon.statement import Statement, stated
 from tieout.recon.store import LAST, Break, ReconStore, Run, run_id
 from tieout.recon.values import canonical
 
@@ -236,6 +237,35 @@ class Recon:
         """Comparisons, the latest first, from behind the one that began at `before` with the id `before_id`."""
         return await self._database.read(
             lambda tx: self.store.page(tx, rule=name, state=state, before=before, before_id=before_id, limit=limit)
+        )
+
+    async def statement(self, name: str, period: Period) -> Statement:
+        """What became of a period, as it stands now.
+
+        Raise `ConfigError` for a rule that there is not, `DefinitionError` for one that is not compared by period.
+        """
+        rule = self.named(name)
+        if rule.needs_time:
+            raise DefinitionError(f"{name}: {' and '.join(rule.needs_time)} has no at=, so that no period can be told")
+
+        async def work(tx: Transaction) -> Statement:
+            return stated(
+                rule,
+                period,
+                await self.store.read(tx, run_id(name, period)),
+                await self.store.counts_of_period(tx, name, period),
+                opening=await self.store.open_before(tx, name, period),
+                unplaced=await self.store.unplaced(tx, name, period),
+            )
+
+        return await self._database.read(work)
+
+    async def breaks_of_period(
+        self, name: str, period: Period, *, state: str = "", after: bytes = b"", limit: int = 1_000
+    ) -> list[Break]:
+        """Breaks whose business time lies in a period, from behind the one with the id `after`."""
+        return await self._database.read(
+            lambda tx: self.store.breaks_of_period(tx, name, period, state=state, after=after, limit=limit)
         )
 
     async def open_breaks(self) -> dict[str, dict[str, int]]:

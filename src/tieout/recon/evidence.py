@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tieout.recon.periods import iso
+from tieout.recon.periods import Period, iso
 from tieout.recon.reading import Found, Key
-from tieout.recon.rules import Judged, Record, SideName, Verdict
+from tieout.recon.rules import Judged, Outcome, Record, SideName, Verdict
 from tieout.recon.store import NewBreak
 
 RECORDS = 20
@@ -18,9 +18,15 @@ VALUE = 1_000
 
 
 def told_break(
-    judged: Judged, key: Key, verdict: Verdict, ours: Sequence[Record], theirs: Sequence[Record], causes: Sequence[str]
+    judged: Judged,
+    key: Key,
+    verdict: Verdict,
+    ours: Sequence[Record],
+    theirs: Sequence[Record],
+    causes: Sequence[str],
+    period: Period | None = None,
 ) -> NewBreak:
-    """A break with its evidence."""
+    """A break with its evidence. Its time is the anchor's, or the other side's; of several one in `period`, if any."""
     detail = {
         "sides": list(verdict.sides),
         "differences": [
@@ -31,7 +37,13 @@ def told_break(
         "downstream": _records(judged, "downstream", theirs),
         "causes": list(causes),
     }
-    return NewBreak(key, verdict.outcome, detail)
+    return NewBreak(key, verdict.outcome, detail, at=_time(anchored(judged, ours, theirs), period))
+
+
+def anchored(judged: Judged, ours: Sequence[Record], theirs: Sequence[Record]) -> list[int]:
+    """The business times that decide to which period a key belongs: the anchor's, or else the other side's."""
+    anchor, other = (ours, theirs) if judged.anchor == "upstream" else (theirs, ours)
+    return [one.at for one in anchor or other if one.at is not None]
 
 
 def told_unkeyed(judged: Judged, side: SideName, key: tuple[str | None, ...], rows: Sequence[Found]) -> NewBreak:
@@ -45,7 +57,13 @@ def told_unkeyed(judged: Judged, side: SideName, key: tuple[str | None, ...], ro
         other: _records(judged, other, []),
         "causes": [f"the key is NULL {side}"],
     }
-    return NewBreak(key, "missing" if side == "upstream" else "orphan", detail, apart=side)
+    outcome: Outcome = "missing" if side == "upstream" else "orphan"
+    return NewBreak(key, outcome, detail, side, _time([row.at for row in rows if row.at is not None], None))
+
+
+def _time(times: Sequence[int], period: Period | None) -> int | None:
+    inside = [at for at in times if period is not None and at in period]
+    return min(inside or times, default=None)
 
 
 def _records(judged: Judged, side: SideName, records: Sequence[Record]) -> dict[str, Any]:

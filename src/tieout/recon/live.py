@@ -18,6 +18,7 @@ from tieout.coordination.lease import Lease, Leases, LostLease
 from tieout.errors import CommitUnknown, RetryTransaction
 from tieout.feeds import Position
 from tieout.recon.define import Rule
+from tieout.recon.evidence import anchored
 from tieout.recon.fact_store import FactStore, FeedState, Phase
 from tieout.recon.facts import RESTING, Fact, Kept, Plain, missed
 from tieout.recon.following import Batch, Follower, Intake, Passed
@@ -321,9 +322,7 @@ class Live:
             news.mended.append(said.key)
 
     def _is_ignored(self, rule: Followed, both: Sequence[list[Record]]) -> bool:
-        anchor, other = both if rule.judged.anchor == "upstream" else both[::-1]
-        times = [record.at for record in anchor or other if record.at is not None]
-        return any(at in one.period for at in times for one in rule.rule.ignores)
+        return any(at in one.period for at in anchored(rule.judged, *both) for one in rule.rule.ignores)
 
     def _state(self, name: str, passed: Passed) -> FeedState:
         feed = self._feeds[name]

@@ -15,7 +15,7 @@ from tieout.coordination.lease import Lease, Leases
 from tieout.errors import DefinitionError, NotAllowed, TieoutError
 from tieout.recon.comparing import Comparison, Counts
 from tieout.recon.define import Rule
-from tieout.recon.evidence import told_break, told_unkeyed
+from tieout.recon.evidence import anchored, told_break, told_unkeyed
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
 from tieout.recon.reading import Found, Key
@@ -121,7 +121,7 @@ class Offline:
         await self._note(run, found)
         unkeyed = [one for side in both.sides for one in _unkeyed(both.judged, side, comparison, tally)]
         await self._note(run, unkeyed)
-        totals = _totals(counts, tally, comparison)
+        totals = {**_totals(counts, tally, comparison), "sample": self._rule.sample}
         return _state(totals), totals
 
     async def _note(self, run: Run, breaks: list[NewBreak]) -> None:
@@ -193,14 +193,13 @@ class Doubts:
             if name == verdict.outcome and verdict.is_break:
                 verdicts.append((key, verdict, ours, theirs))
         causes = await self._causes([(key, verdict) for key, verdict, _, _ in verdicts])
-        return [told_break(self._both.judged, *one, causes.get(one[0], [])) for one in verdicts]
+        return [told_break(self._both.judged, *one, causes.get(one[0], []), self._period) for one in verdicts]
 
     def _standing(self, verdict: Verdict, ours: Sequence[Record], theirs: Sequence[Record]) -> str:
         """What this period makes of a verdict: another period's pair is carried, and some times are ignored."""
         if verdict.outcome == "withdrawn":
             return verdict.outcome
-        anchor, other = (ours, theirs) if self._both.judged.anchor == "upstream" else (theirs, ours)
-        times = [one.at for one in anchor or other if one.at is not None]
+        times = anchored(self._both.judged, ours, theirs)
         since, until = self._period
         if verdict.outcome != "duplicate" and times and not any(since <= at < until for at in times):
             return "carried"

@@ -24,6 +24,10 @@ class Period(NamedTuple):
     def __contains__(self, at: object) -> bool:
         return isinstance(at, int) and self.since <= at < self.until
 
+    def overlaps(self, other: Period) -> bool:
+        """Whether some moment lies in both."""
+        return self.since < other.until and other.since < self.until
+
     def padded(self, edge: int) -> Period:
         """The same with `edge` microseconds more on both sides."""
         return Period(self.since - edge, self.until + edge)

@@ -43,14 +43,14 @@ code { font-family: ui-monospace, monospace; word-break: break-all; }
 
 def csv_lines(breaks: Iterable[Break]) -> Iterator[str]:
     """CSV, line by line, the header first. What a spreadsheet would take for a formula has an apostrophe in front."""
-    yield _line(COLUMNS)
+    yield csv_line(COLUMNS)
     for found in breaks:
         at = [_first_at(found.detail.get(side, {})) for side in ("upstream", "downstream")]
         tail = [*at, "; ".join(found.detail["causes"]), iso(found.first_at)]
         differences = found.detail["differences"] or [{"field": "", "upstream": "", "downstream": "", "why": ""}]
         for one in differences:
             said = [one["field"], one["upstream"], one["downstream"], one["why"]]
-            yield _line([shown_key(found), found.outcome, *said, *tail])
+            yield csv_line([shown_key(found), found.outcome, *said, *tail])
 
 
 def html_page(run: Run, breaks: Iterable[Break], shown: int) -> Iterator[str]:
@@ -109,7 +109,8 @@ def _first_at(side: dict[str, Any]) -> str:
     return records[0].get("at") or ""
 
 
-def _line(cells: Iterable[Any]) -> str:
+def csv_line(cells: Iterable[Any]) -> str:
+    """One line of CSV; what a spreadsheet would take for a formula has an apostrophe in front."""
     written = io.StringIO()
     csv.writer(written).writerow([_harmless("" if cell is None else str(cell)) for cell in cells])
     return written.getvalue()

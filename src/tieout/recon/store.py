@@ -70,13 +70,15 @@ class Run(msgspec.Struct, frozen=True):
 class NewBreak(msgspec.Struct, frozen=True):
     """A key that does not agree. `detail` is JSON: both sides' records, what differs, possible causes.
 
-    Keys with a NULL are no keys: `apart` keeps those of one side from those of the other.
+    Keys with a NULL are no keys: `apart` keeps those of one side from those of the other. `at` is its business time, in
+    microseconds, which says to which period it belongs.
     """
 
     key: tuple[str | None, ...]
     outcome: Outcome
     detail: dict[str, Any]
     apart: str = ""
+    at: int | None = None
 
     @property
     def finding(self) -> bytes:
@@ -204,6 +206,7 @@ class ReconStore:
                     "outcome": one.outcome,
                     "detail": _written(one.detail).decode(),
                     "finding": one.finding,
+                    "at": one.at,
                 }
                 for one in breaks
             ],
@@ -219,6 +222,41 @@ class ReconStore:
         """Breaks of a run, from behind the one with the id `after`."""
         rows = await tx.fetch(self.sql.breaks_of, run=run, after=after, state=state, outcome=outcome, limit=limit)
         return [_break(*row) for row in rows]
+
+    async def breaks_of_period(
+        self, tx: Transaction, rule: str, period: Period, *, state: str = "", after: bytes = b"", limit: int = 100
+    ) -> list[Break]:
+        """Breaks whose business time lies in a period, from behind the one with the id `after`."""
+        rows = await tx.fetch(
+            self.sql.breaks_of_period,
+            rule=rule,
+            since=period.since,
+            until=period.until,
+            run=run_id(rule, period),
+            after=after,
+            state=state,
+            limit=limit,
+        )
+        return [_break(*row) for row in rows]
+
+    async def counts_of_period(
+        self, tx: Transaction, rule: str, period: Period
+    ) -> list[tuple[BreakState, Outcome, str, int]]:
+        """How many breaks of a period there are of each state, outcome and version of the rule."""
+        rows = await tx.fetch(
+            self.sql.count_period, rule=rule, since=period.since, until=period.until, run=run_id(rule, period)
+        )
+        return [(state, outcome, version, int(count)) for state, outcome, version, count in rows]
+
+    async def open_before(self, tx: Transaction, rule: str, period: Period) -> dict[str, int]:
+        """How many breaks are open whose business time lies before a period, by outcome."""
+        rows = await tx.fetch(self.sql.count_earlier, rule=rule, since=period.since)
+        return {outcome: int(count) for outcome, count in rows}
+
+    async def unplaced(self, tx: Transaction, rule: str, period: Period) -> int:
+        """How many breaks are open of no known time, but for those that the comparison of a period has found."""
+        row = await tx.fetch_one(self.sql.count_unplaced, rule=rule, run=run_id(rule, period))
+        return 0 if row is None else int(row[0])
 
     async def breaks_of_rule(
         self,

@@ -110,4 +110,4 @@ def _break(judged: Judged, one: Found) -> NewBreak:
         for side, seen in zip(SIDES, one.seen, strict=True)
         if seen is not None
     }
-    return NewBreak(tuple(parts), told.outcome, {**told.detail, "provenance": provenance}, apart)
+    return NewBreak(tuple(parts), told.outcome, {**told.detail, "provenance": provenance}, apart, told.at)

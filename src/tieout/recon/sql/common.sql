@@ -42,14 +42,15 @@ WHERE id = :id AND attempt = :attempt AND state = 'running'
 -- A person's word on a break stands as long as the same is found.
 -- name: note_break
 INSERT INTO tieout_recon_break
-    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL)
+    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at, at)
+VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL, :at)
 ON CONFLICT (id) DO UPDATE
 SET state = CASE
         WHEN tieout_recon_break.state IN ('settled', 'ignored') AND tieout_recon_break.finding = excluded.finding
         THEN tieout_recon_break.state ELSE 'open' END,
     run = excluded.run, attempt = excluded.attempt, version = excluded.version, outcome = excluded.outcome,
-    detail = excluded.detail, finding = excluded.finding, last_at = excluded.last_at, closed_at = NULL
+    detail = excluded.detail, finding = excluded.finding, last_at = excluded.last_at, closed_at = NULL,
+    at = excluded.at
 
 -- name: close_breaks
 UPDATE tieout_recon_break
@@ -160,6 +161,32 @@ LIMIT :limit
 SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
 FROM tieout_recon_break
 WHERE id = :id
+
+-- A break that was stored without its time is of the period that it was found in last.
+-- name: count_period
+SELECT state, outcome, version, count(*)
+FROM tieout_recon_break
+WHERE rule = :rule AND ((at >= :since AND at < :until) OR (at IS NULL AND run = :run))
+GROUP BY state, outcome, version
+
+-- name: breaks_of_period
+SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
+FROM tieout_recon_break
+WHERE rule = :rule AND ((at >= :since AND at < :until) OR (at IS NULL AND run = :run))
+    AND id > :after AND (:state = '' OR state = :state)
+ORDER BY id
+LIMIT :limit
+
+-- name: count_earlier
+SELECT outcome, count(*)
+FROM tieout_recon_break
+WHERE rule = :rule AND state = 'open' AND at < :since
+GROUP BY outcome
+
+-- name: count_unplaced
+SELECT count(*)
+FROM tieout_recon_break
+WHERE rule = :rule AND state = 'open' AND at IS NULL AND run <> :run
 
 -- name: decide_break
 UPDATE tieout_recon_break

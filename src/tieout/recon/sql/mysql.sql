@@ -8,12 +8,12 @@ ON DUPLICATE KEY UPDATE
 
 -- name: note_break
 INSERT INTO tieout_recon_break
-    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL)
+    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at, at)
+VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL, :at)
 ON DUPLICATE KEY UPDATE
     state = IF(state IN ('settled', 'ignored') AND finding = VALUES(finding), state, 'open'),
     run = VALUES(run), attempt = VALUES(attempt), version = VALUES(version), outcome = VALUES(outcome),
-    detail = VALUES(detail), finding = VALUES(finding), last_at = VALUES(last_at), closed_at = NULL
+    detail = VALUES(detail), finding = VALUES(finding), last_at = VALUES(last_at), closed_at = NULL, at = VALUES(at)
 
 -- name: kept_facts
 SELECT record_key, outcome, due, changed_at, told, body

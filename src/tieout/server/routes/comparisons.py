@@ -67,19 +67,20 @@ class ToCompare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: Text = ""
     unfinished: bool = False
 
-    def over(self, rule: Rule) -> Period:
-        """What is compared; raise `InvalidParams` for what is no period, or a rule that has none."""
-        if rule.needs_time:
-            raise InvalidParams(f"{' and '.join(rule.needs_time)} has no at=: this rule is compared live only")
-        zone = zone_of(rule.zone)
-        try:
-            if self.period and not (self.since or self.until):
-                return day(self.period, zone)
-            if self.since and self.until and not self.period:
-                return between(self.since, self.until, zone)
-        except ConfigError as error:
-            raise InvalidParams(str(error)) from error
-        raise InvalidParams("name the period, a day, or since and until")
+
+def over(rule: Rule, period: str, since: str, until: str) -> Period:
+    """The period that is meant; raise `InvalidParams` for what is no period, or a rule that has none."""
+    if rule.needs_time:
+        raise InvalidParams(f"{' and '.join(rule.needs_time)} has no at=: this rule is compared live only")
+    zone = zone_of(rule.zone)
+    try:
+        if period and not (since or until):
+            return day(period, zone)
+        if since and until and not period:
+            return between(since, until, zone)
+    except ConfigError as error:
+        raise InvalidParams(str(error)) from error
+    raise InvalidParams("name the period, a day, or since and until")
 
 
 @get("/v1/rules", tags=["recon"], responses=refusals(), **READING)
@@ -135,8 +136,9 @@ async def get_run(request: Asked, id: RunId) -> RunDocument:
 async def begin_run(request: Asked, rule: RuleName, data: JSONBody[ToCompare]) -> Response[RunDocument]:
     """Begin to compare a rule's sides over a period; it goes on by itself."""
     site, caller = who(request)
+    period = over(rule_of(site, rule), data.period, data.since, data.until)
     begun = await site.comparisons.begin(
-        rule, data.over(rule_of(site, rule)), actor=caller.name, reason=data.reason, unfinished=data.unfinished
+        rule, period, actor=caller.name, reason=data.reason, unfinished=data.unfinished
     )
     where = f"{request.scope.get('tieout.prefix', '')}/v1/runs/{begun.id.hex()}"
     return Response(run_document(begun), status_code=202, headers={"Location": where})

@@ -23,6 +23,7 @@ from tieout.server.routes import (
     reference,
     reports,
     starting,
+    statements,
 )
 from tieout.server.site import Site
 
@@ -38,6 +39,7 @@ def all_routes(site: Site) -> Sequence[ControllerRouterHandler]:
         *mirrors.ROUTES,
         *pushes.ROUTES,
         *comparisons.ROUTES,
+        *statements.ROUTES,
         *breaks.ROUTES,
         *alarms.ROUTES,
         *messages.ROUTES,
