@@ -9,10 +9,10 @@ import pytest
 
 from tests.process.place import until
 from tests.process.shop import POINTS
-from tests.sessions.kinds import FEW
+from tests.sessions.kinds import KINDS
 from tieout import AlreadyStarted, RetryTransaction
 
-SERVERS = [kind for kind in FEW if kind.dialect != "sqlite"]
+SERVERS = [kind for kind in KINDS if kind.dialect != "sqlite"]
 SHORT_WAIT = {"postgres": "SET LOCAL lock_timeout = '50ms'", "mysql": "SET SESSION innodb_lock_wait_timeout = 0"}
 
 pytestmark = pytest.mark.parametrize("kind", SERVERS, ids=repr)

@@ -233,7 +233,6 @@ async def test_ten_at_the_same_time_start_one_process(door, order):
     assert (await door.count(), await door.points()) == (1, POINTS - 20)
 
 
-@on_few
 async def test_the_sweep_finds_what_nobody_began(door, kind, shop, order):
     """With neither hook nor nudge the process is due like any other."""
     process = await door.run(order)

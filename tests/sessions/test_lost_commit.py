@@ -9,11 +9,11 @@ import pytest
 
 from tests.process.shop import POINTS, Prize
 from tests.servers.proxy import Proxy
-from tests.sessions.kinds import FEW, Django
+from tests.sessions.kinds import KINDS, Django
 from tieout import AlreadyStarted
 
 COMMIT = re.compile(rb"\bCOMMIT\b")
-REMOTE = [kind for kind in FEW if kind.dialect != "sqlite"]
+REMOTE = [kind for kind in KINDS if kind.dialect != "sqlite"]
 
 pytestmark = pytest.mark.parametrize("kind", REMOTE, ids=repr)
 
