@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from tests.channels.conftest import brokers
 from tests.feeds.connected import Connected
 from tests.feeds.sources import MariaDBSource, PostgresSource, mariadb_server, postgres_server
+from tests.recon.conftest import at
 from tests.recon.test_live import Shop
 from tieout.recon import reached, same, side, watching
 
@@ -44,14 +45,16 @@ def sides(request, brokers):
         server.remove()
 
 
-def insert(source, *keys: int) -> None:
+def insert(source, then: str, *keys: int) -> None:
+    """Write rows of one business time, so that pairs are never late, however long the machine takes in between."""
     for key in keys:
-        source.run(f"INSERT INTO t VALUES ({key}, 'done', 12.5, CURRENT_TIMESTAMP(6))")
+        source.run(f"INSERT INTO t VALUES ({key}, 'done', 12.5, {then})")
 
 
 async def test_a_side_is_followed_by_messages(app, sides, tmp_path, monkeypatch) -> None:
     """Breaks and pairs are told as by the log itself; a dead connector is an alarm, what it cannot tell a gap."""
     ours, theirs = sides
+    then = at(ours.now())
     monkeypatch.setattr(watching, "SILENT", 2.0)
     async with app() as opened:
         shop = Shop(opened, tmp_path)
@@ -62,12 +65,12 @@ async def test_a_side_is_followed_by_messages(app, sides, tmp_path, monkeypatch)
         async def alarms(kind: str) -> set[str]:
             return {one.object for one in await opened.alarms.list(kind=kind, state="open")}
 
-        insert(ours, 5, 6)
-        insert(theirs, 6)
+        insert(ours, then, 5, 6)
+        insert(theirs, then, 6)
         async with shop.watched():
             await shop.until(shop.breaks, {"5": "missing"})
-            insert(ours, 1, 2, 3, 4)
-            insert(theirs, 1, 2, 3, 9)
+            insert(ours, then, 1, 2, 3, 4)
+            insert(theirs, then, 1, 2, 3, 9)
             await shop.until_counted(tied=4)
             ours.run("UPDATE t SET cost = 12.5001 WHERE id = 2")
             ours.run("DELETE FROM t WHERE id = 3")
@@ -78,8 +81,8 @@ async def test_a_side_is_followed_by_messages(app, sides, tmp_path, monkeypatch)
             assert "fed-" in told.detail["provenance"]["upstream"]["position"]
 
             ours.stop()
-            insert(ours, 7)
-            insert(theirs, 7, 8)
+            insert(ours, then, 7)
+            insert(theirs, then, 7, 8)
             await shop.until(lambda: alarms("feed-silent"), {"points by messages"})
             assert await shop.breaks() == broken and (await shop.status()).health != "agreed"
             ours.start()
@@ -92,8 +95,8 @@ async def test_a_side_is_followed_by_messages(app, sides, tmp_path, monkeypatch)
             await shop.until(gaps_of(opened), {"points by messages": "resolved"})
 
             ours.run("UPDATE t SET cost = 12.5 WHERE id = 2")
-            insert(ours, 3, 8, 9)
-            insert(theirs, 4, 5)
+            insert(ours, then, 3, 8, 9)
+            insert(theirs, then, 4, 5)
             await shop.until(shop.breaks, {})
             await shop.until(lambda: alarms("recon-breaks"), set())
             await shop.until(lambda: health(shop), "agreed")
