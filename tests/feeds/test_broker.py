@@ -17,7 +17,7 @@ from tieout.channels.rabbitmq import RabbitMQChannel
 from tieout.contracts import Message
 from tieout.database import connect
 from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
-from tieout.feeds import BrokerFeed, Canal, Debezium, Heartbeat, Position
+from tieout.feeds import BrokerFeed, Canal, Committed, Debezium, Heartbeat, Position
 
 NUMBERS = itertools.count(1)
 
@@ -133,6 +133,20 @@ async def test_a_transaction_is_told_whole(topic) -> None:
     await topic.send(*again)
     with pytest.raises(FeedGap, match="some messages are missing"):
         await committed(feed, 1)
+
+
+async def test_a_heartbeat_between_bounds_is_heard(topic) -> None:
+    """A transaction of the table of heartbeats alone has nothing to tell but its time, and tells that."""
+    feed = topic.feed()
+    await feed.open()
+    beat = topic.row(1, op="u", table="tieout_heartbeat") | {"transaction": {"id": "7:101"}}
+    ends = {"status": "END", "id": "7:101", "event_count": 1, "data_collections": [], "ts_ms": now()}
+    await topic.send({"status": "BEGIN", "id": "7:101", "ts_ms": now()}, beat, ends, topic.row(2))
+    found = []
+    async with asyncio.timeout(PATIENCE):
+        while not any(isinstance(one, Committed) for one in found):
+            found += await feed.take(1)
+    assert [type(one) for one in found] == [Heartbeat, Committed] and ids(found) == ["2"]
 
 
 @pytest.mark.parametrize(
