@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.demo.test_run import Demo, check
+from tests.servers.process import free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tieout.demo.points import run
 from tieout.demo.points.broker import found
@@ -107,3 +108,10 @@ def test_a_broker_that_is_not_there():
         run(broker="amqp://guest:guest@127.0.0.1:1/", seconds=5)
     with pytest.raises(ConfigError, match="amqp://"):
         run(broker="redis://127.0.0.1")
+
+
+def test_a_broker_that_is_not_there_is_no_error(monkeypatch, caplog):
+    """A demo that looks for one in vain goes on without; its client says nothing that would look like a failure."""
+    monkeypatch.setattr("tieout.demo.points.broker.HERE", f"amqp://127.0.0.1:{free_port()}/")
+    assert asyncio.run(found("auto", "q")).broker == ""
+    assert caplog.records == []

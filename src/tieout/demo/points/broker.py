@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 from tieout import ConfigError
@@ -67,6 +68,8 @@ class Queue:
     async def _reach(self, *, remove: bool) -> bool:
         import aio_pika
 
+        # A broker that is not there is told in the demo's own words.
+        logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
         try:
             connection = await aio_pika.connect(self.broker, timeout=CONNECT_SECONDS)
             try:
