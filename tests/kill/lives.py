@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.kill.node import Node, Places
+from tests.kill.node import CLOCK, Node, Places
 from tests.kill.points import Points
 from tieout.database import query
 from tieout.database.query import DIALECTS, load
+from tieout.sessions import values
 
 LONGEST = 60
 """Seconds that a life may last, on a busy machine."""
@@ -25,7 +26,8 @@ HOUR = 3_600_000_000
 
 PACKAGES = ("tieout.process", "tieout.once", "tieout.alarm", "tieout.audit", "tieout.messages")
 
-NOW = {name: dialect.macros["now"] for name, dialect in DIALECTS.items()}
+NOW = {name: dialect.macros["now"] for name, dialect in DIALECTS.items() if "now" in dialect.macros}
+"""How servers tell their time. SQLite's is a value: see `CLOCK`."""
 
 Work = Callable[[Node], Awaitable[None]]
 Tell = Callable[[dict[str, Any]], None]
@@ -112,6 +114,8 @@ def warm_up(url: str, places: Places) -> None:
 def later(hours: int) -> None:
     """Let the servers' time be so much later, for every statement of this process."""
     gc.disable()
+    CLOCK.late = hours * HOUR
+    values.microseconds = CLOCK
     for dialect, macro in NOW.items():
         macros: Any = DIALECTS[dialect].macros
         macros["now"] = f"({macro} + {hours_as_text(hours)})"

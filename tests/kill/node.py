@@ -16,6 +16,20 @@ from tests.kill.downstream import Downstream, Reply
 from tests.kill.points import DeadlyDatabase, Points
 from tieout import App, ProcessView
 from tieout.database import connect
+from tieout.database.sqlite import microseconds
+
+
+class Clock:
+    """SQLite's time, `late` by so many microseconds."""
+
+    def __init__(self) -> None:
+        self.late = 0
+
+    def __call__(self) -> int:
+        return microseconds() + self.late
+
+
+CLOCK = Clock()
 
 DRIVERS = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "sqlite": "sqlite+aiosqlite"}
 
@@ -67,7 +81,9 @@ class Node:
         self.points = points
         self._log = os.open(places.log, os.O_WRONLY | os.O_APPEND)
         wire = Wire(self.downstream, points)
-        self.app = App(url, database=DeadlyDatabase(connect(url), points), deps=wire, sweep=False, migrate=False)
+        self.app = App(
+            url, database=DeadlyDatabase(connect(url, clock=CLOCK), points), deps=wire, sweep=False, migrate=False
+        )
         for kind in TYPES:
             self.app.register(kind)
 
