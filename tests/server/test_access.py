@@ -64,6 +64,7 @@ ALLOWED = {
     ("get", "/v1/rules"): READERS,
     ("get", "/v1/rules/{rule}"): READERS,
     ("get", "/v1/feeds"): READERS,
+    ("get", "/v1/rules/{rule}/statement"): READERS,
     ("post", "/v1/rules/{rule}/runs"): OPERATORS,
     ("post", "/v1/runs/{id}/abort"): OPERATORS,
     ("get", "/v1/runs"): READERS,
