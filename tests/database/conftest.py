@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.servers import mariadb as mariadb_server
 from tests.servers.mariadb import MariaDB
-from tests.servers.postgres import FAST, Postgres
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres():
+def postgres(postgres_server: Postgres) -> Postgres:
     """A PostgreSQL server for all tests that do not harm it."""
-    server = Postgres(**FAST)
-    try:
-        server.create()
-        yield server
-    finally:
-        server.remove()
+    return postgres_server
 
 
 @pytest.fixture(scope="session")
-def mariadb():
+def mariadb(mariadb_server: MariaDB) -> MariaDB:
     """A MariaDB server for all tests that do not harm it."""
-    server = MariaDB(**mariadb_server.FAST)
-    try:
-        server.create()
-        yield server
-    finally:
-        server.remove()
+    return mariadb_server
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from django.conf import settings
 
 from tests.process.place import EMPTY, Place, rows
 from tests.process.shop import POINTS, Shop
-from tests.servers.mariadb import FAST as FAST_MARIADB
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgres import FAST, Postgres
 from tests.sessions.door import Door
@@ -40,13 +39,8 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDB]:
-    made = MariaDB(**FAST_MARIADB)
-    try:
-        made.create()
-        yield made
-    finally:
-        made.remove()
+def mariadb(mariadb_server: MariaDB) -> MariaDB:
+    return mariadb_server
 
 
 @pytest.fixture(scope="session")
