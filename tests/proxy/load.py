@@ -80,24 +80,27 @@ class Servers:
         for server in self._servers.values():
             server.remove()
 
-    def place(self, driver: str) -> tuple[int, Callable[[int], str], Read]:
-        """An empty database: its port, its URL at another port, and how to read it past everything."""
+    async def place(self, driver: str) -> tuple[int, Callable[[int], str], Read]:
+        """A database with the tables of tieout and of the business.
+
+        Its port, its impatient URL at another port, and how to read it past everything.
+        """
         server = self._servers[DRIVERS[driver]]
-        name = server.database()
+        name = await asyncio.to_thread(server.database)
         ask = server.psql if isinstance(server, Postgres) else server.sql
+
+        def read(sql: str) -> str:
+            return ask(sql, name)
+
+        await _make_tables(server.url(name), read)
         there = f":{server.port}/"
-        return (
-            server.port,
-            lambda port: server.url(name, **OPTIONS).replace(there, f":{port}/"),
-            lambda sql: ask(sql, name),
-        )
+        return server.port, lambda port: server.url(name, **OPTIONS).replace(there, f":{port}/"), read
 
 
 async def run(servers: Servers, driver: str, seconds: float, seed: int) -> Run:
     """Load one driver for so long, let everything come to its end, and audit it."""
     done, company = Run(), Company(seed)
-    port, url, read = await asyncio.to_thread(servers.place, driver)
-    await make_tables(url(port), read)
+    port, url, read = await servers.place(driver)
     async with Network(port, seed).running() as network:
         door = door_of(driver, url(network.port), company)
         await door.open()
@@ -124,8 +127,7 @@ async def run(servers: Servers, driver: str, seconds: float, seed: int) -> Run:
     return done
 
 
-async def make_tables(url: str, read: Read) -> None:
-    """Those of tieout and of the business, in an empty database."""
+async def _make_tables(url: str, read: Read) -> None:
     app = tieout.App(url)
     await app.migrate()
     await app.database.close()

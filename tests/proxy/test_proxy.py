@@ -9,7 +9,7 @@ import pytest
 
 from tests.proxy.auditor import LONGEST, Told, audit
 from tests.proxy.business import Company
-from tests.proxy.load import DRIVERS, Servers, door_of, make_tables
+from tests.proxy.load import DRIVERS, Servers, door_of
 from tests.proxy.network import FAULTS, GAP, plan
 from tests.proxy.prove import run_all
 from tests.servers.proxy import Proxy
@@ -66,8 +66,7 @@ def after_read_only():
 async def test_what_is_accepted_is_never_told_as_failed(servers, driver):
     """Who waits for the result is given it, though the connection breaks by which it is looked at meanwhile."""
     company = Slow(seed=1)
-    port, url, read = servers.place(driver)
-    await make_tables(url(port), read)
+    port, url, read = await servers.place(driver)
     async with Proxy(port).running() as company.proxy:
         door = door_of(driver, url(company.proxy.port), company)
         await door.open()
