@@ -100,6 +100,9 @@ AGAIN = 3
 ON_DISK = frozenset({"cli"})
 """Suites whose files lie on disk all the same: `tieout doctor` refuses a database in memory."""
 
+SLOWING = frozenset({"PYTHONDONTWRITEBYTECODE"})
+"""Settings of an image or a shell that are left behind: each process of a suite would compile all that it imports."""
+
 PRINTING = Lock()
 RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -238,7 +241,7 @@ def run(heading: str, command: list[str], folder: Path) -> int:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=os.environ | {"TMPDIR": str(folder)},
+            env={name: value for name, value in os.environ.items() if name not in SLOWING} | {"TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -35,6 +35,12 @@ def test_counts_are_those_of_the_report(tmp_path: Path) -> None:
     assert gate.counts(report) == (5, 3)
 
 
+def test_what_is_imported_is_compiled_once(tmp_path: Path, monkeypatch) -> None:
+    """An image that forbids to write byte code, as many do, does not have each process of a suite compile it again."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert gate.run("told", [sys.executable, "-c", "import sys; sys.exit(sys.dont_write_bytecode)"], tmp_path) == 0
+
+
 CHANCE = """
 from pathlib import Path
 def test_chance():
