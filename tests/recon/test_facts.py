@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from tieout.recon.facts import Fact, Kept, Plain, Seen
@@ -61,3 +63,17 @@ def test_equal_records_are_several() -> None:
     kept.take(fact(0, gone="b"))
     kept.stand(RULE, Plain(RULE))
     assert (kept.outcome, kept.due) == ("doubtful", 0)
+
+
+CHANGES = ((None, "a", -3), (None, "a", 3), ("a", "b", -2), ("b", None, 4))
+SEVERAL = [fact(side, gone=gone, come=come, at=at) for side in (0, 1) for gone, come, at in CHANGES]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_facts_of_a_new_key_that_come_at_once_are_what_they_are_one_by_one(count) -> None:
+    """However many they are, of whichever sides, and in which order."""
+    for facts in permutations(SEVERAL, count):
+        kept = Kept()
+        for one in facts:
+            kept.take(one)
+        assert Kept.of(facts) == kept

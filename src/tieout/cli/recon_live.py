@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -16,6 +17,9 @@ from tieout.cli.printing import Json, age, emit, table
 from tieout.cli.where import ANYWHERE, Place, Where, found, opened
 from tieout.cli.worker import LOG_FORMAT, Level, Stop
 from tieout.recon.health import FeedStatus, RuleStatus
+
+if TYPE_CHECKING:
+    from tieout.recon.watching import Watching
 
 log = logging.getLogger("tieout.recon")
 
@@ -40,17 +44,26 @@ async def worker(
         async with app:
             stop = Stop()
             following = asyncio.create_task(watching.watch_forever())
+            settling = asyncio.create_task(_settle(watching))
             names = rule or sorted(app.recon.rules)
             log.info("following %s; SIGTERM stops", ", ".join(names))
             if json:
                 emit({"event": "following", "pid": os.getpid(), "rules": names})
             following.add_done_callback(lambda _: stop.told.cancel())
             await asyncio.wait([stop.told])
+            settling.cancel()
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
     if json:
         emit({"event": "stopped"})
+
+
+async def _settle(watching: Watching) -> None:
+    """Once it follows, what it is made of stays: the collector of garbage need not look at it again and again."""
+    await watching.watched.wait()
+    gc.collect()
+    gc.freeze()
 
 
 async def status(*, where: Where = ANYWHERE, json: Json = False) -> int:

@@ -21,10 +21,9 @@ SINCE_2000 = 946_684_800_000_000
 BEAT = "tieout"
 """The prefix of messages that this feed writes into the log itself."""
 
-COMMIT = Struct(">BQQq")
+COMMIT = Struct(">BQQq").unpack_from
 MESSAGE = Struct(">BQ")
-SHORT, LONG = Struct(">H"), Struct(">I")
-NUMBER = LONG.unpack_from
+SHORT, NUMBER = Struct(">H").unpack_from, Struct(">I").unpack_from
 BEGIN, RELATION, INSERT, UPDATE, DELETE = b"BRIUD"
 COMMITTED, LOGICAL, TRUNCATE, ORIGIN, TYPE = b"CMTOY"
 CHANGES = frozenset({INSERT, UPDATE, DELETE})
@@ -61,23 +60,34 @@ class Decoder:
         That is a transaction that changed something, or a heartbeat.
         """
         try:
-            return self._fed(data, place)
+            kind = data[place]
+            if kind in CHANGES:
+                table = self._tables[NUMBER(data, place + 1)[0]]
+                if table is not None:
+                    self._changes.append(_change(table, kind, data, place + 5))
+                    if len(self._changes) > LARGEST:
+                        raise FeedGap(f"{table.name}: a transaction changes more than {LARGEST} rows")
+            elif kind == COMMITTED:
+                return self._committed(data, place)
+            elif kind == BEGIN:
+                self._changes, self._beats = [], False
+            else:
+                self._other(kind, data, place)
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise FeedGap(f"a message came that cannot be read: {data[place : place + 40].hex()}") from error
+        return None
 
-    def _fed(self, data: bytes, place: int) -> Told | None:
-        kind = data[place]
-        if kind in CHANGES:
-            table = self._tables[NUMBER(data, place + 1)[0]]
-            if table is not None:
-                self._changes.append(_change(table, kind, data, place + 5))
-                if len(self._changes) > LARGEST:
-                    raise FeedGap(f"{table.name}: a transaction changes more than {LARGEST} rows")
-        elif kind == COMMITTED:
-            return self._committed(data, place)
-        elif kind == BEGIN:
-            self._changes, self._beats = [], False
-        elif kind == RELATION:
+    def _committed(self, data: bytes, place: int) -> Told | None:
+        _, _, end, at = COMMIT(data, place + 1)
+        changes, at = self._changes, at + SINCE_2000
+        if changes:
+            self._changes = []
+            return Committed(Position(self._history, end, self._resume), at, tuple(changes), at)
+        return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
+
+    def _other(self, kind: int, data: bytes, place: int) -> None:
+        """Take a message that neither changes a row nor bounds a transaction."""
+        if kind == RELATION:
             self._describe(Reader(data, place + 1))
         elif kind == LOGICAL:
             reader = Reader(data, place + 1)
@@ -87,15 +97,6 @@ class Decoder:
             self._truncated(Reader(data, place + 1))
         elif kind not in {ORIGIN, TYPE}:
             raise FeedGap(f"a message of the unknown kind {chr(kind)!r} came, which may be a change")
-        return None
-
-    def _committed(self, data: bytes, place: int) -> Told | None:
-        _, _, end, at = COMMIT.unpack_from(data, place + 1)
-        changes, at = self._changes, at + SINCE_2000
-        if changes:
-            self._changes = []
-            return Committed(Position(self._history, end, self._resume), at, tuple(changes), at)
-        return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
 
     def _describe(self, reader: Reader) -> None:
         number, schema, name = reader.number(), reader.text(), reader.text()
@@ -141,11 +142,15 @@ class Reader:
 
     def short(self) -> int:
         """A number of two bytes."""
-        return self.take(SHORT)[0]
+        found: int = SHORT(self._data, self._place)[0]
+        self._place += 2
+        return found
 
     def number(self) -> int:
         """A number of four bytes."""
-        return self.take(LONG)[0]
+        found: int = NUMBER(self._data, self._place)[0]
+        self._place += 4
+        return found
 
     def text(self) -> str:
         """A text that ends with a zero byte."""
@@ -182,18 +187,20 @@ def _change(table: Table, kind: int, data: bytes, place: int) -> Change:
 def _row(table: Table, data: bytes, place: int, before: Row | None) -> tuple[Row, int]:
     """A row, and where it ends; a long value that was not touched is not sent again, and is what it was before."""
     row: dict[str, str | None] = {}
-    if SHORT.unpack_from(data, place)[0] != len(table.columns):
+    columns = table.columns
+    if SHORT(data, place)[0] != len(columns):
         raise FeedGap(f"{table.name}: a row has other columns than the table was said to have")
     place += 2
-    for column in table.columns:
+    for column in columns:
         kind = data[place]
-        place += 1
         if kind == TEXT:
-            begin = place + 4
-            place = begin + NUMBER(data, place)[0]
+            begin = place + 5
+            place = begin + NUMBER(data, place + 1)[0]
             if column is not None:
                 row[column] = data[begin:place].decode()
-        elif column is None:
+            continue
+        place += 1
+        if column is None:
             if kind not in {NULL, UNCHANGED}:
                 raise FeedGap(f"{table.name}: a value came that cannot be read")
         elif kind == NULL:

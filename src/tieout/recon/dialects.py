@@ -120,7 +120,7 @@ def written_micros(value: str) -> int | None:
 
 
 def _since_epoch(at: datetime) -> int:
-    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH
+    since = at - EPOCH if at.tzinfo is not None else at.replace(tzinfo=UTC) - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

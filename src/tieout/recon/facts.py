@@ -68,6 +68,19 @@ class Kept(msgspec.Struct, gc=False):
     told: bool = False
     body: Body = msgspec.field(default_factory=Body)
 
+    @classmethod
+    def of(cls, facts: Sequence[Fact]) -> Kept:
+        """What a key is after these facts, of which nothing was kept."""
+        if len(facts) == 2:
+            one, other = facts if facts[1].side else reversed(facts)
+            if one.side == 0 and other.side and one.come and other.come and one.gone is None and other.gone is None:
+                body = Body([one.come], [other.come], [one.seen, other.seen])
+                return cls("new", None, max(0, one.at, other.at), told=False, body=body)
+        kept = cls()
+        for fact in facts:
+            kept.take(fact)
+        return kept
+
     @property
     def records(self) -> tuple[list[Record], list[Record]]:
         """What each side has of it."""
@@ -96,7 +109,7 @@ class Kept(msgspec.Struct, gc=False):
         if self.outcome == "doubtful":
             self.due = AT_ONCE
             return
-        upstream, downstream = self.records
+        upstream, downstream = self.body.upstream, self.body.downstream
         outcome: Standing | None = plain.outcome(upstream, downstream)
         if outcome is None and upstream and downstream:
             outcome = judge(judged, upstream, downstream).outcome

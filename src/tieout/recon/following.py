@@ -147,20 +147,22 @@ class Follower:
 
     def _translated(self, told: Sequence[Told]) -> list[Fact]:
         facts: list[Fact] = []
+        offset, tables = self.offset, self._tables
         for one in told:
-            if not isinstance(one, Committed) or self._was_kept(one.position):
+            if not isinstance(one, Committed):
                 continue
-            seen, at = Seen(one.at, f"{one.position.history}:{one.position.place}"), one.at - self.offset
+            position = one.position
+            if self._after is not None and self._was_kept(position, self._after):
+                continue
+            seen, at = Seen(one.at, f"{position.history}:{position.place}"), one.at - offset
             for change in one.changes:
-                for translation in self._tables.get(change.table, ()):
+                for translation in tables.get(change.table, ()):
                     translation.facts(change, at, seen, facts)
         return facts
 
-    def _was_kept(self, position: Position) -> bool:
+    def _was_kept(self, position: Position, after: Position) -> bool:
         """Whether a transaction was taken in before this feed was opened: some feeds tell the last ones again."""
-        if self._after is None:
-            return False
-        if self._after.covers(position):
+        if after.covers(position):
             return True
         self._after = None
         return False

@@ -282,11 +282,11 @@ class Live:
         for key, several in facts.items():
             one = kept.get(key)
             if one is None:
-                one = kept[key] = Kept()
+                one = kept[key] = Kept.of(several)
             else:
                 totals[one.outcome] -= 1
-            for fact in several:
-                one.take(fact)
+                for fact in several:
+                    one.take(fact)
             if not is_live:
                 one.doubt()
             one.stand(rule.judged, rule.plain)

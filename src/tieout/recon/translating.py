@@ -33,7 +33,10 @@ class Translation:
         self._key, self._values = _reader(reading.fed_key), _reader(reading.fed_fields)
         (name, convert), *more = reading.fed_key
         self._plain_key = "" if more or convert is not None or sample < 1 else name
-        self._at, self._when = reading.fed_time, reading.fed_event
+        self._at = reading.fed_time
+        self._when, self._event, self._states = "", None, None
+        if reading.fed_event is not None:
+            (self._when, self._event), self._states = reading.fed_event
         self._share = None if sample >= 1 else f"{int(sample * 2**32):08x}"
         self.overlong = 0
         """Rows whose key is too long to be followed."""
@@ -61,8 +64,12 @@ class Translation:
 
     def _read(self, row: Row) -> tuple[str, Record] | None:
         """The key and record that a row asserts; None when its event has not happened, or it is not in the sample."""
-        if self._when is not None and not _has_happened(self._when, row):
-            return None
+        if self._when:
+            state = row[self._when]
+            if state is None:
+                return None
+            if self._states is not None and (state if self._event is None else self._event(state)) not in self._states:
+                return None
         part = row[self._plain_key] if self._plain_key else None
         if part is not None and part.isascii() and part.isalnum():
             text = f'["{part}"]'  # as `key_text` writes it, without a tuple in between
@@ -100,14 +107,6 @@ def can_be_asked(text: str) -> bool:
     return None not in key_parts(text)
 
 
-def _has_happened(event: tuple[Fed, frozenset[str] | None], row: Row) -> bool:
-    (name, convert), states = event
-    state = row[name]
-    if state is None or states is None:
-        return state is not None
-    return (state if convert is None else convert(state)) in states
-
-
 def _reader(fed: Sequence[Fed]) -> Callable[[Row], Texts]:
     """What takes the canonical texts of columns off a row."""
     names = [name for name, _ in fed]
@@ -117,12 +116,12 @@ def _reader(fed: Sequence[Fed]) -> Callable[[Row], Texts]:
         return taken
 
     def read(row: Row) -> Texts:
-        texts = list(taken(row))
+        texts = taken(row)
         for place, convert in converted:
             text = texts[place]
-            if text is not None:
-                texts[place] = convert(text)
-        return tuple(texts)
+            if text is not None and (canonical := convert(text)) is not text:
+                texts = (*texts[:place], canonical, *texts[place + 1 :])
+        return texts
 
     return read
 
