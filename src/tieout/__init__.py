@@ -32,6 +32,7 @@ from tieout.errors import (
     NotSent,
     Overloaded,
     ParamsChanged,
+    PayloadUnreadable,
     RateLimited,
     Refused,
     RequestError,
@@ -60,6 +61,7 @@ from tieout.errors import (
     UsageError,
 )
 from tieout.once import Absent, Answered, HttpAnswer, HttpOnce, HttpRules, InFlight, Once, current_tx
+from tieout.payloads import PayloadCodec
 from tieout.process.define import Final, Next, call, snapshot, start, volatile
 from tieout.process.machine import Machine
 from tieout.process.outcomes import Answer, Failed, Found, NotFound, Pending, Succeeded, Unknown
@@ -122,6 +124,8 @@ __all__ = [
     "Once",
     "Overloaded",
     "ParamsChanged",
+    "PayloadCodec",
+    "PayloadUnreadable",
     "Pending",
     "Process",
     "ProcessView",

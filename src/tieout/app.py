@@ -29,6 +29,7 @@ from tieout.messages import Inbox, Outbox, Relaying
 from tieout.messages.store import First
 from tieout.once.engine import Engine as OnceEngine
 from tieout.once.stores import store_of
+from tieout.payloads import PayloadCodec, Payloads
 from tieout.process.acknowledged import Acknowledged
 from tieout.process.bulk import Operator
 from tieout.process.engine import Engine, Started
@@ -71,6 +72,7 @@ class App(Declaring):
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
     channels    ways to other services, by name: what waits for them in the outbox is sent here, if this App relays
+    codec       writes what is stored of users' values, such as encrypted, and reads it: see `PayloadCodec`
 
     alarm_settings   whom alarms are told to, if this App relays; when they escalate, and what takes two persons
 
@@ -96,6 +98,7 @@ class App(Declaring):
         limits: Limits | None = None,
         channels: Mapping[str, Channel] | None = None,
         alarm_settings: AlarmSettings | None = None,
+        codec: PayloadCodec | None = None,
         database: Database | None = None,
         clock: Clock | None = None,
         caller: Caller | None = None,
@@ -110,8 +113,9 @@ class App(Declaring):
         self.migrates = self.database.dialect == "sqlite" if migrate is None else migrate
         self._retention, self._tombstones = microseconds(retention), microseconds(tombstones)
         self._caller = caller or LoopCaller()
-        self.store = process_store(self.database.dialect, clock or LoopClock())
-        alarms = AlarmStore(self.database.dialect)
+        payloads = Payloads(codec)
+        self.store = process_store(self.database.dialect, clock or LoopClock(), payloads)
+        alarms = AlarmStore(self.database.dialect, payloads)
         self.engine = Engine(
             World(
                 self.database,
@@ -124,6 +128,7 @@ class App(Declaring):
                 deps,
                 self.types,
                 run_natively if sessions is None else run_in_session,
+                payloads,
             )
         )
         self.engine.calls.moved_late = self._moved_late
@@ -135,10 +140,11 @@ class App(Declaring):
         self.retention = Retention(self.engine.world, self.store)
         self.acknowledged = Acknowledged(self.engine.world, self.store, self._native)
         self.watch = Watch(self.engine.world, self._native, self.acknowledged)
-        self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect)
+        self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect, payloads)
         world = self.engine.world
         self.channels = channels or {}
-        self._relaying = Relaying.over(self._relayed(), self._native, world.clock, self._caller, world.chance)
+        parts = (self._native, world.clock, self._caller, world.chance, payloads)
+        self._relaying = Relaying.over(self._relayed(), *parts)
         self.consuming = self._consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(
@@ -214,7 +220,8 @@ class App(Declaring):
         if self.is_blocking:
             raise ConfigError("alarms are told on an event loop: name their routes to a tieout.App, or `tieout serve`")
         world = self.engine.world
-        self._notifying = Notifying(self.alarm_settings, self._native, world.clock, self._caller, world.chance)
+        parts = (self._native, world.clock, self._caller, world.chance, world.payloads)
+        self._notifying = Notifying(self.alarm_settings, *parts)
         await self._notifying.start()
 
     @property

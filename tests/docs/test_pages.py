@@ -17,6 +17,7 @@ PAGES = (
     "docs/how-to/join-your-transaction.md",
     "docs/how-to/mirror-a-supplier.md",
     "docs/how-to/compare-two-systems.md",
+    "docs/how-to/encrypt-what-is-stored.md",
 )
 TESTS = "pytest -q -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function -W error -p no:cacheprovider"
 README_LINES = 32

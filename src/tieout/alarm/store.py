@@ -25,6 +25,7 @@ from tieout.alarm.rules import (
 from tieout.contracts import Row, Transaction
 from tieout.database.query import load
 from tieout.identity import storable_text
+from tieout.payloads import PLAIN, Payloads
 
 LAST = NEVER
 """Later than every time: where a newest-first listing begins."""
@@ -112,8 +113,9 @@ class AlarmRaiser(Protocol):
 class AlarmStore:
     """Alarms over named SQL."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
         self.sql = load("tieout.alarm", dialect)
+        self._payloads = payloads
 
     async def raise_alarm(self, tx: Transaction, alarm: NewAlarm) -> bool:
         """Raise it, or raise the count of the one there is; True when that says something new."""
@@ -154,7 +156,7 @@ class AlarmStore:
             self.sql.add_evidence,
             alarm=alarm,
             digest=evidence_digest(evidence),
-            body=evidence_body(evidence),
+            body=self._payloads.stored(evidence_body(evidence)),
             limit=EVIDENCE_LIMIT,
         )
         return row is None or row[0] <= 1
@@ -166,7 +168,8 @@ class AlarmStore:
 
     async def evidence(self, tx: Transaction, alarm: bytes) -> list[Evidence]:
         """What an alarm rests on, oldest first."""
-        return [Evidence(*row) for row in await tx.fetch(self.sql.evidence_of, alarm=alarm)]
+        rows = await tx.fetch(self.sql.evidence_of, alarm=alarm)
+        return [Evidence(digest, at, count, self._payloads.read(body)) for digest, at, count, body in rows]
 
     async def page(
         self,

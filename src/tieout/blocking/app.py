@@ -26,6 +26,7 @@ from tieout.database.driving import drive
 from tieout.errors import DefinitionError, UsageError
 from tieout.once.held import ThreadWaiting
 from tieout.once.http import HttpRules, Owner
+from tieout.payloads import PayloadCodec
 from tieout.process.inspecting import Inspection
 from tieout.process.outcomes import Reported
 from tieout.process.process import Process
@@ -142,6 +143,7 @@ class App:
     retention   how long final processes are kept whole; then tombstones refuse their keys for `tombstones`
     limits      how much is done at a time
     channels    ways by which messages come in, by name, if this App sweeps; what is in the outbox is sent by others
+    codec       writes what is stored of users' values, such as encrypted, and reads it: see `PayloadCodec`
 
     Use it as `with app:`, after a fork: in a child, an App that was opened before raises `AppForked`.
     """
@@ -158,6 +160,7 @@ class App:
         tombstones: float | str = "400d",
         limits: Limits | None = None,
         channels: Mapping[str, Channel] | None = None,
+        codec: PayloadCodec | None = None,
         chance: Random | None = None,
     ) -> None:
         self.core = Core(
@@ -170,6 +173,7 @@ class App:
             tombstones=tombstones,
             limits=limits or Limits(in_flight=IN_FLIGHT),
             channels=channels,
+            codec=codec,
             chance=chance,
         )
         self.database = Database(self.core.database)

@@ -10,6 +10,7 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── AppClosed                   the App is not open
     │   ├── AppForked                   the App was opened before a fork
     │   ├── ReturnedWrongStep           a step moved to a state that its `to=` does not name
+    │   ├── PayloadUnreadable           what is stored was written by a codec that this App does not have
     │   └── Unrepeatable                an HTTP answer is too long to be kept, so that it could not be given again
     ├── RequestError                  this request is refused and nothing has changed
     │   ├── InvalidKey                  a request key or owner is empty, too long or not UTF-8
@@ -126,6 +127,7 @@ from tieout.errors.usage import (
     AwaitInTransaction,
     ConfigError,
     DefinitionError,
+    PayloadUnreadable,
     ReturnedWrongStep,
     Unrepeatable,
     UsageError,
@@ -161,6 +163,7 @@ __all__ = [
     "NotSent",
     "Overloaded",
     "ParamsChanged",
+    "PayloadUnreadable",
     "ProviderUnavailable",
     "RateLimited",
     "Refused",

@@ -47,6 +47,12 @@ class ReturnedWrongStep(UsageError):
     code = "wrong-step"
 
 
+class PayloadUnreadable(UsageError):
+    """What is stored was written by a codec that this App was not given, or with a key that it does not have."""
+
+    code = "payload-unreadable"
+
+
 class Unrepeatable(UsageError):
     """An HTTP answer is too long to be kept, so that it could not be given again: all was rolled back."""
 

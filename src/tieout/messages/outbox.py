@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -13,6 +15,9 @@ from tieout.database.query import load
 from tieout.errors import InvalidParams
 from tieout.identity import canonical_json, key_bytes, storable_text
 from tieout.messages.rules import BODY_BYTES, HEADERS, Waiting, address, pause_after
+from tieout.payloads import ENCODED, PLAIN, Payloads
+
+_COLUMNS = len(Waiting.__struct_fields__)
 
 NOTE_LENGTH = 500
 """Longest reason of a refusal that is kept, in characters."""
@@ -30,8 +35,9 @@ class Waits(msgspec.Struct, frozen=True):
 class Outbox:
     """Takes messages in with the transaction that they belong to; a `Relay` sends them."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
         self.sql = load("tieout.messages", dialect)
+        self._payloads = payloads
 
     async def add(
         self,
@@ -58,15 +64,15 @@ class Outbox:
             channel=where.channel,
             topic=where.topic,
             message_key=key_bytes(key, "message key") if key else b"",
-            headers=_stored_headers(headers or {}),
-            body=_checked_body(body),
+            headers=self._mark + _stored_headers(headers or {}),
+            body=self._payloads.stored_bytes(_checked_body(body)),
         )
         return number.hex()
 
     async def due(self, tx: Transaction, channel: str, limit: int) -> list[Waiting]:
         """Messages whose time has come, at most `limit`, each key's in order; none behind one of its key that waits."""
         rows = await tx.fetch(self.sql.due_messages, channel=channel, limit=limit)
-        found = {row["id"]: Waiting(*row[:-1]) for row in rows}
+        found = {row["id"]: self._waiting(row) for row in rows}
         torn = {
             bytes(row["message_key"]) for row in rows if row["previous"] is not None and row["previous"] not in found
         }
@@ -74,7 +80,7 @@ class Outbox:
         for key in torn:
             last = max(message.id for message in found.values() if message.key == key)
             first = await tx.fetch(self.sql.first_messages, channel=channel, message_key=key, last=last, limit=limit)
-            batch += [Waiting(*row) for row in first]
+            batch += [self._waiting(row) for row in first]
         return sorted(batch, key=lambda message: message.id)
 
     async def forget(self, tx: Transaction, sent: Iterable[Waiting]) -> None:
@@ -95,6 +101,18 @@ class Outbox:
     async def waiting(self, tx: Transaction) -> list[Waits]:
         """What waits, for each channel that something waits for."""
         return [Waits(*row) for row in await tx.fetch(self.sql.count_waiting)]
+
+    @property
+    def _mark(self) -> str:
+        """What stands before the headers, which are not encoded, of a message whose body is."""
+        return ENCODED if self._payloads.encodes else ""
+
+    def _waiting(self, row: Iterable[Any]) -> Waiting:
+        message = Waiting(*islice(row, _COLUMNS))
+        if not message.headers.startswith(ENCODED):
+            return message
+        headers = message.headers.removeprefix(ENCODED)
+        return msgspec.structs.replace(message, headers=headers, body=self._payloads.read_bytes(message.body))
 
 
 def _checked_body(body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from tieout.contracts import Caller, Channel, Clock, Database, Message, Transact
 from tieout.coordination.lease import Lease, Leases, LostLease
 from tieout.messages.outbox import Outbox
 from tieout.messages.rules import Waiting, waves
+from tieout.payloads import PLAIN, Payloads
 
 log = logging.getLogger("tieout.messages")
 
@@ -47,11 +48,20 @@ class Relay:
     """
 
     def __init__(
-        self, name: str, channel: Channel, database: Database, clock: Clock, caller: Caller, chance: Random, node: str
+        self,
+        name: str,
+        channel: Channel,
+        database: Database,
+        clock: Clock,
+        caller: Caller,
+        chance: Random,
+        node: str,
+        *,
+        payloads: Payloads = PLAIN,
     ) -> None:
         self.name = name
         self.channel = channel
-        self.outbox = Outbox(database.dialect)
+        self.outbox = Outbox(database.dialect, payloads)
         self.leases = Leases(database, clock, node, LEASE_SECONDS)
         self.chance = chance
         self._database = database

@@ -11,6 +11,7 @@ from random import Random
 from tieout.contracts import Caller, Channel, Clock, Database
 from tieout.errors import DatabaseError
 from tieout.messages.relay import LEASE_SECONDS, Came, Relay
+from tieout.payloads import PLAIN, Payloads
 
 log = logging.getLogger("tieout.messages")
 
@@ -31,11 +32,18 @@ class Relaying:
 
     @classmethod
     def over(
-        cls, channels: Mapping[str, Channel], database: Database, clock: Clock, caller: Caller, chance: Random
+        cls,
+        channels: Mapping[str, Channel],
+        database: Database,
+        clock: Clock,
+        caller: Caller,
+        chance: Random,
+        payloads: Payloads = PLAIN,
     ) -> Relaying:
         """The relays of channels, by name."""
         node = f"{os.uname().nodename}:{os.getpid()}"
-        return cls([Relay(name, channel, database, clock, caller, chance, node) for name, channel in channels.items()])
+        parts = (database, clock, caller, chance, node)
+        return cls([Relay(name, channel, *parts, payloads=payloads) for name, channel in channels.items()])
 
     async def start(self, *, send: bool = True) -> None:
         """Open the channels, and begin to send unless told not to; when one cannot be opened, all are closed again."""

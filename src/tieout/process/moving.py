@@ -164,7 +164,7 @@ class Moving:
         await self.save(tx, after, landing.due_in)
         if landing.children:
             await self.world.store.add_children(tx, record.id, landing.children)
-        await publish_final(tx, process_type, after)
+        await publish_final(tx, process_type, after, self.world.payloads)
         return Receipt("advanced", after)
 
     async def _following(self, tx: Transaction, process_type: ProcessType, record: Record) -> Following:

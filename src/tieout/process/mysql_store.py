@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tieout.contracts import Clock, Row, Transaction
+from tieout.payloads import PLAIN, Payloads
 from tieout.process.sql_store import SqlProcessStore
 
 
@@ -24,7 +25,7 @@ class MySqlProcessStore(SqlProcessStore):
         return claimed
 
 
-def process_store(dialect: str, clock: Clock) -> SqlProcessStore:
+def process_store(dialect: str, clock: Clock, payloads: Payloads = PLAIN) -> SqlProcessStore:
     """The store for a dialect."""
     kind = MySqlProcessStore if dialect == "mysql" else SqlProcessStore
-    return kind(dialect, clock)
+    return kind(dialect, clock, payloads)

@@ -8,12 +8,13 @@ from tieout.contracts import Transaction
 from tieout.identity import fingerprint, split_owner
 from tieout.messages.outbox import Outbox
 from tieout.messages.rules import address
+from tieout.payloads import Payloads
 from tieout.process.process_type import ProcessType
 from tieout.process.record import Record
 from tieout.wire.cloudevents import CONTENT_TYPE, event
 
 
-async def publish_final(tx: Transaction, process_type: ProcessType, record: Record) -> None:
+async def publish_final(tx: Transaction, process_type: ProcessType, record: Record, payloads: Payloads) -> None:
     """Write the message of a process that has just ended, where its final is declared with `publish=`."""
     to = process_type.published.get(record.state)
     if to is None:
@@ -31,4 +32,5 @@ async def publish_final(tx: Transaction, process_type: ProcessType, record: Reco
     kind, source = address(to).topic, f"/tieout/{record.type}"
     body = event(message_id.hex(), source, kind, process, record.changed, data)
     headers = {"content-type": CONTENT_TYPE}
-    await Outbox(tx.dialect).add(tx, to, body, key=process, headers=headers, message_id=message_id)
+    outbox = Outbox(tx.dialect, payloads)
+    await outbox.add(tx, to, body, key=process, headers=headers, message_id=message_id)

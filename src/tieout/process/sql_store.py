@@ -10,7 +10,9 @@ import msgspec
 
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
+from tieout.errors import PayloadUnreadable
 from tieout.identity import owners_of
+from tieout.payloads import PLAIN, Payloads
 from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
 from tieout.process.store import EndedChild, Filter, Match, NewProcess, Overdue, StateCount, StoredState, Stray
 
@@ -18,14 +20,16 @@ log = logging.getLogger("tieout.process")
 
 _CALLS = Record.__struct_fields__.index("calls")
 _TRAIL = Record.__struct_fields__.index("trail")
+_PAYLOADS = [Record.__struct_fields__.index(name) for name in ("params", "snapshots", "calls", "result", "wish")]
 
 
 class SqlProcessStore:
     """Processes over named SQL."""
 
-    def __init__(self, dialect: str, clock: Clock) -> None:
+    def __init__(self, dialect: str, clock: Clock, payloads: Payloads = PLAIN) -> None:
         self.sql = load("tieout.process", dialect)
         self.clock = clock
+        self._stored, self._read = payloads.stored, payloads.read
 
     async def insert(self, tx: Transaction, process: NewProcess) -> int | None:
         """Insert it with fence 1; the server's time, or None when the id exists (then nothing was written)."""
@@ -40,10 +44,10 @@ class SqlProcessStore:
             status=process.status,
             due_in=process.due_in,
             lane=process.lane,
-            params=process.params,
-            snapshots=process.snapshots,
-            calls=process.calls,
-            result=process.result,
+            params=self._stored(process.params),
+            snapshots=self._stored(process.snapshots),
+            calls=self._stored(process.calls),
+            result=self._stored(process.result),
             deadline_in=process.deadline_in,
             parent=process.parent,
         )
@@ -65,15 +69,15 @@ class SqlProcessStore:
             status=record.status,
             due_in=due_in,
             lane=record.lane,
-            params=record.params,
-            snapshots=record.snapshots,
-            calls=encode_calls(record.calls),
+            params=self._stored(record.params),
+            snapshots=self._stored(record.snapshots),
+            calls=self._stored(encode_calls(record.calls)),
             trail=encode_trail(record.trail),
-            result=record.result,
+            result=self._stored(record.result),
             note=record.note,
             attempts=record.attempts,
             errors=record.errors,
-            wish=record.wish,
+            wish=self._stored(record.wish),
         )
         return matched == 1
 
@@ -211,21 +215,23 @@ class SqlProcessStore:
 
     async def keep_stray(self, tx: Transaction, call_key: str, digest: str, body: str, limit: int) -> None:
         """Keep a report of an unknown call, unless `limit` of them are kept already."""
-        await tx.execute(self.sql.keep_stray, call_key=call_key, digest=digest, body=body, limit=limit)
+        kept = self._stored(body)
+        await tx.execute(self.sql.keep_stray, call_key=call_key, digest=digest, body=kept, limit=limit)
 
     async def add_children(self, tx: Transaction, parent: bytes, children: Sequence[Child]) -> None:
         """Store the requests of children that are to be started; one that is there already is left as it is."""
         await tx.execute_many(
             self.sql.add_child,
             [
-                {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": one.params}
+                {"parent": parent, "child": one.id, "n": n, "type": one.type, "params": self._stored(one.params)}
                 for n, one in enumerate(children)
             ],
         )
 
     async def pending_children(self, tx: Transaction, parent: bytes, limit: int) -> list[Child]:
         """Children that are not started yet, in their order."""
-        return [Child(*row) for row in await tx.fetch(self.sql.pending_children, parent=parent, limit=limit)]
+        rows = await tx.fetch(self.sql.pending_children, parent=parent, limit=limit)
+        return [Child(child, kind, self._read(params)) for child, kind, params in rows]
 
     async def child_started(self, tx: Transaction, parent: bytes, child: bytes) -> bool:
         """Note that a child has been started; False when its parent does not wait for it to be."""
@@ -233,7 +239,7 @@ class SqlProcessStore:
 
     async def child_refused(self, tx: Transaction, parent: bytes, child: bytes, result: str) -> None:
         """Note that a child will never start, and why (JSON)."""
-        await tx.execute(self.sql.child_refused, parent=parent, child=child, result=result)
+        await tx.execute(self.sql.child_refused, parent=parent, child=child, result=self._stored(result))
 
     async def fold_children(self, tx: Transaction, parent: bytes) -> int:
         """Note of all started children that are final how they ended; how many are still open."""
@@ -243,7 +249,8 @@ class SqlProcessStore:
 
     async def ended_children(self, tx: Transaction, parent: bytes) -> list[EndedChild]:
         """How the children ended, in their order."""
-        return [EndedChild(*row) for row in await tx.fetch(self.sql.ended_children, parent=parent)]
+        rows = await tx.fetch(self.sql.ended_children, parent=parent)
+        return [EndedChild(child, kind, final, self._read(result)) for child, kind, final, result in rows]
 
     async def forget_children(self, tx: Transaction, parent: bytes) -> None:
         """Forget the children of a state that the parent leaves."""
@@ -252,11 +259,11 @@ class SqlProcessStore:
     async def recall(self, tx: Transaction, process: bytes, name: str) -> str | None:
         """The value (JSON) kept under a name, or None."""
         row = await tx.fetch_one(self.sql.recall, process=process, name=name)
-        return None if row is None else str(row[0])
+        return None if row is None else self._read(str(row[0]))
 
     async def keep_recall(self, tx: Transaction, process: bytes, name: str, value: str) -> bool:
         """Keep a value (JSON) under a name; False when there is one."""
-        return await tx.execute(self.sql.keep_recall, process=process, name=name, value=value) == 1
+        return await tx.execute(self.sql.keep_recall, process=process, name=name, value=self._stored(value)) == 1
 
     async def forget_recalls(self, tx: Transaction, process: bytes) -> None:
         """Forget what was kept for a process that has ended."""
@@ -264,7 +271,8 @@ class SqlProcessStore:
 
     async def strays(self, tx: Transaction, call_key: str) -> list[Stray]:
         """The reports kept for a call that was unknown when they came, oldest first."""
-        return [Stray(*row) for row in await tx.fetch(self.sql.strays_of, call_key=call_key)]
+        rows = await tx.fetch(self.sql.strays_of, call_key=call_key)
+        return [Stray(key, digest, at, self._read(body)) for key, digest, at, body in rows]
 
     async def forget_strays(self, tx: Transaction, age: int) -> int:
         """Forget reports of unknown calls older than `age` microseconds; how many."""
@@ -274,12 +282,14 @@ class SqlProcessStore:
         """The record of a claimed row, or None: one row that cannot be read must not stop all others."""
         try:
             return self._record(row, asked_at)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, PayloadUnreadable):
             log.exception("process %s cannot be read by this code: it is passed over", bytes(row["id"]).hex())
             return None
 
     def _record(self, row: Row, asked_at: float) -> Record:
         values = list(row)
+        for at in _PAYLOADS:
+            values[at] = self._read(values[at])
         values[_CALLS] = decode_calls(values[_CALLS])
         values[_TRAIL] = decode_trail(values[_TRAIL])
         values.append(asked_at)

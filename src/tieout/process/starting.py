@@ -125,7 +125,7 @@ class Starting:
         if landing.children:
             await self.world.store.add_children(tx, identity.id, landing.children)
         record = _first_record(process, calls, created, asked_at)
-        await publish_final(tx, process_type, record)
+        await publish_final(tx, process_type, record, self.world.payloads)
         return record
 
     async def _look_up(self, process_type: ProcessType, request: Process[Any]) -> str:

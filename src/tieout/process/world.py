@@ -13,6 +13,7 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Caller, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.errors import CommitUnknown, DatabaseError, DefinitionError, NewerVersion
+from tieout.payloads import PLAIN, Payloads
 from tieout.process.process import Process
 from tieout.process.process_type import Identity, ProcessType
 from tieout.process.record import Record
@@ -54,6 +55,7 @@ class World(msgspec.Struct):
     deps: Any
     types: dict[str, ProcessType]
     run_step: RunStep = run_natively
+    payloads: Payloads = PLAIN
 
     async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work`, which may be run again, in one transaction; try again while that may help.

@@ -14,6 +14,7 @@ from tieout.alarm.store import AlarmStore
 from tieout.contracts import Caller, Clock, Database
 from tieout.errors import DatabaseError
 from tieout.messages import Outbox, Relaying
+from tieout.payloads import PLAIN, Payloads
 
 log = logging.getLogger("tieout.alarm")
 
@@ -25,13 +26,19 @@ class Notifying:
     """Tells of alarms while it runs; without routes it does nothing."""
 
     def __init__(
-        self, settings: AlarmSettings, database: Database, clock: Clock, caller: Caller, chance: Random
+        self,
+        settings: AlarmSettings,
+        database: Database,
+        clock: Clock,
+        caller: Caller,
+        chance: Random,
+        payloads: Payloads = PLAIN,
     ) -> None:
         receivers = {f"{CHANNEL}{name}": receiver(route) for name, route in settings.routes.items()}
         node = f"{os.uname().nodename}:{os.getpid()}"
-        store, outbox = AlarmStore(database.dialect), Outbox(database.dialect)
+        store, outbox = AlarmStore(database.dialect, payloads), Outbox(database.dialect, payloads)
         self.telling = Telling(database, store, outbox, clock, node, settings)
-        self._relaying = Relaying.over(receivers, database, clock, caller, chance)
+        self._relaying = Relaying.over(receivers, database, clock, caller, chance, payloads)
         self._chance = chance
         self._loop: asyncio.Task[None] | None = None
 
