@@ -116,36 +116,33 @@ class App(Declaring):
         payloads = Payloads(codec)
         self.store = process_store(self.database.dialect, clock or LoopClock(), payloads)
         alarms = AlarmStore(self.database.dialect, payloads)
-        self.engine = Engine(
-            World(
-                self.database,
-                self.store,
-                alarms,
-                self.store.clock,
-                chance or Random(),  # noqa: S311 - jitter is no secret
-                self._caller,
-                Breakers(),
-                deps,
-                self.types,
-                run_natively if sessions is None else run_in_session,
-                payloads,
-            )
+        world = World(
+            self.database,
+            self.store,
+            alarms,
+            self.store.clock,
+            chance or Random(),  # noqa: S311 - jitter is no secret
+            self._caller,
+            Breakers(),
+            deps,
+            self.types,
+            run_natively if sessions is None else run_in_session,
+            payloads,
         )
+        self.engine = Engine(world)
         self.engine.calls.moved_late = self._moved_late
-        self.joining = Joining(self.engine.world, self.engine.starting, self.engine.claiming, self.store)
-        self.operate = Operator(
-            self.engine.world, self.engine.gate, self.engine.calls, self.engine.driving, alarms, self.store
-        )
+        self.joining = Joining(world, self.engine.starting, self.engine.claiming, self.store)
+        self.operate = Operator(world, self.engine.gate, self.engine.calls, self.engine.driving, alarms, self.store)
         self.alarms = Alarms(self.database, alarms, self.operate.audit)
-        self.retention = Retention(self.engine.world, self.store)
-        self.acknowledged = Acknowledged(self.engine.world, self.store, self._native)
-        self.watch = Watch(self.engine.world, self._native, self.acknowledged)
+        self.retention = Retention(world, self.store)
+        self.acknowledged = Acknowledged(world, self.store, self._native)
+        self.watch = Watch(world, self._native, self.acknowledged)
         self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect, payloads)
-        world = self.engine.world
         self.channels = channels or {}
-        parts = (self._native, world.clock, self._caller, world.chance, payloads)
-        self._relaying = Relaying.over(self._relayed(), *parts)
-        self.consuming = self._consuming(self.database, world.transact, self.inbox, world.chance, self._message_died)
+        self._relaying = Relaying.over(self._relayed(), self._native, world.clock, self._caller, world.chance, payloads)
+        self.consuming = self._consuming(
+            self.database, world.transact, self.inbox, world.chance, self._message_died, payloads
+        )
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(
             self.database, store_of(self.database.dialect), world.clock, world.chance, world.run_step

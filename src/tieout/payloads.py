@@ -58,19 +58,19 @@ class Payloads:
         """The text that was stored; raise `PayloadUnreadable`."""
         if stored is None or not stored.startswith(ENCODED):
             return stored
-        return self.read_bytes(b64decode(stored[len(ENCODED) :])).decode()
+        return self._decoded(b64decode(stored.removeprefix(ENCODED))).decode()
 
-    @property
-    def encodes(self) -> bool:
-        """Whether there is a codec: then whoever stores bytes notes beside them that they are encoded."""
-        return self._codec is not None
+    def stored_message(self, headers: str, body: bytes) -> tuple[str, bytes]:
+        """What to store of a message: its headers (JSON), which are not encoded but say that its body is, and that."""
+        return (headers, body) if self._codec is None else (ENCODED + headers, self._codec.encode(body))
 
-    def stored_bytes(self, payload: bytes) -> bytes:
-        """What to store of bytes."""
-        return payload if self._codec is None else self._codec.encode(payload)
+    def read_message(self, headers: str, body: bytes) -> tuple[str, bytes]:
+        """The headers and body that were stored; raise `PayloadUnreadable`."""
+        if not headers.startswith(ENCODED):
+            return headers, body
+        return headers.removeprefix(ENCODED), self._decoded(body)
 
-    def read_bytes(self, stored: bytes) -> bytes:
-        """The bytes of which a codec wrote these; raise `PayloadUnreadable`."""
+    def _decoded(self, stored: bytes) -> bytes:
         if self._codec is None:
             raise PayloadUnreadable("a payload was written by a codec, and this App was given none")
         try:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.messages.belt import Belt, delivery, letters, make_due, until
+from tests.process.cipher import Cipher
 from tieout import App, ConfigError, DefinitionError, InvalidParams, NotAllowed
 from tieout.errors import DatabaseUnavailable
 from tieout.letters import consuming
@@ -31,10 +32,16 @@ def belt():
 
 
 @pytest.fixture
-def app(database, url, stock, belt, monkeypatch):
+def codec():
+    """What writes payloads: nothing, unless a test says so."""
+    return
+
+
+@pytest.fixture
+def app(database, url, stock, belt, codec, monkeypatch):
     """An App that notes each message, except those whose body says that it cannot; letters are looked for often."""
     monkeypatch.setattr(consuming, "LETTERS_EVERY", 0.05)
-    app = App(url, channels={"belt": belt})
+    app = App(url, channels={"belt": belt}, codec=codec)
     app.failing = {}
 
     @app.consume("belt/t")
@@ -100,6 +107,27 @@ async def test_a_message_that_fails_is_kept_and_done_later(app, belt):
 
         await until(done)
         assert await noted(app) == ["b", "a"]
+
+
+@pytest.mark.parametrize("codec", [Cipher()])
+async def test_what_is_kept_is_written_by_the_codec(app, belt):
+    """In the table its body cannot be read; who looks at it can, and its next try is given what came."""
+    app.failing[b"secret"] = 1
+    belt.put(delivery(1, b"secret", headers={"h": "v"}))
+    async with app:
+        await belt.until_acknowledged(1)
+        (row,) = await app.database.read(lambda tx: tx.fetch("SELECT headers, body FROM tieout_letter"))
+        assert (row["headers"], bytes(row["body"])) == ('~{"h":"v"}', Cipher().encode(b"secret"))
+        (letter,) = await letters(app)
+        assert (letter.headers, letter.body, letter.is_whole) == ('{"h":"v"}', b"secret", True)
+        assert (await app.letters.show(letter.id)).body == b"secret"
+
+        async def done():
+            await make_due(app)
+            return not await letters(app)
+
+        await until(done)
+        assert await noted(app) == ["secret"]
 
 
 async def test_poison_is_dead_at_once_and_told(app, belt):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tieout
+from tests.process.cipher import Cipher
 from tests.process.orders import Order, Parcel, World
 from tests.process.place import (
     ANN,
@@ -38,21 +39,6 @@ TABLES = (
     "tieout_outbox",
 )
 CANARY = "canary"
-
-
-class Cipher:
-    """A codec that hides what it is given, and knows its own writing; no cipher for anybody else."""
-
-    def __init__(self, key: int = 7) -> None:
-        self.key = key
-
-    def encode(self, payload: bytes) -> bytes:
-        return bytes([self.key]) + bytes(byte ^ self.key for byte in payload)
-
-    def decode(self, stored: bytes) -> bytes:
-        if stored[0] != self.key:
-            raise ValueError("no such key")
-        return bytes(byte ^ self.key for byte in stored[1:])
 
 
 class Letter(tieout.Process[Shop], name="letter", key="number"):

@@ -16,6 +16,7 @@ from tieout.letters.store import Letter, LetterStore
 from tieout.letters.taking import Effect, Means, OnDead, Taking, Transact, Within
 from tieout.messages.rules import address
 from tieout.messages.store import Inbox
+from tieout.payloads import PLAIN, Payloads
 
 T = TypeVar("T")
 
@@ -42,8 +43,16 @@ class Consuming:
 
     within: ClassVar[Within] = asyncio.timeout
 
-    def __init__(self, database: Database, transact: Transact, inbox: Inbox, chance: Random, on_dead: OnDead) -> None:
-        self.store = LetterStore(database.dialect)
+    def __init__(
+        self,
+        database: Database,
+        transact: Transact,
+        inbox: Inbox,
+        chance: Random,
+        on_dead: OnDead,
+        payloads: Payloads = PLAIN,
+    ) -> None:
+        self.store = LetterStore(database.dialect, payloads)
         self.sources: dict[str, Taking] = {}
         self._database = database
         self._chance = chance

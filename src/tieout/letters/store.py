@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from tieout.contracts import Delivery, Transaction
+from tieout.contracts import Delivery, Row, Transaction
 from tieout.database.query import load
 from tieout.identity import canonical_json, storable_text
 from tieout.letters.rules import NOTE_LENGTH, Fate
+from tieout.payloads import PLAIN, Payloads
 
 LAST = 1 << 62
 """Above every number of a letter."""
@@ -79,19 +80,21 @@ class Count(msgspec.Struct, frozen=True):
 class LetterStore:
     """Letters over named SQL."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
         self.sql = load("tieout.letters", dialect)
+        self._payloads = payloads
 
     async def add(self, tx: Transaction, came: Came, fate: Fate) -> bool:
         """Keep a message; False when it is kept already."""
+        headers, body = self._payloads.stored_message(canonical_json(came.headers), came.body)
         added = await tx.execute(
             self.sql.add_letter,
             source=came.source,
             message_id=came.message_id,
             message_key=came.message_key,
             topic=came.topic,
-            headers=canonical_json(came.headers),
-            body=came.body,
+            headers=headers,
+            body=body,
             size=came.size,
             pause=fate.pause,
             code=fate.code,
@@ -101,7 +104,7 @@ class LetterStore:
 
     async def due(self, tx: Transaction, source: bytes, limit: int) -> list[Letter]:
         """Letters of a source whose next try has come, the longest due first."""
-        return [Letter(*row) for row in await tx.fetch(self.sql.due_letters, source=source, limit=limit)]
+        return [self._letter(row) for row in await tx.fetch(self.sql.due_letters, source=source, limit=limit)]
 
     async def claim(self, tx: Transaction, letter: Letter, pause: int) -> bool:
         """Take a due letter for `pause` microseconds; False when somebody else has."""
@@ -130,13 +133,18 @@ class LetterStore:
     async def read(self, tx: Transaction, letter: int) -> Letter | None:
         """One letter."""
         row = await tx.fetch_one(self.sql.read_letter, id=letter)
-        return None if row is None else Letter(*row)
+        return None if row is None else self._letter(row)
 
     async def page(self, tx: Transaction, *, source: bytes, state: State, before: int, limit: int) -> list[Letter]:
         """Letters with a number below `before`, the latest first; no source means any."""
         rows = await tx.fetch(self.sql.list_letters, source=source, state=state, before=before, limit=limit)
-        return [Letter(*row) for row in rows]
+        return [self._letter(row) for row in rows]
 
     async def counts(self, tx: Transaction) -> list[Count]:
         """How many letters each source has."""
         return [Count(*row) for row in await tx.fetch(self.sql.count_letters)]
+
+    def _letter(self, row: Row) -> Letter:
+        letter = Letter(*row)
+        headers, body = self._payloads.read_message(letter.headers, letter.body)
+        return msgspec.structs.replace(letter, headers=headers, body=body)

@@ -15,7 +15,7 @@ from tieout.database.query import load
 from tieout.errors import InvalidParams
 from tieout.identity import canonical_json, key_bytes, storable_text
 from tieout.messages.rules import BODY_BYTES, HEADERS, Waiting, address, pause_after
-from tieout.payloads import ENCODED, PLAIN, Payloads
+from tieout.payloads import PLAIN, Payloads
 
 _COLUMNS = len(Waiting.__struct_fields__)
 
@@ -58,14 +58,15 @@ class Outbox:
         """
         where = address(to)
         number = secrets.token_bytes(16) if message_id is None else message_id
+        stored_headers, stored_body = self._payloads.stored_message(_header_text(headers or {}), _checked_body(body))
         await tx.execute(
             self.sql.add_message,
             message_id=number,
             channel=where.channel,
             topic=where.topic,
             message_key=key_bytes(key, "message key") if key else b"",
-            headers=self._mark + _stored_headers(headers or {}),
-            body=self._payloads.stored_bytes(_checked_body(body)),
+            headers=stored_headers,
+            body=stored_body,
         )
         return number.hex()
 
@@ -102,17 +103,10 @@ class Outbox:
         """What waits, for each channel that something waits for."""
         return [Waits(*row) for row in await tx.fetch(self.sql.count_waiting)]
 
-    @property
-    def _mark(self) -> str:
-        """What stands before the headers, which are not encoded, of a message whose body is."""
-        return ENCODED if self._payloads.encodes else ""
-
     def _waiting(self, row: Iterable[Any]) -> Waiting:
         message = Waiting(*islice(row, _COLUMNS))
-        if not message.headers.startswith(ENCODED):
-            return message
-        headers = message.headers.removeprefix(ENCODED)
-        return msgspec.structs.replace(message, headers=headers, body=self._payloads.read_bytes(message.body))
+        headers, body = self._payloads.read_message(message.headers, message.body)
+        return msgspec.structs.replace(message, headers=headers, body=body)
 
 
 def _checked_body(body: bytes) -> bytes:
@@ -121,7 +115,7 @@ def _checked_body(body: bytes) -> bytes:
     return body
 
 
-def _stored_headers(headers: Mapping[str, str]) -> str:
+def _header_text(headers: Mapping[str, str]) -> str:
     texts = [*headers, *headers.values()]
     if len(headers) > HEADERS or not all(isinstance(text, str) and len(text) <= 255 for text in texts):
         raise InvalidParams(f"the headers of a message are at most {HEADERS}, of text of at most 255 characters")
