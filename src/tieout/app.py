@@ -108,14 +108,15 @@ class App(Declaring):
         sessions = None if session is None else in_sessions(self._native, session, blocking=self.is_blocking)
         self._given = None if sessions is None else sessions.given
         self.database: Database = sessions or self._native
+        dialect = self.database.dialect
         self.types: dict[str, ProcessType] = {}
         self.limits, self.sweeps = limits or Limits(), sweep
-        self.migrates = self.database.dialect == "sqlite" if migrate is None else migrate
+        self.migrates = dialect == "sqlite" if migrate is None else migrate
         self._retention, self._tombstones = microseconds(retention), microseconds(tombstones)
         self._caller = caller or LoopCaller()
         payloads = Payloads(codec)
-        self.store = process_store(self.database.dialect, clock or LoopClock(), payloads)
-        alarms = AlarmStore(self.database.dialect, payloads)
+        self.store = process_store(dialect, clock or LoopClock(), payloads)
+        alarms = AlarmStore(dialect, payloads)
         world = World(
             self.database,
             self.store,
@@ -137,16 +138,14 @@ class App(Declaring):
         self.retention = Retention(world, self.store)
         self.acknowledged = Acknowledged(world, self.store, self._native)
         self.watch = Watch(world, self._native, self.acknowledged)
-        self.inbox, self.outbox = Inbox(self.database.dialect), Outbox(self.database.dialect, payloads)
+        self.inbox, self.outbox = Inbox(dialect), Outbox(dialect, payloads)
         self.channels = channels or {}
         self._relaying = Relaying.over(self._relayed(), self._native, world.clock, self._caller, world.chance, payloads)
         self.consuming = self._consuming(
             self.database, world.transact, self.inbox, world.chance, self._message_died, payloads
         )
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
-        self.answers = OnceEngine(
-            self.database, store_of(self.database.dialect), world.clock, world.chance, world.run_step
-        )
+        self.answers = OnceEngine(self.database, store_of(dialect), world.clock, world.chance, world.run_step)
         self.recon = Recon(self._native, world.clock, alarms, self.operate.audit, self._begin)
         self.rule = self.recon.rule
         self.alarm_settings = alarm_settings or AlarmSettings()
