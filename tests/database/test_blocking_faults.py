@@ -13,6 +13,7 @@ from tests.servers.process import free_port
 from tests.servers.proxy import Proxy
 from tieout.database import connect
 from tieout.database.driving import drive
+from tieout.database.thread_pool import ThreadPool, Waiter
 from tieout.errors import CommitUnknown, ConfigError, DatabaseUnavailable
 from tieout.testing.database_site import ADD, executing, fetching, make_tables, points, refused
 from tieout.testing.thread_site import ThreadedDatabase
@@ -129,6 +130,65 @@ async def test_a_full_pool_is_told_after_a_bounded_wait(server, url, monkeypatch
     holder.join()
     assert len(drive(database.read(fetching("SELECT 1 AS one")))) == 1
     drive(database.close())
+
+
+class Link:
+    """A connection of which only its pool knows."""
+
+    deadline = retire_at = float("inf")
+    generation = 0
+    alive = True
+
+    def is_good(self) -> bool:
+        return True
+
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def cut(self) -> None:
+        self.alive = False
+
+
+async def dial() -> Link:
+    return Link()
+
+
+def test_a_thread_interrupted_when_served_loses_nothing(monkeypatch):
+    """A thread that is interrupted in the very moment in which it gets a connection passes it on."""
+    monkeypatch.setattr("tieout.database.pool.WAIT_SECONDS", 0.3)
+    pool = ThreadPool(dial, 1)
+    held = drive(pool.acquire())
+
+    class Disturbed(Waiter):
+        """Its sleep ends with the connection, and with an interruption."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock, self.asleep = self.asleep, self
+            self.release = self.lock.release
+
+        def acquire(self, timeout: float) -> None:
+            assert timeout > 0
+            pool.release(held)
+            assert self.link is held
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tieout.database.thread_pool.Waiter", Disturbed)
+        with pytest.raises(KeyboardInterrupt):
+            drive(pool.acquire())
+    assert drive(pool.acquire()) is held
+
+
+def test_an_idle_connection_that_its_server_closed_is_not_handed_out():
+    """One that was closed while nobody used it is dropped, and its place is another one's."""
+    pool = ThreadPool(dial, 1)
+    idle = drive(pool.acquire())
+    pool.release(idle)
+    assert drive(pool.acquire()) is idle
+    pool.release(idle)
+    idle.alive = False
+    assert drive(pool.acquire()).alive
 
 
 async def test_a_server_that_is_down_or_refuses_says_so_at_open(server, kind, url):

@@ -95,6 +95,8 @@ class Core(AsyncApp):
         return await self.until_rest(rested or record, ends - time.monotonic())
 
     async def until_rest(self, record: Record, timeout: float) -> Record:
+        if record.status != "running":
+            return record
         deadline = time.monotonic() + timeout
         waiter: Future[Record] = Future()
         with self._resting:

@@ -20,6 +20,16 @@ from tieout.worker import FOLLOW_UPS, HOUSEKEEPING_EVERY, LONGEST_PAUSE, WATCH_E
 log = logging.getLogger("tieout.worker")
 
 
+class Here:
+    """Stands for work in the thread that asked for it, which nobody can cancel."""
+
+    __slots__ = ()
+
+    def cancel(self) -> bool:
+        """It runs already."""
+        return False
+
+
 class ThreadWorker(Worker):
     """Runs an engine's processes on threads, one for each process that is in flight."""
 
@@ -36,7 +46,7 @@ class ThreadWorker(Worker):
         self._later = Later()
         self._changed = Condition()
         self._stopping = Event()
-        self._at_work: dict[Future[Any], str | None] = {}
+        self._at_work: dict[Future[Any] | Here, str | None] = {}
 
     @property
     def in_flight(self) -> int:
@@ -59,8 +69,7 @@ class ThreadWorker(Worker):
         """
         if self.draining or record.status != "running" or self._is_full(record.lane):
             return None
-        here: Future[Any] = Future()
-        here.set_running_or_notify_cancel()
+        here = Here()
         with self._changed:
             self._at_work[here] = record.lane
             self._busy[record.lane] += 1
@@ -97,7 +106,7 @@ class ThreadWorker(Worker):
             cast("Coroutine[Any, Any, CameTo]", work).close()
         self._free(future)
 
-    def _free(self, future: Future[Any]) -> None:
+    def _free(self, future: Future[Any] | Here) -> None:
         with self._changed:
             self._busy[self._at_work.pop(future)] -= 1
             self._changed.notify_all()

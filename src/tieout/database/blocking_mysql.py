@@ -56,8 +56,11 @@ class PyMySqlWire:
                 result.unbuffered_active, result.connection = False, None
 
     def is_open(self) -> bool:
+        return bool(self.connection.open)
+
+    def is_alive(self) -> bool:
         # Between two statements there is nothing to read but that the server has closed it.
-        return self.connection.open and not self._idle.poll(0)
+        return not self._idle.poll(0)
 
     def cut(self) -> None:
         self.connection._force_close()  # noqa: SLF001 - close() would speak to a server that may not listen

@@ -66,13 +66,14 @@ class MySqlTransaction:
     A statement that changes tables (CREATE, ALTER, DROP) commits all before it, and cannot be rolled back.
     """
 
-    __slots__ = ("_depth", "_link", "_query", "_reading", "error", "last", "touched")
+    __slots__ = ("_depth", "_link", "_query", "_reading", "database", "error", "last", "touched")
 
     dialect = "mysql"
 
     def __init__(self, link: Link, *, reading: bool = False) -> None:
         self._link = link
         self._query = link.query
+        self.database = link.database
         self._reading = reading
         self._depth = 0
         self.last: Last | None = None

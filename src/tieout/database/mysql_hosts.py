@@ -27,7 +27,13 @@ class Wire(Protocol):
         """The names of the columns and at most `batch` rows at a time; reads no further than asked."""
         ...
 
-    def is_open(self) -> bool: ...
+    def is_open(self) -> bool:
+        """Whether it is open, as far as is known here."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether its server has not closed it while nobody used it; this may ask the kernel."""
+        ...
 
     def cut(self) -> None: ...
 
@@ -39,6 +45,7 @@ class Link:
 
     __slots__ = (
         "abandoned",
+        "database",
         "deadline",
         "generation",
         "has_locks",
@@ -50,10 +57,11 @@ class Link:
         "wire",
     )
 
-    def __init__(self, wire: Wire, server: Server, abandoned: set[str]) -> None:
+    def __init__(self, wire: Wire, server: Server, abandoned: set[str], database: str) -> None:
         self.wire = wire
         self.query = wire.query
         self.server = server
+        self.database = database
         self.abandoned = abandoned
         self.deadline = math.inf
         self.retire_at = math.inf
@@ -69,6 +77,10 @@ class Link:
     def is_good(self) -> bool:
         """Whether it is open, and still leads to the primary."""
         return self.wire.is_open() and not self.is_stale()
+
+    def is_alive(self) -> bool:
+        """Whether its server has not closed it while it was idle."""
+        return self.wire.is_alive()
 
     def cut(self) -> None:
         """Close it at once, without a word to the server."""
@@ -128,13 +140,13 @@ class Hosts:
     async def _prepare(self, wire: Wire, host: Address) -> Link:
         flavour = flavour_of(wire.version)
         await wire.query(set_up(flavour, self._settings.deadline))
-        answer = await wire.query(who_are_you(flavour))
-        server = server_of(flavour, answer.rows[0])
+        *row, database = (await wire.query(who_are_you(flavour))).rows[0]
+        server = server_of(flavour, row)
         if server.read_only:
             self._succession.demote(server)
             raise DatabaseReadOnly(f"{host} is read-only", "1290")
         await self._succession.admit(wire, server, host)
-        return Link(wire, server, self._succession.abandoned)
+        return Link(wire, server, self._succession.abandoned, database or "")
 
 
 def _refusal(error: Exception, host: Address) -> TieoutError:

@@ -164,13 +164,15 @@ def be_patient(flavour: str) -> bytes:
 
 
 def who_are_you(flavour: str) -> bytes:
-    """Asks a server for what `Server` holds of it."""
+    """Asks a server for what `Server` holds of it, and which database the session is in."""
     if flavour == "MariaDB":
         return (
             b"SELECT CONCAT(@@hostname, ':', @@port, '/', @@server_id), @@global.read_only, @@global.gtid_current_pos,"
-            b" @@global.gtid_binlog_state"
+            b" @@global.gtid_binlog_state, DATABASE()"
         )
-    return b"SELECT @@server_uuid, @@global.read_only OR @@global.innodb_read_only, @@global.gtid_executed, ''"
+    return (
+        b"SELECT @@server_uuid, @@global.read_only OR @@global.innodb_read_only, @@global.gtid_executed, '', DATABASE()"
+    )
 
 
 def server_of(flavour: str, row: Iterable[Any]) -> Server:

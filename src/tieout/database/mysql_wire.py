@@ -51,6 +51,9 @@ class AsyncmyWire:
     def is_open(self) -> bool:
         return self.connection.connected and not self.connection._stream_broken  # noqa: SLF001 - it alone sees a close
 
+    def is_alive(self) -> bool:
+        return True  # the event loop has told
+
     def cut(self) -> None:
         transport = self.connection._transport  # noqa: SLF001 - close() would wait for what is to be sent
         if transport is not None:

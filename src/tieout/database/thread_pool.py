@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from threading import Lock, Thread
 from typing import Generic, Protocol, TypeVar
 
@@ -17,12 +16,36 @@ from tieout.errors import AppClosed, DatabaseUnavailable
 class Link(pool.Link, Protocol):
     """A connection that a thread may be waiting on."""
 
+    def is_alive(self) -> bool:
+        """Whether its server has not closed it while it was idle. It may ask the kernel, and let other threads run."""
+        ...
+
     def interrupt(self) -> None:
         """Make whoever waits for an answer get an error, from any thread; the connection is still to be cut."""
         ...
 
 
 L = TypeVar("L", bound=Link)
+
+
+class Waiter(Generic[L]):
+    """A thread that waits for a link: a future's lock without the rest of one. The pool's own lock guards it."""
+
+    __slots__ = ("asleep", "is_gone", "is_served", "link")
+
+    def __init__(self) -> None:
+        self.asleep = Lock()
+        self.asleep.acquire()
+        self.is_gone = self.is_served = False
+        self.link: L | None = None
+
+    def serve(self, link: L | None) -> bool:
+        """Wake it with a link or, without, to try anew; False when it does not wait any more."""
+        if self.is_gone:
+            return False
+        self.link, self.is_served = link, True
+        self.asleep.release()
+        return True
 
 
 class ThreadPool(Generic[L]):
@@ -38,7 +61,7 @@ class ThreadPool(Generic[L]):
         self._idle: list[L] = []
         self._links: set[L] = set()
         self._count = 0
-        self._waiters: deque[Future[L | None]] = deque()
+        self._waiters: deque[Waiter[L]] = deque()
         self._generation = 0
         self._ticking = False
         self._closed = False
@@ -54,7 +77,7 @@ class ThreadPool(Generic[L]):
         """A link that is open; raise `DatabaseUnavailable` when none comes free or none can be opened."""
         ends = time.monotonic() + pool.WAIT_SECONDS
         while True:
-            waiter: Future[L | None] | None = None
+            waiter: Waiter[L] | None = None
             with self._lock:
                 if self._closed:
                     raise AppClosed("the database is not open")
@@ -63,10 +86,13 @@ class ThreadPool(Generic[L]):
                 if link is None and self._count < self._size:
                     self._count += 1
                 elif link is None:
-                    waiter = Future()
+                    waiter = Waiter()
                     self._waiters.append(waiter)
             if link is None:
                 link = await self._open() if waiter is None else self._wait(waiter, ends)
+            elif not link.is_alive():  # asked without the lock, which no thread should have to wait for meanwhile
+                self.discard(link)
+                link = None
             if link is not None:
                 return link
 
@@ -144,26 +170,30 @@ class ThreadPool(Generic[L]):
     def _give(self, link: L | None) -> bool:
         """Wake the first who waits, with the link or, without, to try anew."""
         while self._waiters:
-            waiter = self._waiters.popleft()
-            if waiter.set_running_or_notify_cancel():
-                waiter.set_result(link)
+            if self._waiters.popleft().serve(link):
                 return True
         return False
 
-    def _wait(self, waiter: Future[L | None], ends: float) -> L | None:
+    def _wait(self, waiter: Waiter[L], ends: float) -> L | None:
         try:
-            return waiter.result(max(0.0, ends - time.monotonic()))
-        except BaseException as error:
-            if not waiter.cancel():
+            waiter.asleep.acquire(timeout=max(0.0, ends - time.monotonic()))
+        except BaseException:
+            if self._leave(waiter):
                 # Given in the last moment: what it was given must not be lost.
-                given = waiter.result()
-                if isinstance(error, TimeoutError):
-                    return given
-                self.release(given) if given is not None else self._pass_on()
-            if isinstance(error, TimeoutError):
-                waited = f"none of the {self._size} connections came free in {pool.WAIT_SECONDS:g} s"
-                raise DatabaseUnavailable(f"{waited}: see ?pool= in the URL") from None
+                self.release(waiter.link) if waiter.link is not None else self._pass_on()
             raise
+        if not self._leave(waiter):
+            waited = f"none of the {self._size} connections came free in {pool.WAIT_SECONDS:g} s"
+            raise DatabaseUnavailable(f"{waited}: see ?pool= in the URL")
+        return waiter.link
+
+    def _leave(self, waiter: Waiter[L]) -> bool:
+        """Wait no more; whether it was served."""
+        if waiter.is_served:
+            return True
+        with self._lock:
+            waiter.is_gone = not waiter.is_served
+            return waiter.is_served
 
     def _pass_on(self) -> None:
         with self._lock:

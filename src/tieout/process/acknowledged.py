@@ -74,14 +74,15 @@ class Acknowledged:
     def __init__(self, world: World, store: ProcessStore, database: Database) -> None:
         self._world = world
         self._store = store
-        self._database = database
+        # Asked once: this looks at every attribute, and each request is noted.
+        self._database = database if isinstance(database, Replaceable) else None
         self._latest: deque[Acknowledgement] = deque(maxlen=KEPT)
         self._server: Server | None = None
         self._compared = 0.0
 
     def note(self, record: Record) -> None:
         """Remember that a process was acknowledged. Any thread may call it."""
-        if not isinstance(self._database, Replaceable):
+        if self._database is None:
             return
         self._server = self._server or Server(self._database.primary, None)
         at = self._world.clock.monotonic()
@@ -93,7 +94,7 @@ class Acknowledged:
         `started` is when the server's program was, in seconds, where it says so. One that was killed and comes back
         lacks nothing, unless its disk was not asked to keep it; one that was restored from a backup does.
         """
-        if not isinstance(self._database, Replaceable):
+        if self._database is None:
             return []
         before, now = self._server, Server(self._database.primary, started)
         if before is None or not now.is_another_than(before):
