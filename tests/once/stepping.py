@@ -129,11 +129,13 @@ class BlindRows(RowFirst):
 
     def __init__(self, dialect: str) -> None:
         super().__init__(dialect)
-        began = self.claims.begin_row
-        text, found = re.subn(r"GET_LOCK\((.*), 0\)", r"\1 IS NOT NULL", began.text)
-        assert found == 1
-        blind = Compiled(began.name, text, began.params, dialect)
-        self.claims = Statements({statement.name: statement for statement in self.claims} | {began.name: blind})
+        statements = {statement.name: statement for statement in self.claims}
+        for name in ("begin_row", "begin_named_row"):
+            began = statements[name]
+            text, found = re.subn(r"GET_LOCK\((.*), 0\)", r"\1 IS NOT NULL", began.text)
+            assert found == 1
+            statements[name] = Compiled(name, text, began.params, dialect)
+        self.claims = Statements(statements)
 
 
 def blind_store(dialect: str) -> OnceStore:

@@ -35,7 +35,8 @@ BUSY_SECONDS = 10.0
 BUSY_STEP_SECONDS = 0.001
 """How often it asks meanwhile."""
 
-_BINDABLE = frozenset({NoneType, bool, int, str, bytes})
+_AS_IT_IS = frozenset({int, str})
+_BINDABLE = frozenset({NoneType, bool, int, str})
 _COMMIT_MODES = {"wal", "memory"}
 
 
@@ -144,7 +145,10 @@ class SqliteTransaction:
 
     async def execute(self, sql: str | Statement, /, **params: Param) -> int:
         try:
-            return self._count(sql, self._run(sql, params))
+            cursor = self._run(sql, params)
+            if (matched := cursor.rowcount) >= 0 and cursor.description is None:  # as of nearly all
+                return matched
+            return self._count(sql, cursor)
         except FAULTS as error:
             raise self._failed(sql, error) from error
 
@@ -222,9 +226,9 @@ class SqliteTransaction:
         statement = sql if isinstance(sql, Compiled) else compiled(sql, "sqlite")
         if statement.takes_time:
             params[NOW] = self._clock()
-        args = statement.bind(params)
-        if not _BINDABLE.issuperset(map(type, args)):
-            args = tuple(map(_bindable, args))
+        args: Sequence[Any] = statement.bind(params)
+        if not _AS_IT_IS.issuperset(map(type, args)):
+            args = _fitting(args)
         if self._hook is not None:
             self._hook(f"statement:{statement.name}")
         return self._execute(statement.text, args)
@@ -236,8 +240,6 @@ class SqliteTransaction:
     def _count(self, sql: str | Statement, cursor: sqlite3.Cursor) -> int:
         if cursor.description is not None:
             return len(cursor.fetchall())
-        if cursor.rowcount >= 0:
-            return cursor.rowcount
         if compiled(sql, "sqlite").text[:4].upper() != "WITH":
             return 0
         # The driver counts no rows for WITH … UPDATE.
@@ -257,8 +259,16 @@ def _ended(*_: Any) -> NoReturn:
     raise StatementError("this transaction has ended: use tx only inside the work that it was given to")
 
 
-def _bound(statement: Compiled, values: Mapping[str, Param]) -> tuple[Any, ...]:
-    return tuple(map(_bindable, statement.bind(values)))
+def _bound(statement: Compiled, values: Mapping[str, Param]) -> Sequence[Any]:
+    return _fitting(statement.bind(values))
+
+
+def _fitting(values: Sequence[Any]) -> Sequence[Any]:
+    """The values as the driver takes them; bytes as a bytearray, which it does not look for an adapter of."""
+    return [
+        bytearray(value) if (kind := type(value)) is bytes else value if kind in _BINDABLE else _bindable(value)
+        for value in values
+    ]
 
 
 def _bindable(value: Any) -> Any:

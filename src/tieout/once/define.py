@@ -70,12 +70,16 @@ class Once(Generic[T]):
         plain = msgspec.to_builtins(typed, str_keys=True)
         request = identify(self.scope, owner, key, params_fingerprint(plain, self._defaults))
 
+        fresh: Any = None
+
         async def work(tx: Any) -> Kept:
-            return Kept(self._encode(await self.handler(tx, **msgspec.structs.asdict(typed))))
+            nonlocal fresh
+            text, fresh = self._encode(await self.handler(tx, **msgspec.structs.asdict(typed)))
+            return Kept(text)
 
         patience = self.options.wait if wait is None else duration(wait)
         kept, replayed = await self._engine.run(request, work, keep=self.options.keep, wait=patience)
-        return Answered(self._decode(kept), replayed)
+        return Answered(self._decode(kept) if replayed else fresh, replayed)
 
     async def find(self, key: str, /, *, owner: str = "") -> Answered[T] | InFlight | Absent:
         """What became of a key, for whoever lost the answer.
@@ -100,14 +104,13 @@ class Once(Generic[T]):
         except (msgspec.ValidationError, TypeError, UnicodeError) as error:
             raise InvalidParams(f"params of {self.scope}: {error}") from error
 
-    def _encode(self, value: T) -> str:
-        """The answer as it is stored, once it is sure that it can be read again."""
+    def _encode(self, value: T) -> tuple[str, T]:
+        """The answer as it is stored, and as it is read again."""
         try:
             text = encode_json(msgspec.to_builtins(value, str_keys=True))
-            self._decoder.decode(text)
+            return text, self._decoder.decode(text)
         except (msgspec.ValidationError, TypeError, ValueError, UnicodeError) as error:
             raise InvalidParams(f"answer of {self.scope}: {error}") from error
-        return text
 
     def _decode(self, kept: Kept) -> T:
         try:

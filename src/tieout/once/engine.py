@@ -80,17 +80,18 @@ class FreeError(Exception):
 class Turn:
     """One request that this process is at work on, for those with the same key that wait for its end."""
 
-    __slots__ = ("done", "request", "stored")
+    __slots__ = ("done", "kept", "request")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.stored: Stored | None = None
+        self.kept: Kept | None = None
         self.done = False
 
-    def end(self, given: Given) -> None:
-        """Leave the answer, as it was stored."""
-        asked = self.request
-        self.stored = Stored(asked.scope, asked.owner, asked.key, asked.fingerprint, given.kept)
+    @property
+    def stored(self) -> Stored | None:
+        """The answer that it came to, as it was stored."""
+        asked, kept = self.request, self.kept
+        return None if kept is None else Stored(asked.scope, asked.owner, asked.key, asked.fingerprint, kept)
 
 
 class Engine:
@@ -176,7 +177,7 @@ class Engine:
         try:
             given = await self._answer(turn.request, work, keep)
             if given is not None:
-                turn.end(given)
+                turn.kept = given.kept
             return given
         finally:
             turn.done = True

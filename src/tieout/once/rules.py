@@ -94,8 +94,9 @@ def params_fingerprint(plain: Mapping[str, Any], defaults: Mapping[str, Any]) ->
 
     So a param that newer code adds with a default does not make another request of an old one.
     """
-    given = {name: value for name, value in plain.items() if name not in defaults or not _same(value, defaults[name])}
-    return fingerprint(canonical_json(given))
+    if defaults:
+        plain = {n: value for n, value in plain.items() if n not in defaults or not _same(value, defaults[n])}
+    return fingerprint(canonical_json(plain))
 
 
 def _same(value: Any, default: Any) -> bool:

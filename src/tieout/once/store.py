@@ -43,7 +43,31 @@ class OnceStore(ABC):
 
         Raise `UniqueViolation` when there is one. Cheaper than to be told so.
         """
-        await tx.execute(self.sql.add_answer, **_row(request, kept, keep))
+        sql, of = self.sql, request
+        if kept.status is None:
+            await tx.execute(
+                sql.add_answer,
+                id=of.id,
+                scope=of.scope,
+                owner=of.owner,
+                request_key=of.key,
+                fingerprint=of.fingerprint,
+                answer=kept.answer,
+                keep=keep,
+            )
+            return
+        await tx.execute(
+            sql.add_response,
+            id=of.id,
+            scope=of.scope,
+            owner=of.owner,
+            request_key=of.key,
+            fingerprint=of.fingerprint,
+            status=kept.status,
+            headers=kept.headers,
+            body=kept.body,
+            keep=keep,
+        )
 
     async def read(self, tx: Transaction, request: bytes) -> Stored | None:
         """What is stored under an id, as committed before this statement."""

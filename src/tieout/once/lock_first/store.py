@@ -7,6 +7,9 @@ from tieout.database.query import load
 from tieout.once.rules import Request
 from tieout.once.store import Claim, OnceStore
 
+NEW = Claim(free=True, stored=None)
+"""Of a key that nobody is at work on, and that has no answer."""
+
 
 class LockFirst(OnceStore):
     """The claim tells duplicates early that they are some. It may miss an answer that is committed just then."""
@@ -18,6 +21,8 @@ class LockFirst(OnceStore):
     async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
         sql = self.claims
         row = await tx.fetch_one(sql.claim_key, id=request.id)
-        free, kept = row or (False, False)
         # Most keys are new: theirs is the one round trip, and nothing of an answer comes with it.
+        if row is None:
+            return NEW
+        free, kept = row
         return Claim(bool(free), await self.read(tx, request.id) if kept else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import md5
+
 from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.once.rules import Kept, Request
@@ -21,15 +23,7 @@ class RowFirst(OnceStore):
 
     async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
         sql = self.claims
-        begun = await tx.execute(
-            sql.begin_row,
-            id=request.id,
-            scope=request.scope,
-            owner=request.owner,
-            request_key=request.key,
-            fingerprint=request.fingerprint,
-            keep=keep,
-        )
+        begun = await self._begin(tx, request, keep)
         if begun == 1:
             return Claim(free=True, stored=None)
         if (stored := await self.read(tx, request.id)) is not None:
@@ -38,14 +32,40 @@ class RowFirst(OnceStore):
         row = await tx.fetch_one(sql.is_mine, id=request.id)
         return Claim(row is not None and bool(row[0]), None)
 
+    async def _begin(self, tx: Transaction, of: Request, keep: int) -> int:
+        """Write the row if its lock is free and there is none: 1, or 0."""
+        sql = self.claims
+        database = getattr(tx, "database", None)
+        if database is None:  # a user's session
+            return await tx.execute(
+                sql.begin_row,
+                id=of.id,
+                scope=of.scope,
+                owner=of.owner,
+                request_key=of.key,
+                fingerprint=of.fingerprint,
+                keep=keep,
+            )
+        return await tx.execute(
+            sql.begin_named_row,
+            id=of.id,
+            scope=of.scope,
+            owner=of.owner,
+            request_key=of.key,
+            fingerprint=of.fingerprint,
+            keep=keep,
+            lock=lock_name(database, of.id),
+        )
+
     async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
         sql = self.claims
         conclude = getattr(tx, "conclude", tx.execute)
-        await conclude(
-            sql.give_answer,
-            id=request.id,
-            answer=kept.answer,
-            status=kept.status,
-            headers=kept.headers,
-            body=kept.body,
-        )
+        if kept.status is None:
+            await conclude(sql.give_answer, id=request.id, answer=kept.answer)
+        else:
+            await conclude(sql.give_response, id=request.id, status=kept.status, headers=kept.headers, body=kept.body)
+
+
+def lock_name(database: str, request: bytes) -> str:
+    """The name of a request's lock, as the statements make it that are not given it."""
+    return md5(f"tieout {database} {request.hex().upper()}".encode(), usedforsecurity=False).hexdigest()

@@ -7,10 +7,14 @@ INSERT INTO tieout_once (
 ON CONFLICT DO NOTHING
 
 -- name: add_answer
+INSERT INTO tieout_once (id, scope, owner, request_key, fingerprint, answer, created, expires)
+VALUES (:id, :scope, :owner, :request_key, :fingerprint, :answer, {now}, {now} + :keep)
+
+-- name: add_response
 INSERT INTO tieout_once (
-    id, scope, owner, request_key, fingerprint, answer, status, headers, body, created, expires
+    id, scope, owner, request_key, fingerprint, status, headers, body, created, expires
 ) VALUES (
-    :id, :scope, :owner, :request_key, :fingerprint, :answer, :status, :headers, :body, {now}, {now} + :keep
+    :id, :scope, :owner, :request_key, :fingerprint, :status, :headers, :body, {now}, {now} + :keep
 )
 
 -- name: read_answer
