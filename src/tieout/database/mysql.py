@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 from tieout.contracts import Param, Row, Statement, Transaction
 from tieout.database.mysql_errors import from_commit, from_mysql, is_of_statement, was_rolled_back
 from tieout.database.mysql_hosts import Dial, Hosts, Link
+from tieout.database.mysql_prepared import run_prepared
 from tieout.database.mysql_server import be_patient, parse
 from tieout.database.mysql_text import count_of, render, rows_of
 from tieout.database.query import Compiled, compiled
@@ -88,6 +89,19 @@ class MySqlTransaction:
 
     async def execute(self, sql: str | Statement, /, **params: Param) -> int:
         return count_of(await self._run(sql, params))
+
+    async def execute_prepared(self, sql: str | Statement, /, **params: Param) -> int:
+        """As `execute`, for what is run again and again: MariaDB takes it apart once for each connection."""
+        self._check()
+        statement = compiled(sql, "mysql")
+        self.touched = True
+        try:
+            result = await run_prepared(self._link, statement, params)
+        except StatementError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised, translated
+            self._failed(error, statement)
+        return await self.execute(statement, **params) if result is None else count_of(result)
 
     async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
         self._check()

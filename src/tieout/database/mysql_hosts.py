@@ -51,6 +51,7 @@ class Link:
         "has_locks",
         "idle_since",
         "leave",
+        "prepared",
         "query",
         "retire_at",
         "server",
@@ -68,6 +69,7 @@ class Link:
         self.idle_since = math.inf
         self.generation = 0
         self.has_locks = False
+        self.prepared: dict[str, int] = {}
         self.leave: Callable[[], None] = lambda: None
 
     def is_stale(self) -> bool:

@@ -23,12 +23,25 @@ def render(statement: Compiled, values: Mapping[str, Any]) -> bytes:
 
     Right in the sessions that `mysql_server` opens: utf8mb4, and a backslash escapes.
     """
-    args = statement.bind(values)
+    return encoded(statement, statement.text % tuple(literals(statement, values)))
+
+
+def encoded(statement: Compiled, text: str) -> bytes:
+    """The text of a statement as it is sent; raise `StatementError` for what is not valid Unicode."""
     try:
-        text = statement.text % tuple([_LITERALS.get(type(value), _other)(value) for value in args])
         return text.encode()
     except UnicodeEncodeError as error:
         raise StatementError(f"{statement.name}: {error}") from error
+
+
+def literals(statement: Compiled, values: Mapping[str, Any]) -> list[str]:
+    """The values of a statement, in order; raise `StatementError`."""
+    return [_LITERALS.get(type(value), _other)(value) for value in statement.bind(values)]
+
+
+def literal(value: str) -> str:
+    """A text, as it stands in a statement."""
+    return _text(value)
 
 
 def _text(value: str) -> str:

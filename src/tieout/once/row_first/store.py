@@ -46,7 +46,8 @@ class RowFirst(OnceStore):
                 fingerprint=of.fingerprint,
                 keep=keep,
             )
-        return await tx.execute(
+        execute = getattr(tx, "execute_prepared", tx.execute)
+        return await execute(
             sql.begin_named_row,
             id=of.id,
             scope=of.scope,
