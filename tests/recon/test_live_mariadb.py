@@ -59,3 +59,25 @@ async def test_breaks_are_told_and_withdrawn(app, server, tmp_path) -> None:
                 await run(theirs, f"INSERT INTO prize VALUES ('{key}', 'issued', 'mug', 12.5, CURRENT_TIMESTAMP(6))")
             await shop.until(shop.breaks, {})
             assert not await opened.alarms.list(kind="feed-gap")
+
+
+async def test_keys_that_are_shown_with_zeros_are_followed(app, server, tmp_path) -> None:
+    """A log has the number and a query shows it with zeros: both are the one key, which the plain side has too."""
+    ours, theirs = (server.url(server.database()) for _ in range(2))
+    columns = "(a BIGINT(20){0}, b DECIMAL(12,2){0}, v INT(8){0}, d DATETIME(6))"
+    await run(ours, f"CREATE TABLE t {columns.format(' ZEROFILL')}", "INSERT INTO t VALUES (9, 0.5, 7, NOW(6))")
+    await run(theirs, f"CREATE TABLE t {columns.format('')}", "INSERT INTO t VALUES (9, 0.5, 7, NOW(6))")
+    async with app() as opened:
+        shop = Shop(opened, tmp_path)
+        sides = [side(url, table="t", key=("a", "b"), at="d") for url in (ours, theirs)]
+        opened.rule("padded", upstream=sides[0], downstream=sides[1], agree=[same("v")], grace="0.5s")
+        async with shop.watched():
+            await shop.until_counted(tied=1)
+            for url, kept in ((ours, ("9, 0.5", "10, 20", "11, 0")), (theirs, ("9, 0.5", "10, 20", "12, 0"))):
+                await run(url, "DELETE FROM t", *(f"INSERT INTO t VALUES ({key}, 7, NOW(6))" for key in kept))
+            await shop.until(shop.breaks, {"11/0": "missing", "12/0": "orphan"})
+            await run(ours, "UPDATE t SET v = 8 WHERE a = 9")
+            await shop.until(shop.breaks, {"9/0.5": "differs", "11/0": "missing", "12/0": "orphan"})
+            await run(theirs, "UPDATE t SET v = 8 WHERE a = 9", "UPDATE t SET a = 11 WHERE a = 12")
+            await shop.until(shop.breaks, {})
+            assert not await opened.alarms.list(kind="feed-gap")

@@ -35,8 +35,9 @@ SMALL = "-?[0-9]{1,20}([.][0-9]{1,9})?"
 PARTS = 1_000_000
 """Most parts of a key that are added up by statement."""
 
-MEMORY = "1GB"
-"""What DuckDB may use before it goes on in temporary files."""
+MEMORY = "1600MB"
+"""What DuckDB may use before it goes on in temporary files: ten million pairs do not need them, and the whole process
+stays below 2 GB."""
 
 TIED, LATE_TIED, CARRIED, CANDIDATE, OUTSIDE = range(5)
 """What a pair is: by statement, or (a candidate) by the judge; outside the period is nothing to this run."""

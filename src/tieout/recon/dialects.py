@@ -261,7 +261,9 @@ class MysqlSql(Dialect):
     quote = "`"
     catalogue = """
         SELECT column_name, CASE WHEN column_type LIKE '%unsigned%' AND data_type = 'bigint'
-               THEN 'bigint unsigned' ELSE data_type END,
+               THEN 'bigint unsigned'
+               WHEN column_type LIKE '%zerofill%' AND data_type = 'decimal' THEN 'decimal zerofill'
+               ELSE data_type END,
             CASE data_type WHEN 'decimal' THEN CONCAT(numeric_precision, ',', numeric_scale) END
         FROM information_schema.columns
         WHERE CONCAT(table_schema, '.', table_name) = :table
@@ -269,7 +271,7 @@ class MysqlSql(Dialect):
         ORDER BY ordinal_position"""
     kinds: ClassVar[dict[str, Kind]] = {
         **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "bigint unsigned", "year"), "integer"),
-        "decimal": "number",
+        **dict.fromkeys(("decimal", "decimal zerofill"), "number"),
         **dict.fromkeys(("float", "double"), "float"),
         **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), "text"),
         **dict.fromkeys(("enum", "set", "date", "uuid"), "text"),
@@ -287,6 +289,9 @@ class MysqlSql(Dialect):
                 return f"LOWER(HEX({name}))"
             case "number":
                 text = f"CAST({name} AS CHAR)"
+                if column.type == "decimal zerofill":  # never negative; adding 0 could cost it its last digit
+                    text = f"TRIM(LEADING '0' FROM {text})"
+                    text = f"IF({text} = '' OR LEFT({text}, 1) = '.', CONCAT('0', {text}), {text})"
                 return f"IF(LOCATE('.', {text}), TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {text})), {text})"
             case "integer" if column.type != "year":
                 return f"CAST({name} + 0 AS CHAR)"  # without the zeros that ZEROFILL shows

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tieout.recon.periods import Period, iso
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Outcome, Record, SideName, Verdict
-from tieout.recon.store import NewBreak
+from tieout.recon.store import Differs, Evidence, NewBreak, Shown, Told
 
 RECORDS = 20
 """Most records of a side that a break keeps; how many there were is kept too."""
 
 VALUE = 1_000
 """Longest value that is kept, in characters."""
+
+NOTHING = Told(0, ())
 
 
 def told_break(
@@ -27,16 +28,11 @@ def told_break(
     period: Period | None = None,
 ) -> NewBreak:
     """A break with its evidence. Its time is the anchor's, or the other side's; of several one in `period`, if any."""
-    detail = {
-        "sides": list(verdict.sides),
-        "differences": [
-            {"field": one.field, "upstream": _cut(one.upstream), "downstream": _cut(one.downstream), "why": one.why}
-            for one in verdict.differences
-        ],
-        "upstream": _records(judged, "upstream", ours),
-        "downstream": _records(judged, "downstream", theirs),
-        "causes": list(causes),
-    }
+    differences = tuple(
+        [Differs(one.field, _cut(one.upstream), _cut(one.downstream), one.why) for one in verdict.differences]
+    )
+    up, down = _records(judged, "upstream", ours), _records(judged, "downstream", theirs)
+    detail = Evidence(verdict.sides, differences, up, down, tuple(causes))
     return NewBreak(key, verdict.outcome, detail, at=_time(anchored(judged, ours, theirs), period))
 
 
@@ -50,13 +46,8 @@ def told_unkeyed(judged: Judged, side: SideName, key: tuple[str | None, ...], ro
     """A break of rows whose key is NULL: nothing on the other side can have it."""
     other: SideName = "downstream" if side == "upstream" else "upstream"
     records = [Record(row.at, row.values) for row in rows]
-    detail = {
-        "sides": [other],
-        "differences": [],
-        side: _records(judged, side, records),
-        other: _records(judged, other, []),
-        "causes": [f"the key is NULL {side}"],
-    }
+    told = {side: _records(judged, side, records), other: _records(judged, other, [])}
+    detail = Evidence((other,), (), told["upstream"], told["downstream"], (f"the key is NULL {side}",))
     outcome: Outcome = "missing" if side == "upstream" else "orphan"
     return NewBreak(key, outcome, detail, side, _time([row.at for row in rows if row.at is not None], None))
 
@@ -66,16 +57,18 @@ def _time(times: Sequence[int], period: Period | None) -> int | None:
     return min(inside or times, default=None)
 
 
-def _records(judged: Judged, side: SideName, records: Sequence[Record]) -> dict[str, Any]:
+def _records(judged: Judged, side: SideName, records: Sequence[Record]) -> Told:
+    if not records:
+        return NOTHING
     names = [field.upstream if side == "upstream" else field.downstream for field in judged.fields]
     shown = [
-        {
-            "at": None if one.at is None else iso(one.at),
-            "values": {name: _cut(value) for name, value in zip(names, one.values, strict=True)},
-        }
+        Shown(
+            None if one.at is None else iso(one.at),
+            {name: _cut(value) for name, value in zip(names, one.values, strict=True)},
+        )
         for one in records[:RECORDS]
     ]
-    return {"count": len(records), "records": shown}
+    return Told(len(records), tuple(shown))
 
 
 def _cut(value: str | None) -> str | None:

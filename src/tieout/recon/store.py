@@ -67,6 +67,42 @@ class Run(msgspec.Struct, frozen=True):
         return Period(self.since, self.until)
 
 
+class Shown(msgspec.Struct, frozen=True, gc=False):
+    """A record of a side as evidence: its time in ISO 8601, and its fields by name."""
+
+    at: str | None
+    values: dict[str, str | None]
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """How many records a side has of a key, and the first of them."""
+
+    count: int
+    records: tuple[Shown, ...]
+
+
+class Differs(msgspec.Struct, frozen=True, gc=False):
+    """A field that does not agree, what each side says, and why that is not the same."""
+
+    field: str
+    upstream: str | None
+    downstream: str | None
+    why: str
+
+
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a break: the sides that lack the key or have it twice, what differs, what each side has.
+
+    Its JSON is the break's `detail`. It is no dictionary, since so many would keep the collector of garbage busy.
+    """
+
+    sides: tuple[str, ...]
+    differences: tuple[Differs, ...]
+    upstream: Told
+    downstream: Told
+    causes: tuple[str, ...]
+
+
 class NewBreak(msgspec.Struct, frozen=True):
     """A key that does not agree. `detail` is JSON: both sides' records, what differs, possible causes.
 
@@ -76,7 +112,7 @@ class NewBreak(msgspec.Struct, frozen=True):
 
     key: tuple[str | None, ...]
     outcome: Outcome
-    detail: dict[str, Any]
+    detail: Evidence | dict[str, Any]
     apart: str = ""
     at: int | None = None
 
@@ -118,8 +154,11 @@ def break_id(rule: str, key: Sequence[str | None], apart: str = "") -> bytes:
     return fingerprint(rule, _written(key).decode(), apart)
 
 
-def _finding(outcome: str, detail: dict[str, Any]) -> bytes:
-    found = [detail.get(name) for name in ("upstream", "downstream", "differences")]
+def _finding(outcome: str, detail: Evidence | dict[str, Any]) -> bytes:
+    if isinstance(detail, Evidence):
+        found = [detail.upstream, detail.downstream, detail.differences]
+    else:
+        found = [detail.get(name) for name in ("upstream", "downstream", "differences")]
     return fingerprint(outcome, _written(found).decode())
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Transaction
@@ -74,7 +76,10 @@ class Telling:
             shown = [one for one in breaks if one.outcome == outcome]
             count = await self._facts.open_breaks(tx, rule.name, outcome)
             summary = f"{rule.name}: {count:,} {outcome} live" + (f" (for {rule.owner})" if rule.owner else "")
-            evidence = tuple({"key": list(one.key), "version": rule.version, **one.detail} for one in shown[:SHOWN])
+            evidence = tuple(
+                {"key": list(one.key), "version": rule.version, **msgspec.to_builtins(one.detail)}
+                for one in shown[:SHOWN]
+            )
             await self._alarms.raise_alarm(tx, _alarm(rule, outcome, summary, evidence))
 
     async def _clear(self, tx: Transaction, rule: Rule) -> None:
@@ -110,4 +115,5 @@ def _break(judged: Judged, one: Found) -> NewBreak:
         for side, seen in zip(SIDES, one.seen, strict=True)
         if seen is not None
     }
-    return NewBreak(tuple(parts), told.outcome, {**told.detail, "provenance": provenance}, apart, told.at)
+    detail = {**msgspec.to_builtins(told.detail), "provenance": provenance}
+    return NewBreak(tuple(parts), told.outcome, detail, apart, told.at)
