@@ -8,7 +8,9 @@ import pytest
 
 from tests.coordination.test_budget import RecordingClock
 from tieout.coordination.budget import Budget, Rate
-from tieout.coordination.till import MOST, Till
+from tieout.coordination.store import BudgetRow, CoordinationStore
+from tieout.coordination.till import MOST, Till, Wanted, granted
+from tieout.database import connect
 from tieout.errors import DatabaseUnavailable
 
 EACH_SECOND = {"sync": Rate(60, 60_000_000)}
@@ -41,9 +43,16 @@ async def budgets(database, count):
     return made, Till(watched, clock), watched
 
 
+async def next_tokens(database, count):
+    """When the next token of each budget is."""
+    names = [f"supplier {number}/sync".encode() for number in range(count)]
+    rows = await database.transact(lambda tx: CoordinationStore(database.dialect).stop_budgets(tx, names))
+    return {name: row.next_at for name, row in rows.items()}
+
+
 async def test_many_are_taken_in_one_transaction(database):
     """Whoever wants tokens at the same time shares a transaction; of each budget they come one by one all the same."""
-    some, till, watched = await budgets(database, MOST)
+    some, till, watched = await budgets(database, 40)
     taken = await asyncio.gather(*(one.reserve("sync", 5.0, till=till) for one in some))
     assert watched.written == 1
     assert all(round(token.at) == 0 for (token,) in taken)
@@ -54,12 +63,54 @@ async def test_many_are_taken_in_one_transaction(database):
     assert [round(token.at) for token in await some[0].reserve("sync", 9.0, 2)] == [4, 5]
 
 
-async def test_a_transaction_keeps_only_so_many_rows(database):
-    """More than may wait for one another are taken in several transactions."""
+async def test_a_transaction_grants_only_so_many(database):
+    """More than that are granted in several transactions."""
     (one,), till, watched = await budgets(database, 1)
     taken = await asyncio.gather(*(one.reserve("sync", 1e6, till=till) for _ in range(MOST + 1)))
     assert watched.written == 2
     assert sorted(round(token.at) for (token,) in taken) == list(range(MOST + 1))
+
+
+async def test_nodes_that_take_of_the_same_budgets_share_their_tokens(database, url):
+    """All at once, in another order each, again and again: none waits in a circle, and no token is given twice."""
+    some, till, _ = await budgets(database, 12)
+    for one in some:
+        assert await one.reserve("sync", 5.0, 100)
+    before = await next_tokens(database, 12)
+    other = connect(url)
+    await other.open()
+    theirs = Till(other, RecordingClock())
+    try:
+        taken = await asyncio.gather(
+            *(
+                one.reserve("sync", 1e6, till=where)
+                for turn in range(20)
+                for where, these in ((till, some), (theirs, some[::-1]))
+                for one in these[turn % 3 :]
+            )
+        )
+    finally:
+        await other.close()
+    assert all(taken)
+    after = await next_tokens(database, 12)
+    assert sum(after.values()) - sum(before.values()) == len(taken) * 1_000_000
+
+
+async def test_a_pause_meanwhile_is_kept(database):
+    """Whoever takes behind a pause has a token behind its end, or none."""
+    (one,), till, _ = await budgets(database, 1)
+    await one.pause(60.0)
+    assert await one.reserve("sync", 5.0, till=till) == []
+    (token,) = await one.reserve("sync", 61.0, till=till)
+    assert 59 < token.at <= 60
+
+
+def test_what_is_granted():
+    """By turns; what is too far off is not taken, and what is not known gives nothing."""
+    some = [Wanted(b"a", 10, 5), Wanted(b"a", 10, 5), Wanted(b"a", 10, 12), Wanted(b"b", 7, 0), Wanted(b"c", 1, 9)]
+    waits, moved = granted(some, {b"a": BudgetRow(103, 100), b"b": BudgetRow(0, 100)})
+    assert waits == [3, None, None, 0, None] and moved == {b"a": 113, b"b": 107}
+    assert granted(some[:3], {b"a": BudgetRow(0, 100)})[0] == [0, None, 10]
 
 
 async def test_everybody_is_told_that_the_database_is_away(database):

@@ -35,7 +35,8 @@ class Tally(Kills):
     """What plays have come to."""
 
     REQUIRED = (
-        *("renew_lease", "take_lease", "take_token", "add_group", "add_item", "write_cells", "write_checks"),
+        *("renew_lease", "take_lease", "take_token", "stop_budgets", "move_budget", "add_group", "add_item"),
+        *("write_cells", "write_checks"),
         *("note_catalogue", "add_sighting", "advance_head", "take_out", "post", "add_doubt", "clear_doubt"),
         *("add_suspect", "take_in", "change_group", "bring_item", "remove_group", "remove_item", "advance_stream"),
         *("COMMIT", "fetch", "catalogue", "check", "push full"),

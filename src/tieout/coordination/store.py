@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tieout.contracts import Transaction
@@ -14,6 +15,13 @@ class LeaseRow(NamedTuple):
     holder: str
     fence: int
     until: int
+    now: int
+
+
+class BudgetRow(NamedTuple):
+    """A budget as it stands: when its next token is, and the server's `now`, in microseconds."""
+
+    next_at: int
     now: int
 
 
@@ -57,6 +65,18 @@ class CoordinationStore:
         """
         row = await tx.fetch_one(self.sql.take_token, name=name, interval=interval, patience=patience)
         return None if row is None or not row[0] else int(row[0]) - 1
+
+    async def stop_budgets(self, tx: Transaction, names: Iterable[bytes]) -> dict[bytes, BudgetRow]:
+        """Those budgets that are known; nobody else changes them until the transaction ends."""
+        wanted = [name.hex().upper() for name in sorted(set(names))]
+        rows = await tx.fetch(self.sql.stop_budgets, names=wanted)
+        return {bytes(name): BudgetRow(next_at, now) for name, next_at, now in rows}
+
+    async def move_budgets(self, tx: Transaction, moved: Mapping[bytes, int]) -> None:
+        """Set when the next tokens are of budgets that were stopped in this transaction."""
+        await tx.execute_many(
+            self.sql.move_budget, [{"name": name, "next_at": next_at} for name, next_at in moved.items()]
+        )
 
     async def close_budget(self, tx: Transaction, name: bytes, pause: int) -> None:
         """Give no token for `pause` microseconds: the other side has asked for it."""

@@ -1,16 +1,16 @@
-"""Tokens of many budgets taken in one transaction: whoever asks while one is under way has a share in the next."""
+"""Tokens of many budgets taken at once: whoever asks while a transaction is under way has a share in the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tieout.contracts import Clock, Database, Transaction
-from tieout.coordination.store import CoordinationStore
+from tieout.coordination.store import BudgetRow, CoordinationStore
 from tieout.coordination.together import Together
 
-MOST = 16
-"""Budgets that are taken from in one transaction: a token grows old while those behind it are taken."""
+MOST = 1_000
+"""Wishes that are granted in one transaction."""
 
 
 class Wanted(NamedTuple):
@@ -43,13 +43,15 @@ class Till:
         return await self._together.ask(wanted)
 
     async def _take_all(self, some: Sequence[Wanted]) -> list[Taken]:
-        in_order = sorted(range(len(some)), key=lambda at: some[at].name)  # of all nodes: none waits for one behind it
+        async def work(tx: Transaction) -> list[Taken]:
+            begun = self._clock.monotonic()
+            rows = await self._store.stop_budgets(tx, {one.name for one in some})
+            ended = self._clock.monotonic()
+            waits, moved = granted(some, rows)
+            await self._store.move_budgets(tx, moved)
+            return [Taken(begun, wait, ended) for wait in waits]
 
-        async def work(tx: Transaction) -> dict[int, Taken]:
-            return {at: await take(tx, self._store, self._clock, some[at]) for at in in_order}
-
-        taken = await self._database.transact(work)
-        return [taken[at] for at in range(len(some))]
+        return await self._database.transact(work)
 
 
 async def take(tx: Transaction, store: CoordinationStore, clock: Clock, wanted: Wanted) -> Taken:
@@ -57,3 +59,22 @@ async def take(tx: Transaction, store: CoordinationStore, clock: Clock, wanted: 
     begun = clock.monotonic()
     wait = await store.take_token(tx, wanted.name, wanted.interval, wanted.patience)
     return Taken(begun, wait, clock.monotonic())
+
+
+def granted(some: Sequence[Wanted], rows: Mapping[bytes, BudgetRow]) -> tuple[list[int | None], dict[bytes, int]]:
+    """In how many microseconds each has its first token, in its turn; and when the next tokens are of what was taken.
+
+    None for one whose token is further off than its patience, or whose budget is not known: nothing is taken for it.
+    """
+    waits: list[int | None] = []
+    moved: dict[bytes, int] = {}
+    for name, interval, patience in some:
+        row = rows.get(name)
+        next_at = None if row is None else moved.get(name, row.next_at)
+        if row is None or next_at is None or next_at > row.now + patience:
+            waits.append(None)
+            continue
+        first = max(next_at, row.now)
+        moved[name] = first + interval
+        waits.append(first - row.now)
+    return waits, moved

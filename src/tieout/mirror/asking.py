@@ -16,7 +16,7 @@ from tieout.mirror.schedule import Unit
 from tieout.mirror.suppliers import BEYOND, PATIENCE, Following
 from tieout.mirror.traffic import Traffic
 
-PLANNED = 64
+PLANNED = 200
 """Units that are planned at a time."""
 
 PLAN_LASTS = 5.0

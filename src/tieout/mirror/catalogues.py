@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from tieout.config import microseconds, zone_of
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
@@ -176,7 +178,7 @@ async def _stored(
 
 
 def _unchecked(groups: Iterable[GroupRow], checks: bytes) -> list[GroupRow]:
-    return [group._replace(checks=checks) for group in groups]
+    return [msgspec.structs.replace(group, checks=checks) for group in groups]
 
 
 def _number(name: Any, what: str) -> int:

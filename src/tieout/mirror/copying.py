@@ -66,7 +66,8 @@ class Copy:
         self.names = {item.n: name for name, item in self.items.items()}
         self.sizes, self.digests = Counter(item.group for item in self.items.values()), Digests()
         self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
-        self._ends = [day_end(self.terms, group.zone, group.rollover) for group in self.groups]
+        ends = {(group.zone, group.rollover): day_end(self.terms, group.zone, group.rollover) for group in self.groups}
+        self._ends = [ends[group.zone, group.rollover] for group in self.groups]
 
     def first(self, now: int, groups: Sequence[int] | None = None) -> Ints:
         """The first open position of each group, or of some, at the server's time `now`."""

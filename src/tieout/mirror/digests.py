@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-import msgspec
-
 from tieout.mirror.observed import Observed
+from tieout.mirror.packed import UNENCODABLE, Packed, encoded
 
 SIZE = 16
 """Bytes of a digest: two different answers of one unit never share it."""
-
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class Digests:
@@ -51,7 +48,8 @@ def digest_of(observed: Observed) -> bytes | None:
     """The digest of an answer about all cells of a group; None for what is less, or cannot be encoded."""
     if not (observed.whole and observed.complete):
         return None
+    items = observed.items
     try:
-        return blake2b(_encode(observed.items), digest_size=SIZE).digest()
-    except (TypeError, ValueError, OverflowError, RecursionError):
+        return blake2b(items.body if isinstance(items, Packed) else encoded(items), digest_size=SIZE).digest()
+    except UNENCODABLE:
         return None

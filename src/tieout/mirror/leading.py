@@ -16,6 +16,7 @@ from tieout.mirror.copying import Copy
 from tieout.mirror.define import SlowDown
 from tieout.mirror.measuring import Measuring
 from tieout.mirror.observed import Observed
+from tieout.mirror.packed import packed
 from tieout.mirror.planning import Planning
 from tieout.mirror.suppliers import Following
 from tieout.mirror.traffic import Traffic
@@ -182,7 +183,7 @@ class Leading:
     def _stage(self, observed: Observed) -> None:
         if not self._staged:
             self._staged_at = self._world.clock.monotonic()
-        self._staged.append(observed)
+        self._staged.append(packed(observed))
         self._staged_items += len(observed.items)
 
     async def _publish(self, copy: Copy) -> None:

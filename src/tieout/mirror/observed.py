@@ -13,7 +13,7 @@ Cause: TypeAlias = Literal["sync", "browse", "order", "push", "audit"]
 """Why somebody asked, or was told."""
 
 
-class Observed(msgspec.Struct, frozen=True):
+class Observed(msgspec.Struct, frozen=True, gc=False):
     """Cells of items of one group, `count` of them from `first` on; `start` and `end` are the server's microseconds.
 
     When it is `whole`, the answer spoke of the whole group; when it is `complete`, what it did not have is absent.

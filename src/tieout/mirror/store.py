@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.identity import fingerprint
@@ -30,7 +32,7 @@ class CopyRow(NamedTuple):
     has_choices: bool
 
 
-class GroupRow(NamedTuple):
+class GroupRow(msgspec.Struct, frozen=True, gc=False):
     """A group; `gone` is since when the catalogue has it no more."""
 
     n: int
@@ -41,8 +43,8 @@ class GroupRow(NamedTuple):
     gone: int | None
 
 
-class ItemName(NamedTuple):
-    """An item and its group, without its cells."""
+class ItemName(msgspec.Struct, frozen=True, gc=False):
+    """An item and its group, without its cells; of hundreds of thousands, so that no collector goes through them."""
 
     group: int
     n: int
@@ -84,10 +86,10 @@ class MirrorStore:
         """Make a copy known; one that is there is left as it is."""
         await tx.execute(self.sql.add_copy, copy=copy, mirror=mirror, supplier=supplier, layout=layout)
 
-    async def read_copy(self, tx: Transaction, copy: int) -> CopyRow | None:
-        """What is known of a copy, and the server's time."""
-        row = await tx.fetch_one(self.sql.read_copy, copy=copy)
-        return None if row is None else CopyRow(row[0], bool(row[1]), row[2], row[3], *map(bool, row[4:]))
+    async def read_copies(self, tx: Transaction, copies: Sequence[int]) -> dict[int, CopyRow]:
+        """What is known of some copies, by number, and the server's time; of those that there are."""
+        rows = await tx.fetch(self.sql.read_copies, copies=copies)
+        return {row[0]: CopyRow(row[1], bool(row[2]), row[3], row[4], *map(bool, row[5:])) for row in rows}
 
     async def pause(self, tx: Transaction, copy: int, *, paused: bool) -> bool:
         """Stop asking its supplier, or go on; False when there is no such copy."""

@@ -126,7 +126,8 @@ class Following:
         return row.layout
 
     async def _read_copy(self, copy: int) -> CopyRow | None:
-        return await self.world.database.read(lambda tx: self.world.store.read_copy(tx, copy))
+        found = await self.world.database.read(lambda tx: self.world.store.read_copies(tx, [copy]))
+        return found.get(copy)
 
     async def load(self) -> Copy:
         """The copy, for its only writer."""

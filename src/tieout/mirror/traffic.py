@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tieout.contracts import Clock, Database, Transaction
+from tieout.contracts import Clock, Database
 from tieout.coordination.till import Till
 from tieout.coordination.together import Together
 from tieout.mirror.store import CopyRow, MirrorStore
@@ -33,7 +33,5 @@ class Traffic:
         return await self._looking.ask(copy)
 
     async def _read_copies(self, copies: Sequence[int]) -> list[CopyRow | None]:
-        async def work(tx: Transaction) -> list[CopyRow | None]:
-            return [await self._store.read_copy(tx, copy) for copy in copies]
-
-        return await self._database.read(work)
+        found = await self._database.read(lambda tx: self._store.read_copies(tx, copies))
+        return [found.get(copy) for copy in copies]

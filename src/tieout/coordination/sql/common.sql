@@ -35,6 +35,19 @@ SET next_at = CASE WHEN next_at > {now} THEN next_at ELSE {now} END + :interval
 WHERE name = :name AND next_at <= {now} + :patience
 RETURNING CASE WHEN next_at - :interval > {now} THEN next_at - :interval - {now} + 1 ELSE 1 END AS granted
 
+-- Names are given in hexadecimal. They stand until the transaction ends, the first by name first: whoever takes of some
+-- of them too comes after, and nobody waits in a circle.
+-- name: stop_budgets
+SELECT name, next_at, {now} AS now
+FROM tieout_budget
+WHERE hex(name) IN (SELECT value FROM json_each(:names))
+ORDER BY name
+
+-- name: move_budget
+UPDATE tieout_budget
+SET next_at = :next_at
+WHERE name = :name
+
 -- name: close_budget
 UPDATE tieout_budget
 SET next_at = {now} + :pause

@@ -13,3 +13,10 @@ ON DUPLICATE KEY UPDATE name = IF({was_there}, name, name)
 UPDATE tieout_budget
 SET next_at = GREATEST(next_at, {now}) + :interval + 0 * LAST_INSERT_ID(GREATEST(next_at - {now}, 0) + 1)
 WHERE name = :name AND next_at <= {now} + :patience
+
+-- The list comes first, so that rows are locked in its order.
+-- name: stop_budgets
+SELECT STRAIGHT_JOIN b.name, b.next_at, {now} AS now
+FROM JSON_TABLE(:names, '$[*]' COLUMNS (name VARCHAR(510) PATH '$')) AS wanted
+JOIN tieout_budget AS b ON b.name = UNHEX(wanted.name)
+FOR UPDATE

@@ -21,8 +21,8 @@ HOT_DAYS = 10
 HOT_EVERY, FULL_EVERY, BROWSE_WINDOW = 900.0, 21_600.0, 60.0
 """Seconds of the demo's time."""
 
-WINDOW = 10
-"""Seconds in which the suppliers count their queries."""
+SHORTEST_WINDOW, WINDOW = 10.0, 60.0
+"""Seconds in which the suppliers count their queries: a minute of the demo's time, never less than ten by the clock."""
 
 CONCURRENCY = 8
 """Queries that a supplier bears at a time: five for the plan, and three for whoever looks or orders."""
@@ -39,12 +39,14 @@ ZONES = ("UTC", "Asia/Shanghai", "Europe/Lisbon")
 class Terms(NamedTuple):
     """What the agency has agreed: where the suppliers are, how many, and how many queries each allows in a window.
 
-    `speed` is how much faster than the clock the demo's time runs; `catalogue_every` is in seconds of the clock.
+    `speed` is how much faster than the clock the demo's time runs; `window` and `catalogue_every` are in seconds of the
+    clock.
     """
 
     url: str
     suppliers: int
     limit: int
+    window: float
     speed: float
     catalogue_every: float
 
@@ -122,7 +124,7 @@ def agency(db: str, terms: Terms, http: ClientSession, *, asker: str, follows: b
     for name in supplier_names(terms.suppliers):
         rooms.supplier(
             name,
-            f"{terms.limit}/{WINDOW}s",
+            f"{terms.limit}/{round(terms.window)}s",
             concurrency=CONCURRENCY,
             zone=zone_of(name),
             reserve={"order": 0.1, "browse": 0.2},
@@ -133,3 +135,14 @@ def agency(db: str, terms: Terms, http: ClientSession, *, asker: str, follows: b
             skew=SKEW,
         )(Hotels(http, f"{terms.url}/{name}", asker))
     return app, rooms
+
+
+def window_of(speed: float) -> int:
+    """Seconds in which the suppliers count, where the demo's time runs at this speed."""
+    return round(max(SHORTEST_WINDOW, WINDOW / speed))
+
+
+def quota_seconds(rooms: Mirror, hotels: int) -> float:
+    """How long the first load of a supplier takes at least, by what it allows the plan: the reserves are not its."""
+    plan = rooms.following(supplier_names(1)[0]).terms.classes["sync"]
+    return round(hotels * (HORIZON // HOT_DAYS) * plan.window / plan.count / 1_000_000, 2)

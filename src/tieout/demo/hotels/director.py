@@ -20,7 +20,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from tieout import App
 from tieout.demo.ground import Ground, clear_ground, make_ground
 from tieout.demo.hotels import auditor, chaos, door
-from tieout.demo.hotels.agency import AGREED, HORIZON, WINDOW, Terms, agency, supplier_names, zone_of
+from tieout.demo.hotels.agency import AGREED, HORIZON, Terms, agency, quota_seconds, supplier_names, window_of, zone_of
 from tieout.demo.hotels.demand import Demand, lead_times
 from tieout.demo.hotels.picture import Picture, freshness_table, style_of, suppliers_table
 from tieout.demo.hotels.summary import Ended, summary
@@ -105,7 +105,7 @@ class Options(NamedTuple):
     @property
     def limit(self) -> int:
         """Queries that a supplier allows in its window."""
-        return max(20, round(self.per_minute / 60 * self.speed * WINDOW))
+        return max(20, round(self.per_minute / 60 * self.speed * window_of(self.speed)))
 
 
 class Run:
@@ -121,7 +121,9 @@ class Run:
         self._url = f"http://127.0.0.1:{suppliers_port}"
         size = options.size
         catalogue_every = min(size.catalogue_every, options.seconds / 2)
-        self._terms = Terms(self._url, size.suppliers, options.limit, options.speed, catalogue_every)
+        self._terms = Terms(
+            self._url, size.suppliers, options.limit, window_of(options.speed), options.speed, catalogue_every
+        )
         self._leads = lead_times(options.bookings, HORIZON)
         secret = secrets.token_bytes(24)
         self.suppliers = _suppliers(options, ground, suppliers_port, f"http://127.0.0.1:{door_port}", secret)
@@ -160,7 +162,7 @@ class Run:
         began = self.seconds
         watching = asyncio.create_task(self._watch(http))
         try:
-            load = await self._load(http, judge)
+            load = await self._load(http, judge) | {"quota_seconds": quota_seconds(mirror, options.size.hotels)}
             await opening
             self._phase("people come, faults strike")
             await self._plan(
@@ -322,7 +324,7 @@ def _suppliers(options: Options, ground: Ground, port: int, url: str, secret: by
         "rooms": size.rooms,
         "bursts": size.bursts,
         "limit": options.limit,
-        "window": WINDOW,
+        "window": window_of(options.speed),
         "agreed": AGREED,
         "seed": options.seed,
         "port": port,

@@ -30,7 +30,7 @@ async def run(said: argparse.Namespace) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     if said.tied:
         loop.add_reader(sys.stdin.fileno(), os._exit, 1)
-    terms = Terms(said.url, said.suppliers, said.limit, said.speed, said.catalogue_every)
+    terms = Terms(said.url, said.suppliers, said.limit, said.window, said.speed, said.catalogue_every)
     async with ClientSession(connector=TCPConnector(limit=0)) as http:
         app, _ = agency(said.db, terms, http, asker="plan", follows=True)
         async with app, await asyncio.start_server(tell, "127.0.0.1", said.port, reuse_address=True):
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--url", required=True, help="where the suppliers are")
     parser.add_argument("--suppliers", required=True, type=int)
     parser.add_argument("--limit", required=True, type=int, help="queries that each allows in its window")
+    parser.add_argument("--window", required=True, type=float, help="seconds")
     parser.add_argument("--speed", required=True, type=float)
     parser.add_argument("--catalogue_every", type=float, default=60.0, help="seconds")
     parser.add_argument("--tied", action="store_true", help="end when standard input ends")

@@ -3,14 +3,14 @@ INSERT INTO tieout_mirror (id, mirror, supplier, layout, paused, catalogued, hea
 VALUES (:copy, :mirror, :supplier, :layout, 0, 0, 0)
 ON CONFLICT DO NOTHING
 
--- name: read_copy
-SELECT layout, paused, catalogued, {now} AS now,
+-- name: read_copies
+SELECT m.id, layout, paused, catalogued, {now} AS now,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
         WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id) THEN 1 ELSE 0 END AS has_choices
 FROM tieout_mirror AS m
-WHERE id = :copy
+WHERE id IN (SELECT value FROM json_each(:copies))
 
 -- name: pause_copy
 UPDATE tieout_mirror

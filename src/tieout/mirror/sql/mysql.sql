@@ -40,3 +40,12 @@ ORDER BY grp, n
 INSERT INTO tieout_mirror_demand (copy, item, kind, weight)
 VALUES (:copy, :item, :kind, :weight)
 ON DUPLICATE KEY UPDATE weight = weight + VALUES(weight)
+
+-- name: read_copies
+SELECT m.id, layout, paused, catalogued, {now} AS now,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
+        WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts,
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id) THEN 1 ELSE 0 END AS has_choices
+FROM tieout_mirror AS m
+WHERE id IN (SELECT wanted.id FROM JSON_TABLE(:copies, '$[*]' COLUMNS (id BIGINT PATH '$')) AS wanted)
