@@ -13,6 +13,8 @@ from tests.mirror.waiting import until
 from tieout import App, Limits
 from tieout.identity import key_bytes
 from tieout.mirror.asking import tokens_ahead
+from tieout.mirror.leading import waits_for
+from tieout.mirror.traffic import Traffic
 
 
 class Busy:
@@ -154,3 +156,32 @@ async def test_nobody_starves(here):
         until_done = since[: len(since) - since[::-1].index("small")]
         assert until_done.count("small") == 20
         assert until_done.count("large") < 8 * 20
+
+
+@pytest.mark.parametrize(
+    ("took", "leads", "waits"),
+    [
+        (0.0, 1, 0.3),
+        (0.1, 1, 1.0),
+        (9.0, 1, 5.0),
+        (0.0, 20, 1.0),
+        (0.1, 200, 10.0),
+        (0.0, 9_000, 20.0),
+    ],
+)
+def test_answers_wait_for_others_where_many_suppliers_are_led(took, leads, waits):
+    """What is published of all suppliers together is so much a second at most, however little each of them says."""
+    assert waits_for(took, leads) == waits
+
+
+async def test_a_node_knows_how_many_suppliers_it_leads(here):
+    """Each counts while it is led, and no longer."""
+    app = App(here, sweep=False, migrate=True)
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    for number in range(3):
+        rooms.supplier(f"s{number}", "1000/s")(Hotels())
+    async with app:
+        traffic = Traffic(app.database, rooms.following("s0").world.clock, 3)
+        rooms.follow(traffic)
+        await until(lambda: traffic.leads, 3)
+    assert traffic.leads == 0

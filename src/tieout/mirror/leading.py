@@ -36,7 +36,11 @@ PUBLISH_PAUSE = 10
 """It waits so many times as long as the last publication took, if that is longer: then more is done in one."""
 
 PUBLISH_LATEST = 5.0
-"""Longest that it waits, in seconds."""
+"""Longest that it waits for that, in seconds."""
+
+PUBLISH_EACH = 0.05
+"""Seconds that it waits for each supplier that the node leads: they are published in turn, and each time costs the same
+whatever is published. Without, a node of many slow suppliers does little else, for one answer at a time."""
 
 CROWDED_LATEST = 20.0
 """For how long it waits while the node has no place for another query: what it does then, it has to do at less cost."""
@@ -84,7 +88,7 @@ class Leading:
         self._staged: list[Observed] = []
         self._staged_at, self._staged_items = 0.0, 0
         self._publishing: list[Observed] = []
-        self._publish_every = PUBLISH_EVERY
+        self._publish_took = 0.0
         self._looked_at = 0.0
         self._look_every = LOOK_EVERY
         self._catalogue_failures = 0
@@ -111,6 +115,10 @@ class Leading:
 
     async def _lead(self, lease: Lease) -> None:
         self._lease, self._error = lease, None
+        with self._traffic.leading():
+            await self._lead_on()
+
+    async def _lead_on(self) -> None:
         copy = await self.following.load()
         await self.following.look()
         try:
@@ -143,7 +151,7 @@ class Leading:
             self._writing = self._begun(self._look(copy))
         elif self._staged:
             is_many = self._staged_items >= PUBLISH_ITEMS
-            waits = CROWDED_LATEST if self._traffic.is_crowded else self._publish_every
+            waits = CROWDED_LATEST if self._traffic.is_crowded else waits_for(self._publish_took, self._traffic.leads)
             if is_many or not self._asking or now - self._staged_at >= waits:
                 self._writing = self._begun(self._publish(copy))
 
@@ -199,8 +207,7 @@ class Leading:
             raise
         finally:
             self._publishing = []
-        took = self._world.clock.monotonic() - begun
-        self._publish_every = min(max(PUBLISH_EVERY, PUBLISH_PAUSE * took), PUBLISH_LATEST)
+        self._publish_took = self._world.clock.monotonic() - begun
 
     def _is_catalogue_due(self) -> bool:
         may_read = not self.following.paused and self._world.clock.monotonic() >= self._catalogue_after
@@ -258,3 +265,8 @@ class Leading:
         await self._asking.drop()
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
+
+
+def waits_for(took: float, leads: int) -> float:
+    """Seconds that an answer waits for others, where the last publication `took` so long and the node leads so many."""
+    return max(PUBLISH_EVERY, min(PUBLISH_PAUSE * took, PUBLISH_LATEST), min(PUBLISH_EACH * leads, CROWDED_LATEST))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tieout.contracts import Clock, Database
 from tieout.coordination.till import Till
@@ -20,8 +21,18 @@ class Traffic:
     def __init__(self, database: Database, clock: Clock, queries: int) -> None:
         self.places = asyncio.Semaphore(queries)
         self.till = Till(database, clock)
+        self.leads = 0
         self._database, self._store = database, MirrorStore(database.dialect)
         self._looking = Together(self._read_copies)
+
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """One more supplier is led by this node meanwhile: `leads` are so many."""
+        self.leads += 1
+        try:
+            yield
+        finally:
+            self.leads -= 1
 
     @property
     def is_crowded(self) -> bool:
