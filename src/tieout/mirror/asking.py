@@ -145,6 +145,7 @@ class Asking:
     async def _query(self, group: str, unit: Unit, cause: Cause) -> None:
         """Stage what the supplier says; what it does not answer is left alone for a while."""
         async with self._in_line:  # one of each supplier at a time, so that all have their turn
+            await self._foresee_token()
             await self._near_token()
             await self._traffic.places.acquire()
             try:
@@ -186,6 +187,20 @@ class Asking:
             await self._renew()
         return self._world.leases.may_begin(self._lease(), timeout)
 
+    async def _foresee_token(self) -> None:
+        """Take the next token some time before its own, while the node has places free.
+
+        It is in time then, however much else the node and the database have to do at that moment: by as much as a token
+        is asked for late, all that come after it are later.
+        """
+        wait = self._next_token_at - self._world.clock.monotonic()
+        if self._tokens or wait <= 0 or self._traffic.is_crowded:
+            return
+        if wait > AHEAD:
+            await self._world.clock.sleep(wait - AHEAD)
+        if not self._traffic.is_crowded and await self._hold_lead():
+            await self._reserve()
+
     async def _near_token(self) -> None:
         """Wait until the next token is near, as far as this node knows."""
         at = self._tokens[0].at if self._tokens else self._next_token_at
@@ -195,21 +210,26 @@ class Asking:
 
     async def _take_token(self) -> Token | None:
         """The next token, of those taken ahead or a new one; None when it is far off."""
-        now, budget = self._world.clock.monotonic(), self.following.budget
+        now = self._world.clock.monotonic()
         self._had_token_at, self._pace = now, now - self._had_token_at
         while self._tokens and self._tokens[0].lost < now:
             self._tokens.popleft()
-        if self._tokens:
-            return self._tokens.popleft()
+        if not self._tokens:
+            await self._reserve()
+        if not self._tokens:
+            self._next_token_at = self._world.clock.monotonic() + REFUSED_PAUSE
+            return None
+        return self._tokens.popleft()
+
+    async def _reserve(self) -> None:
+        """Take the next tokens, as many as are used in time."""
+        budget = self.following.budget
         interval = budget.interval("sync")
         pace = self._pace if self._traffic.is_crowded else 0.0
         count = tokens_ahead(interval, len(self._plan), pace)
         self._tokens.extend(await budget.reserve("sync", PATIENCE, count, till=self._traffic.till))
-        if not self._tokens:
-            self._next_token_at = self._world.clock.monotonic() + REFUSED_PAUSE
-            return None
-        self._next_token_at = self._tokens[-1].at + interval / 1_000_000
-        return self._tokens.popleft()
+        if self._tokens:
+            self._next_token_at = self._tokens[-1].at + interval / 1_000_000
 
     def _note_failure(self, unit: Unit) -> None:
         times = self._failures.get(unit, (0, 0.0))[0] + 1
