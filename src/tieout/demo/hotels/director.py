@@ -120,7 +120,8 @@ class Run:
         self._picture = Picture()
         self._url = f"http://127.0.0.1:{suppliers_port}"
         size = options.size
-        catalogue_every = min(size.catalogue_every, options.seconds / 2)
+        is_short = options.seconds < SECONDS_FOR_A_KILL
+        catalogue_every = min(size.catalogue_every, options.seconds / 2) if is_short else size.catalogue_every
         self._terms = Terms(
             self._url, size.suppliers, options.limit, window_of(options.speed), options.speed, catalogue_every
         )
