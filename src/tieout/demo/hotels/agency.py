@@ -7,7 +7,15 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
-from aiohttp import ClientSession
+from aiohttp import (
+    ClientConnectionError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ServerDisconnectedError,
+)
 
 from tieout import App
 from tieout.mirror import Fetched, Group, Mirror, SlowDown, days, dictionary, flag, int16, money, shape, tier, tiers
@@ -51,6 +59,14 @@ class Terms(NamedTuple):
     catalogue_every: float
 
 
+async def sent_once(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Raise what breaks a connection as an error behind which aiohttp does not send again: there is one token."""
+    try:
+        return await handler(request)
+    except (ClientOSError, ServerDisconnectedError) as error:
+        raise ClientConnectionError(str(error)) from error
+
+
 class Hotels:
     """One supplier over HTTP; `asker` is whom it sees."""
 
@@ -80,7 +96,7 @@ class Hotels:
         return _cells(told["rooms"][item], count)
 
     async def _get(self, path: str) -> Any:
-        async with self._http.get(f"{self._url}/{path}") as answer:
+        async with self._http.get(f"{self._url}/{path}", middlewares=(sent_once,)) as answer:
             if answer.status == 429:
                 raise SlowDown(float(answer.headers.get("Retry-After", 1)))
             answer.raise_for_status()
