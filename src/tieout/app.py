@@ -145,7 +145,7 @@ class App(Declaring):
             self.database, world.transact, self.inbox, world.chance, self._message_died, payloads
         )
         self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
-        self.answers = OnceEngine(self.database, store_of(dialect), world.clock, world.chance, world.run_step)
+        self.answers = OnceEngine(self.database, store_of(dialect, payloads), world.clock, world.chance, world.run_step)
         self.recon = Recon(self._native, world.clock, alarms, self.operate.audit, self._begin)
         self.rule = self.recon.rule
         self.alarm_settings = alarm_settings or AlarmSettings()

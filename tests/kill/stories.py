@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.kill.business import NOTE, Bought, Message, Order, Redeem, Reminder, Trip, buy
@@ -139,10 +140,11 @@ async def joins(node: Node) -> None:
     node.log("asked", request=REQUEST)
     try:
         async with AsyncSession(node.engine()) as session:
+            # Told by the session: behind the block, what goes on with the process may have come past points of its own.
+            event.listen(session.sync_session, "after_commit", lambda _: node.points.at("after the user's COMMIT"))
             async with session.begin():
                 await node.execute(session, NOTE, request=REQUEST, process="user", what="own", points=0, code="")
                 process = await node.app.start(Redeem(request_id=REQUEST, sku="mug"), tx=session)
-            node.points.at("after the user's COMMIT")
     except AlreadyStarted as already:
         process = already.process
     node.accepted(REQUEST, process)

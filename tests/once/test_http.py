@@ -11,14 +11,17 @@ import tieout
 from tests.once.faults import Doomed, Hurried
 from tests.once.place import Place, answers, effects, give, rows
 from tests.once.web import Client, Service, body_of, reply
+from tests.process.cipher import Cipher
 from tieout import Absent, HttpAnswer, HttpRules, InFlight, current_tx
 from tieout.once.asgi import IdempotencyMiddleware
 from tieout.once.engine import TRIES
 
 
-async def served(place: Place, service: Any = None, owner: Any = None, **rules: Any) -> tuple[Client, Any]:
+async def served(
+    place: Place, service: Any = None, owner: Any = None, codec: Any = None, **rules: Any
+) -> tuple[Client, Any]:
     """A client of a service behind the middleware, on an App of its own; and the service."""
-    app = await place.open()
+    app = await place.open(codec=codec)
     service = service or Service()
     client = Client(IdempotencyMiddleware(service, once=app.http_once(owner=owner, rules=HttpRules(**rules))))
     client.once = client.app.once
@@ -33,6 +36,15 @@ async def test_a_repetition_gets_the_first_response(place: Place) -> None:
     assert (again.status, again.body, again.replayed) == (201, first.body, True)
     assert again.headers == first.headers | {"idempotency-replayed": "true"}
     assert (service.runs, await effects(place.apps[0]), await answers(place.apps[0])) == (1, 1, 1)
+
+
+async def test_a_response_is_written_by_the_codec(place: Place) -> None:
+    """Its body cannot be read in the table; who repeats the request is given it as it was."""
+    client, _ = await served(place, codec=Cipher())
+    first, again = await client.send("k1"), await client.send("k1")
+    ((headers, body),) = await rows(place.apps[0], "SELECT headers, body FROM tieout_once")
+    assert (headers[:2], bytes(body)) == ("~[", Cipher().encode(first.body))
+    assert (again.status, again.body, again.replayed) == (201, first.body, True)
 
 
 async def test_another_process_gives_the_same_response(place: Place) -> None:

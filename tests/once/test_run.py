@@ -10,7 +10,8 @@ import pytest
 
 import tieout
 from tests.once.place import Counter, Place, Prize, SoldOut, answers, effects, give, rows
-from tieout import Answered, App, Transaction
+from tests.process.cipher import Cipher
+from tieout import Answered, App, PayloadUnreadable, Transaction
 
 
 async def test_a_repetition_gets_the_first_answer(place: Place, counter: Counter) -> None:
@@ -29,6 +30,19 @@ async def test_another_process_gives_the_same_answer(place: Place, counter: Coun
     other = await place.open()
     assert await counter.prizes(other).run("k1", sku="mug") == Answered(first.value, replayed=True)
     assert await effects(other) == 1
+
+
+async def test_an_answer_is_written_by_the_codec(place: Place, counter: Counter) -> None:
+    """Each App that has it gives the answer; one that has not raises, and has no effect."""
+    app = await place.open(codec=Cipher())
+    first = await counter.prizes(app).run("k1", sku="mug")
+    ((stored,),) = await rows(app, "SELECT answer FROM tieout_once")
+    assert stored.startswith("~") and first.value.code not in stored
+    other = counter.prizes(await place.open(codec=Cipher()))
+    assert await other.run("k1", sku="mug") == await other.find("k1") == Answered(first.value, replayed=True)
+    with pytest.raises(PayloadUnreadable):
+        await counter.prizes(await place.open()).run("k1", sku="mug")
+    assert await effects(app) == 1
 
 
 async def test_other_params_are_refused(place: Place, counter: Counter) -> None:

@@ -221,7 +221,7 @@ class Engine:
                 return found
             kept: Kept = await self.run_step(tx, work)
             try:
-                await self.store.add(tx, request, kept, keep)
+                await self.store.add(tx, request, self.store.encoded(kept), keep)
             except UniqueViolation as error:
                 raise AlreadyThereError from error
             return Given(kept, replayed=False)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tieout.contracts import Param, Transaction
 from tieout.database.query import load
 from tieout.once.rules import Kept, Request, Stored
+from tieout.payloads import PLAIN, Payloads
 
 
 class Claim(NamedTuple):
@@ -21,8 +22,17 @@ class Claim(NamedTuple):
 class OnceStore(ABC):
     """Answers over named SQL."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
         self.sql = load("tieout.once", dialect)
+        self._payloads = payloads
+
+    def encoded(self, kept: Kept) -> Kept:
+        """An answer as it is given to `add`."""
+        if kept.headers is None or kept.body is None:
+            answer = self._payloads.stored(kept.answer)
+            return kept if answer is kept.answer else Kept(answer)
+        headers, body = self._payloads.stored_message(kept.headers, kept.body)
+        return kept if body is kept.body else Kept(None, kept.status, headers, body)
 
     @abstractmethod
     async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
@@ -39,7 +49,7 @@ class OnceStore(ABC):
         return await tx.execute(self.sql.keep_answer, **_row(request, kept, keep)) == 1
 
     async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
-        """Store the answer of a request that was claimed, and nothing after it in this transaction.
+        """Store the `encoded` answer of a request that was claimed, and nothing after it in this transaction.
 
         Raise `UniqueViolation` when there is one. Cheaper than to be told so.
         """
@@ -72,7 +82,13 @@ class OnceStore(ABC):
     async def read(self, tx: Transaction, request: bytes) -> Stored | None:
         """What is stored under an id, as committed before this statement."""
         row = await tx.fetch_one(self.sql.read_answer, id=request)
-        return None if row is None else _stored(row)
+        return None if row is None else self._stored(row)
+
+    def _stored(self, row: Iterable[Any]) -> Stored:
+        scope, owner, key, fingerprint, answer, status, headers, body = row
+        if headers is not None:
+            headers, body = self._payloads.read_message(headers, body)
+        return Stored(scope, owner, key, fingerprint, Kept(self._payloads.read(answer), status, headers, body))
 
     async def is_at_work(self, tx: Transaction, request: bytes) -> bool:
         """Whether another transaction has claimed this id and has not ended; claims nothing itself."""
@@ -97,8 +113,3 @@ def _row(request: Request, kept: Kept, keep: int) -> dict[str, Param]:
         "body": kept.body,
         "keep": keep,
     }
-
-
-def _stored(row: Iterable[Any]) -> Stored:
-    scope, owner, key, fingerprint, answer, status, headers, body = row
-    return Stored(scope, owner, key, fingerprint, Kept(answer, status, headers, body))

@@ -6,6 +6,7 @@ from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.once.rules import Request
 from tieout.once.store import Claim, OnceStore
+from tieout.payloads import PLAIN, Payloads
 
 NEW = Claim(free=True, stored=None)
 """Of a key that nobody is at work on, and that has no answer."""
@@ -14,8 +15,8 @@ NEW = Claim(free=True, stored=None)
 class LockFirst(OnceStore):
     """The claim tells duplicates early that they are some. It may miss an answer that is committed just then."""
 
-    def __init__(self, dialect: str) -> None:
-        super().__init__(dialect)
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
+        super().__init__(dialect, payloads)
         self.claims = load("tieout.once.lock_first", dialect)
 
     async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:

@@ -8,6 +8,7 @@ from tieout.contracts import Transaction
 from tieout.database.query import load
 from tieout.once.rules import Kept, Request
 from tieout.once.store import Claim, OnceStore
+from tieout.payloads import PLAIN, Payloads
 
 
 class RowFirst(OnceStore):
@@ -17,8 +18,8 @@ class RowFirst(OnceStore):
     transaction has ended, also where the answer to COMMIT is lost, or where no lock tells anything.
     """
 
-    def __init__(self, dialect: str) -> None:
-        super().__init__(dialect)
+    def __init__(self, dialect: str, payloads: Payloads = PLAIN) -> None:
+        super().__init__(dialect, payloads)
         self.claims = load("tieout.once.row_first", dialect)
 
     async def claim(self, tx: Transaction, request: Request, keep: int) -> Claim:
