@@ -233,9 +233,17 @@ SWEEP = (
     mutant(
         "one illegible row stops no other",
         "process/sql_store.py",
-        "        except msgspec.DecodeError:\n",
-        "        except KeyError:\n",
+        "        except (msgspec.DecodeError, PayloadUnreadable):\n",
+        "        except PayloadUnreadable:\n",
         "process/test_lost_code.py::test_one_illegible_row_stops_no_other",
+        on="sqlite",
+    ),
+    mutant(
+        "one row whose key is lost stops no other",
+        "process/sql_store.py",
+        "        except (msgspec.DecodeError, PayloadUnreadable):\n",
+        "        except msgspec.DecodeError:\n",
+        "process/test_codec.py::test_what_cannot_be_read_stops_nothing_else",
         on="sqlite",
     ),
     mutant(

@@ -132,8 +132,8 @@ ONCE = (
     mutant(
         "once: the unique id",
         "once/engine.py",
-        "                await self.store.add(tx, request, kept, keep)",
-        "                await self.store.keep(tx, request, kept, keep)",
+        "                await self.store.add(tx, request, self.store.encoded(kept), keep)",
+        "                await self.store.keep(tx, request, self.store.encoded(kept), keep)",
         "once/test_interleavings.py",
         on="postgres",
     ),

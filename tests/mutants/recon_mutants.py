@@ -97,8 +97,8 @@ MUTANTS = (
     mutant(
         "what is told again counts once",
         "recon/following.py",
-        "        if self._after.covers(position):\n            return True",
-        "        if self._after.covers(position):\n            return False",
+        "        if after.covers(position):\n            return True",
+        "        if after.covers(position):\n            return False",
         f"{LIVE}::test_one_that_goes_on_knows_what_the_last_one_knew",
     ),
     mutant(
