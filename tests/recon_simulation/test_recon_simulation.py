@@ -13,7 +13,7 @@ from tests.recon_simulation.runs import run
 SEEDS = range(60)
 JOBS = max(2, os.cpu_count() or 1)
 
-RARELY: dict[str, int] = {}
+RARELY = {"gap-unnoticed": 74}
 """The first seed that has caught a wrong engine before, where others were tried in vain: the search begins there."""
 
 
