@@ -11,6 +11,7 @@ import pytest
 
 import tieout
 from tests.coordination.conftest import here, migrated_file, servers, url
+from tests.feeds.sources import mariadb_server, postgres_server
 from tieout.database import connect
 from tieout.recon import Period, day
 
@@ -24,6 +25,17 @@ NOON = DAY.since + 43_200_000_000
 def at(micros: int) -> str:
     """A moment as every database reads it."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).strftime("'%Y-%m-%d %H:%M:%S.%f'")
+
+
+@pytest.fixture(scope="module")
+def servers_of():
+    """A server of each kind whose log may be followed, for tests that do away with what is followed."""
+    made = {"postgres": postgres_server(), "mariadb": mariadb_server()}
+    for server in made.values():
+        server.create()
+    yield made
+    for server in made.values():
+        server.remove()
 
 
 @pytest.fixture

@@ -55,16 +55,6 @@ class Followed:
         await self.shop.until(self.shop.breaks, {key.removeprefix("k"): outcome for key, outcome in breaks.items()})
 
 
-@pytest.fixture(scope="module")
-def servers_of():
-    made = {"postgres": postgres_server(), "mariadb": mariadb_server()}
-    for server in made.values():
-        server.create()
-    yield made
-    for server in made.values():
-        server.remove()
-
-
 @pytest.fixture
 def mariadb_sides(servers_of):
     apart = mariadb_server(server_id="8")

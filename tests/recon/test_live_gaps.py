@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.feeds.sources import MariaDBSource, PostgresSource, mariadb_server, postgres_server
+from tests.feeds.sources import MariaDBSource, PostgresSource
 from tests.recon.conftest import at
 from tests.recon.test_live import Shop
 from tieout.recon import same, side
@@ -53,16 +53,6 @@ DEEDS = {
     },
 }
 CASES = [(kind, name) for kind, deeds in DEEDS.items() for name in deeds]
-
-
-@pytest.fixture(scope="module")
-def servers_of():
-    made = {"postgres": postgres_server(), "mariadb": mariadb_server()}
-    for server in made.values():
-        server.create()
-    yield made
-    for server in made.values():
-        server.remove()
 
 
 @pytest.fixture
