@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.database.proxied import behind
 from tests.database.settling import settled
 from tests.servers.proxy import Proxy
-from tieout.database import connect, mysql_hosts
+from tieout.database import mysql_hosts
 from tieout.errors import CommitUnknown, UniqueViolation
-from tieout.testing.database_site import ADD, executing, fetching, make_tables, points, refused
-from tieout.testing.thread_site import ThreadedDatabase
+from tieout.testing.database_site import ADD, executing, fetching, points, refused
 
 LOCK = "SELECT GET_LOCK('ours', 0) AS mine"
 STATE = "SELECT CONNECTION_ID() AS id, IS_USED_LOCK('ours') AS holder"
@@ -32,13 +32,8 @@ async def proxy(mariadb):
 
 @pytest.fixture(params=["loop", "threads"])
 async def database(request, proxy, suite_database, flavour):
-    """A database behind the proxy, with the suite's tables and one connection."""
-    url = f"mysql://u@127.0.0.1:{proxy.port}/{suite_database}?pool=1&deadline=2&connect_timeout=3"
-    database = connect(url) if request.param == "loop" else ThreadedDatabase(connect(url, blocking=True))
-    await database.open()
-    await database.transact(make_tables)
-    yield database
-    await database.close()
+    async with behind(proxy, suite_database, request.param) as database:
+        yield database
 
 
 async def locking(tx) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.database.proxied import behind
 from tests.servers.proxy import Proxy
-from tieout.database import connect, mysql_hosts
+from tieout.database import mysql_hosts
 from tieout.database.query import compile_statement
 from tieout.errors import StatementError, UniqueViolation
-from tieout.testing.database_site import make_tables, points, refused
-from tieout.testing.thread_site import ThreadedDatabase
+from tieout.testing.database_site import points, refused
 
 ADD = compile_statement("UPDATE account SET points = points + :n WHERE id = :id", "mysql", "add")
 OTHER = compile_statement("UPDATE account SET points = points + 10 * :n WHERE id = :id", "mysql", "add")
@@ -32,13 +32,8 @@ def sent(proxy):
 
 @pytest.fixture(params=["loop", "threads"])
 async def database(request, proxy, suite_database):
-    """A database behind the proxy, with the suite's tables and one connection."""
-    url = f"mysql://u@127.0.0.1:{proxy.port}/{suite_database}?pool=1&deadline=2&connect_timeout=3"
-    database = connect(url) if request.param == "loop" else ThreadedDatabase(connect(url, blocking=True))
-    await database.open()
-    await database.transact(make_tables)
-    yield database
-    await database.close()
+    async with behind(proxy, suite_database, request.param) as database:
+        yield database
 
 
 async def adding(tx) -> None:

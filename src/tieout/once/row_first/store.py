@@ -35,28 +35,20 @@ class RowFirst(OnceStore):
 
     async def _begin(self, tx: Transaction, of: Request, keep: int) -> int:
         """Write the row if its lock is free and there is none: 1, or 0."""
-        sql = self.claims
+        sql, execute, named = self.claims.begin_row, tx.execute, {}
         database = getattr(tx, "database", None)
-        if database is None:  # a user's session
-            return await tx.execute(
-                sql.begin_row,
-                id=of.id,
-                scope=of.scope,
-                owner=of.owner,
-                request_key=of.key,
-                fingerprint=of.fingerprint,
-                keep=keep,
-            )
-        execute = getattr(tx, "execute_prepared", tx.execute)
+        if database is not None:  # else it is a user's session
+            sql, execute = self.claims.begin_named_row, getattr(tx, "execute_prepared", tx.execute)
+            named = {"lock": lock_name(database, of.id)}
         return await execute(
-            sql.begin_named_row,
+            sql,
             id=of.id,
             scope=of.scope,
             owner=of.owner,
             request_key=of.key,
             fingerprint=of.fingerprint,
             keep=keep,
-            lock=lock_name(database, of.id),
+            **named,
         )
 
     async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
