@@ -35,20 +35,28 @@ class RowFirst(OnceStore):
 
     async def _begin(self, tx: Transaction, of: Request, keep: int) -> int:
         """Write the row if its lock is free and there is none: 1, or 0."""
-        sql, execute, named = self.claims.begin_row, tx.execute, {}
+        sql = self.claims
         database = getattr(tx, "database", None)
-        if database is not None:  # else it is a user's session
-            sql, execute = self.claims.begin_named_row, getattr(tx, "execute_prepared", tx.execute)
-            named = {"lock": lock_name(database, of.id)}
+        if database is None:  # a user's session
+            return await tx.execute(
+                sql.begin_row,
+                id=of.id,
+                scope=of.scope,
+                owner=of.owner,
+                request_key=of.key,
+                fingerprint=of.fingerprint,
+                keep=keep,
+            )
+        execute = getattr(tx, "execute_prepared", tx.execute)
         return await execute(
-            sql,
+            sql.begin_named_row,
             id=of.id,
             scope=of.scope,
             owner=of.owner,
             request_key=of.key,
             fingerprint=of.fingerprint,
             keep=keep,
-            **named,
+            lock=lock_name(database, of.id),
         )
 
     async def add(self, tx: Transaction, request: Request, kept: Kept, keep: int) -> None:
