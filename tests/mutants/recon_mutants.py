@@ -19,7 +19,7 @@ MUTANTS = (
     ),
     mutant(
         "parts that do not share a value are left to the judge",
-        "recon/comparing.py",
+        "recon/plain.py",
         'return [*single, f"NOT {letter}.mixed"]',
         "return single",
         f"{COMPARING}::test_parts_that_do_not_share_a_value_are_left_to_the_judge",
@@ -33,8 +33,8 @@ MUTANTS = (
     ),
     mutant(
         "a field with NaN is compared as texts",
-        "recon/comparing.py",
-        "    return nulls == rows",
+        "recon/plain.py",
+        "    return without == rows",
         "    return True",
         "recon/test_numbers.py::test_what_is_no_number_is_told_as_it_stands",
     ),

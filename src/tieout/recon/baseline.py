@@ -14,12 +14,13 @@ from typing import Any
 
 import duckdb
 
-from tieout.recon.comparing import sampled
+from tieout.recon.comparing import file_rows
 from tieout.recon.fact_store import FactStore
 from tieout.recon.facts import SIDES, Body, Kept
 from tieout.recon.following import Follower
 from tieout.recon.live import Followed, Live
 from tieout.recon.periods import Period
+from tieout.recon.plain import sampled, text_of
 from tieout.recon.rules import Record, SideName
 from tieout.recon.snapshot import Progress, take
 from tieout.recon.translating import KEY_LENGTH, key_text
@@ -71,9 +72,11 @@ class Baseline:
         self._duck = duckdb.connect(config={"temp_directory": str(files["upstream"].parent / "spill")})
         self._width, self._fields = len(rule.rule.upstream.key), len(rule.rule.agree)
         keys = [f"k{number}" for number in range(self._width)]
+        columns = [*keys, "at_us", *(f"v{number}" for number in range(self._fields))]
+        texts = {key: text_of(key) for key in keys}
         for side, file in files.items():
-            texts = [f"CAST({key} AS VARCHAR) AS {key}" for key in keys]
-            self._duck.execute(f"CREATE VIEW {side} AS {sampled(file, keys, texts, rule.rule.sample)}")
+            rows = sampled(file_rows(file), columns, keys, texts, rule.rule.sample)
+            self._duck.execute(f"CREATE VIEW {side} AS {rows}")
         self._keys = ", ".join(keys)
 
     def close(self) -> None:

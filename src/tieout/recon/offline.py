@@ -13,11 +13,12 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.errors import DefinitionError, NotAllowed, TieoutError
-from tieout.recon.comparing import Comparison, Counts
+from tieout.recon.comparing import Comparison
 from tieout.recon.define import Rule
 from tieout.recon.evidence import anchored, told_break, told_unkeyed
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
+from tieout.recon.plain import Counts
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
 from tieout.recon.running import Running
