@@ -57,7 +57,11 @@ class MoveDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProcessDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A process as it stood when it was read. `age` is in seconds."""
+    """A process as it stood when it was read. `age` is in seconds.
+
+    `unreadable`, which most have not, names fields that are empty because what is stored cannot be read here: it was
+    written by a payload codec that is not given, or by newer code.
+    """
 
     id: str
     type: str
@@ -85,6 +89,7 @@ class ProcessDocument(msgspec.Struct, frozen=True, kw_only=True):
     changed: str
     deadline: str | None
     age: float
+    unreadable: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EvidenceDocument(msgspec.Struct, frozen=True):
@@ -298,6 +303,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "changed": iso(record.changed),
         "deadline": iso_or_none(record.deadline),
         "age": _seconds(record.now - record.created),
+        "unreadable": record.unreadable or msgspec.UNSET,
     }
 
 

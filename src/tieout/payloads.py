@@ -58,7 +58,10 @@ class Payloads:
         """The text that was stored; raise `PayloadUnreadable`."""
         if stored is None or not stored.startswith(ENCODED):
             return stored
-        return self._decoded(b64decode(stored.removeprefix(ENCODED))).decode()
+        try:
+            return self._decoded(b64decode(stored.removeprefix(ENCODED))).decode()
+        except ValueError as error:
+            raise PayloadUnreadable("a payload cannot be decoded: this is not what a codec was given") from error
 
     def stored_message(self, headers: str, body: bytes) -> tuple[str, bytes]:
         """What to store of a message: its headers (JSON), which are not encoded but say that its body is, and that."""

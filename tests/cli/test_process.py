@@ -48,6 +48,25 @@ def test_filters_narrow_the_list(shop, filters, found):
     assert len(shop.run("process", "list", "--json", *filters).documents) == found
 
 
+def test_a_payload_that_cannot_be_read_hides_no_process(shop):
+    """Of a process whose codec is not given the list shows the rest, marked, and goes on behind it; `show` fails."""
+    readable, hidden = shop.start("r-1"), shop.start("r-2")
+    with sqlite3.connect(shop.file) as database:
+        database.execute("UPDATE tieout_process SET params = '~aGlkZGVu' WHERE id = ?", (bytes.fromhex(hidden),))
+    listed = shop.run("process", "list")
+    lines = {line.split()[0]: line for line in listed.out.splitlines()}
+    assert listed.status == 0
+    assert ["[payload-unreadable]" in lines[process] for process in (hidden, readable)] == [True, False]
+    assert "[payload-unreadable]" in listed.err
+    told = {one["id"]: one for one in shop.run("process", "list", "--json").documents}
+    assert (told[hidden]["unreadable"], told[hidden]["params"], told[hidden]["key"]) == (["params"], {}, "r-2")
+    assert "unreadable" not in told[readable]
+    behind = shop.run("process", "list", "--after", hidden, "--json").documents
+    assert [one["id"] for one in behind] == [readable]
+    refused = shop.run("process", "show", hidden)
+    assert (refused.status, "[payload-unreadable]" in refused.err) == (2, True)
+
+
 def test_pages_follow_each_other(shop):
     """`--after` goes on behind a process: pages together are the whole list, and a full page says how to go on."""
     started = [shop.start(f"r-{n}") for n in range(5)]

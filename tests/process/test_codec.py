@@ -180,6 +180,13 @@ async def test_what_cannot_be_read_stops_nothing_else(
         await app.get(hidden.id)
     with pytest.raises(PayloadUnreadable):
         await app.start(kind(request_id="r1", user="ann"))
+    shown, whole = sorted(await app.list(), key=lambda view: view.key)
+    assert (shown.id, shown.state, shown.params, shown.calls) == (hidden.id, "issue", {}, [])
+    assert (shown.unreadable, whole.unreadable, whole.params["request_id"]) == (
+        ("params", "snapshots", "calls"),
+        (),
+        "r2",
+    )
     assert f"process {hidden.id} cannot be read" in caplog.text
     await app.close()
     app = await place.open(kind, shop=shop, codec=Cipher())

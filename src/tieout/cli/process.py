@@ -19,6 +19,7 @@ from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.which import BY_ID, ONE, Id, Many, RequestKey, moment
 from tieout.cli.who import Who
 from tieout.documents import inspection_document, process_document
+from tieout.errors import PayloadUnreadable
 from tieout.identity import raw_id
 from tieout.process.outcomes import Failed, Succeeded
 from tieout.process.record import Status
@@ -46,7 +47,7 @@ async def list_processes(
         if since is not None:
             wanted = replace(wanted, since=moment(since, await server_now(app)))
         if after is not None:
-            last = await app.engine.read(raw_id(after))
+            last = await app.engine.look(raw_id(after))
             wanted = replace(wanted, before=last.created, before_id=last.id)
         page = await app.database.read(lambda tx: app.store.page(tx, wanted))
     if json:
@@ -54,6 +55,8 @@ async def list_processes(
             emit(process_document(record))
         return
     show_list(page)
+    if any(record.unreadable for record in page):
+        note(f"of those marked [{PayloadUnreadable.code}] the App that is given here cannot read all that is stored")
     if len(page) == limit:
         note(f"more: --after {page[-1].id.hex()}")
 

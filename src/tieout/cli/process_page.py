@@ -8,6 +8,7 @@ from tieout.cli.alarm_page import alarm_rows
 from tieout.cli.printing import age, ago, clock_time, compact, facts, plain, say, table, when
 from tieout.cli.timeline import MARKS, sentence, timeline
 from tieout.config import iso
+from tieout.errors import PayloadUnreadable
 from tieout.identity import CLIENT_END
 from tieout.process.inspecting import Inspection
 from tieout.process.record import Entry, Record
@@ -48,7 +49,7 @@ def _row(record: Record) -> tuple[Any, ...]:
         age(record.now - record.created),
         ago(record.due, record.now),
         record.attempts,
-        record.note,
+        record.note if not record.unreadable else f"[{PayloadUnreadable.code}] {record.note or ''}".rstrip(),
     )
 
 

@@ -62,10 +62,11 @@ class Engine:
 
     async def read(self, process: bytes) -> Record:
         """The process with this id; raise `UnknownProcess`."""
-        record = await self.world.database.read(lambda tx: self.world.store.read(tx, process))
-        if record is None:
-            raise UnknownProcess(f"there is no process {process.hex()}")
-        return record
+        return _there(await self.world.database.read(lambda tx: self.world.store.read(tx, process)), process)
+
+    async def look(self, process: bytes) -> Record:
+        """The same for whoever only looks: what of it cannot be read is empty, and it says so."""
+        return _there(await self.world.database.read(lambda tx: self.world.store.look(tx, process)), process)
 
     async def read_again(self, record: Record) -> Record:
         """The process as it is now, or as it was known where it cannot be read: what is accepted stays accepted."""
@@ -75,3 +76,9 @@ class Engine:
             if not error.retryable:
                 raise
             return record
+
+
+def _there(record: Record | None, process: bytes) -> Record:
+    if record is None:
+        raise UnknownProcess(f"there is no process {process.hex()}")
+    return record

@@ -87,7 +87,8 @@ class Record(msgspec.Struct):
     """A process's row. Times are the server's, in microseconds; `now` is when this copy was read.
 
     `read_at` is this machine's monotonic time of that moment, so that `now` can be carried on without asking again;
-    `revived` is what its steps see, once it has been read from the JSON columns.
+    `revived` is what its steps see, once it has been read from the JSON columns; `unreadable` names the columns that
+    could not be read, and are empty: of a row that is only looked at.
     """
 
     id: bytes
@@ -117,6 +118,7 @@ class Record(msgspec.Struct):
     now: int
     read_at: float = 0.0
     revived: dict[str, Any] | None = None
+    unreadable: tuple[str, ...] = ()
 
     @property
     def open_entry(self) -> Entry | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tieout.contracts import Clock, Row, Transaction
 from tieout.database.query import load
@@ -21,6 +23,8 @@ log = logging.getLogger("tieout.process")
 _CALLS = Record.__struct_fields__.index("calls")
 _TRAIL = Record.__struct_fields__.index("trail")
 _PAYLOADS = [Record.__struct_fields__.index(name) for name in ("params", "snapshots", "calls", "result", "wish")]
+_EMPTY = {"params": "{}", "snapshots": "{}", "calls": "[]", "trail": "[]", "result": None, "wish": None}
+_ILLEGIBLE = (msgspec.DecodeError, PayloadUnreadable)
 
 
 class SqlProcessStore:
@@ -58,6 +62,12 @@ class SqlProcessStore:
         asked_at = self.clock.monotonic()
         row = await tx.fetch_one(self.sql.read_process, id=process)
         return None if row is None else self._record(row, asked_at)
+
+    async def look(self, tx: Transaction, process: bytes) -> Record | None:
+        """The same for whoever only looks: what of it cannot be read is empty, and it says so."""
+        asked_at = self.clock.monotonic()
+        row = await tx.fetch_one(self.sql.read_process, id=process)
+        return None if row is None else self._shown(row, asked_at)
 
     async def save(self, tx: Transaction, record: Record, due_in: int | None) -> bool:
         """Write what may change of it and raise the fence; False when the row's fence is not the record's."""
@@ -131,7 +141,7 @@ class SqlProcessStore:
         return [Overdue(*row) for row in await tx.fetch(self.sql.lanes_overdue, types=types, age=age)]
 
     async def page(self, tx: Transaction, wanted: Filter) -> list[Record]:
-        """Processes, newest first."""
+        """Processes, newest first; of one that cannot be read in full, the rest."""
         owner_from, owner_to = owners_of(wanted.client)
         asked_at = self.clock.monotonic()
         rows = await tx.fetch(
@@ -148,7 +158,7 @@ class SqlProcessStore:
             before_id=wanted.before_id,
             limit=wanted.limit,
         )
-        return [self._record(row, asked_at) for row in rows]
+        return [self._shown(row, asked_at) for row in rows]
 
     async def matching(self, tx: Transaction, wanted: Filter, statuses: tuple[str, str]) -> list[Match]:
         """Which processes a filter matches, newest first, with one of two statuses instead of the filter's own."""
@@ -282,11 +292,33 @@ class SqlProcessStore:
         """The record of a claimed row, or None: one row that cannot be read must not stop all others."""
         try:
             return self._record(row, asked_at)
-        except (msgspec.DecodeError, PayloadUnreadable):
+        except _ILLEGIBLE:
             log.exception("process %s cannot be read by this code: it is passed over", bytes(row["id"]).hex())
             return None
 
-    def _record(self, row: Row, asked_at: float) -> Record:
+    def _shown(self, row: Row, asked_at: float) -> Record:
+        """The record of a row that is only looked at."""
+        try:
+            return self._record(row, asked_at)
+        except _ILLEGIBLE:
+            columns = dict(zip(Record.__struct_fields__, row, strict=False))
+        unreadable = tuple(name for name in _EMPTY if not self._is_legible(name, columns[name]))
+        columns.update({name: _EMPTY[name] for name in unreadable})
+        return replace(self._record(columns.values(), asked_at), unreadable=unreadable)
+
+    def _is_legible(self, name: str, value: Any) -> bool:
+        try:
+            if name == "trail":
+                decode_trail(value)
+            elif name == "calls":
+                decode_calls(self._read(value))
+            else:
+                self._read(value)
+        except _ILLEGIBLE:
+            return False
+        return True
+
+    def _record(self, row: Iterable[Any], asked_at: float) -> Record:
         values = list(row)
         for at in _PAYLOADS:
             values[at] = self._read(values[at])

@@ -123,6 +123,10 @@ class ProcessStore(Protocol):
         """The row as committed before this statement, or changed by this transaction; None when there is none."""
         ...
 
+    async def look(self, tx: Transaction, process: bytes) -> Record | None:
+        """The same for whoever only looks: what of it cannot be read is empty, and it says so."""
+        ...
+
     async def save(self, tx: Transaction, record: Record, due_in: int | None) -> bool:
         """Write what may change of it and raise the fence; False when the row's fence is not the record's."""
         ...

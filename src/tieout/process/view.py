@@ -27,7 +27,8 @@ class ProcessView(msgspec.Struct, frozen=True):
     """A process as it stood when it was read. Times are the database server's, microseconds since the epoch.
 
     `result` is the final's typed value, None before; `replayed` is True when the request had been started before.
-    `client` is who started it over HTTP, "" for what was started in Python.
+    `client` is who started it over HTTP, "" for what was started in Python. `unreadable` names fields of a listed
+    process that are empty because what is stored cannot be read here: a payload codec or its key is not given.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ProcessView(msgspec.Struct, frozen=True):
     lane: str | None
     created: int
     changed: int
+    unreadable: tuple[str, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -94,6 +96,7 @@ def view(record: Record, process_type: ProcessType | None = None, *, replayed: b
         lane=record.lane,
         created=record.created,
         changed=record.changed,
+        unreadable=record.unreadable,
     )
 
 
