@@ -31,6 +31,8 @@ JSON_DIGITS = 40
 
 _ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
 _FRAME = Struct(">I")
+_process_hash = blake2b(digest_size=16, person=b"tieout.process").copy
+_fingerprint_hash = blake2b(digest_size=16, person=b"tieout.finger").copy
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _STRINGS = frozenset({str})
 _encoder = msgspec.json.Encoder(decimal_format="string")
@@ -54,7 +56,9 @@ def process_id(type_name: str, owner: bytes, key: bytes) -> bytes:
     """The 16 bytes that identify a process: BLAKE2b-128 of the three parts, each behind its length."""
     name = type_name.encode()
     framed = _FRAME.pack(len(name)) + name + _FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key
-    return blake2b(framed, digest_size=16, person=b"tieout.process").digest()
+    hashed = _process_hash()
+    hashed.update(framed)
+    return hashed.digest()
 
 
 def client_owner(client: str, owner: bytes) -> bytes:
@@ -82,8 +86,11 @@ def owners_of(client: str) -> tuple[bytes, bytes]:
 
 def fingerprint(*parts: str) -> bytes:
     """16 bytes that stand for these strings, in this order."""
-    framed = b"".join([_FRAME.pack(len(raw)) + raw for raw in map(str.encode, parts)])
-    return blake2b(framed, digest_size=16, person=b"tieout.finger").digest()
+    hashed = _fingerprint_hash()
+    for part in parts:
+        raw = part.encode()
+        hashed.update(_FRAME.pack(len(raw)) + raw)
+    return hashed.digest()
 
 
 def call_key(process: bytes, n: int) -> str:
@@ -121,10 +128,13 @@ def hex_id(text: str, refusal: TieoutError, size: int = 16) -> bytes:
 
 
 def encode_json(value: Any) -> str:
-    """Compact JSON of plain values; raise `InvalidParams` for what JSON cannot hold, NaN and infinity included."""
+    """Compact JSON of a value; raise `InvalidParams` for what JSON cannot hold, NaN and infinity included."""
     try:
-        _refuse_non_finite(value, JSON_DEPTH - 1)
-        return _encoder.encode(value).decode()
+        encoded = _encoder.encode(value)
+        # The encoder writes null for what is not finite, and few brackets cannot nest deeply.
+        if b"null" in encoded or encoded.count(b"[") + encoded.count(b"{") > JSON_DEPTH:
+            _refuse_non_finite(msgspec.to_builtins(value, str_keys=True), JSON_DEPTH - 1)
+        return encoded.decode()
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
         raise InvalidParams(f"this cannot be stored as JSON: {error}") from error
 
@@ -136,10 +146,10 @@ def storable_text(text: str, length: int) -> str:
 
 def canonical_json(value: Any) -> str:
     """One spelling for equal values: sorted keys, and 1.0 written as 1."""
-    if type(value) is str:
-        return _canonical(value)
     if type(value) is dict and (spelled := _flat_object(value)) is not None:
         return spelled
+    if type(value) is str:
+        return _canonical(value)
     plain = msgspec.to_builtins(value, str_keys=True, builtin_types=())
     return _canonical(_whole_floats(plain))
 
@@ -152,10 +162,10 @@ def _flat_object(value: dict[Any, Any]) -> str | None:
     if not (_ALWAYS_FINITE.issuperset(map(type, value.values())) and _STRINGS.issuperset(map(type, value))):
         return None
     try:
-        text = _sorting.encode(value).decode()
+        text = _sorting.encode(value)
     except (OverflowError, UnicodeError):
         return None
-    return text if text.isascii() and "\x7f" not in text else None
+    return text.decode() if text.isascii() and b"\x7f" not in text else None
 
 
 def digest(value: Any) -> str:

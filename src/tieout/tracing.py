@@ -77,8 +77,10 @@ def begun(name: str, stored: str, kind: Kind, attributes: Attributes | None = No
 def _api() -> Any:
     """OpenTelemetry's API where the program has set up a collector of traces: then, it has imported it too."""
     api = sys.modules.get("opentelemetry.trace")
+    if api is None:
+        return None
     provider_of = getattr(api, "get_tracer_provider", None)
-    return None if provider_of is None or isinstance(provider_of(), api.ProxyTracerProvider) else api  # type: ignore[union-attr]  # it has the function, so it is the module
+    return None if provider_of is None or isinstance(provider_of(), api.ProxyTracerProvider) else api
 
 
 @lru_cache(maxsize=4)

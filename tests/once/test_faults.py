@@ -20,7 +20,7 @@ from tieout import Absent, Answered, App, InFlight, Transaction
 from tieout.contracts import Database
 from tieout.database import connect
 from tieout.database.sqlite import SqliteDatabase
-from tieout.once.engine import Engine, UndoneError
+from tieout.once.engine import Engine, Given, UndoneError
 from tieout.once.rules import Kept, identify
 
 
@@ -251,7 +251,7 @@ async def test_a_lost_refusal_is_kept_too(place: Place) -> None:
     request = identify("issue", "", "k1", b"print")
     for replayed in (True, True):
         kept = await app.answers.run(request, refuse, keep=10**9)
-        assert kept == (Kept('"sold out"'), replayed)
+        assert (kept.kept, kept.replayed) == (Kept('"sold out"'), replayed)
     assert (await effects(app), await answers(app)) == (0, 1)
 
 
@@ -273,8 +273,8 @@ async def test_work_that_commits_by_itself_is_taken_up(mariadb_place: Place) -> 
     await rows(app, "DROP TABLE side")
     assert await answers(app) == 1  # the row is there, without an answer
     assert await other.answers.find(request) == Absent()
-    assert await other.answers.run(request, work, keep=10**9) == (Kept("1"), False)
-    assert await app.answers.run(request, work, keep=10**9) == (Kept("1"), True)
+    assert await other.answers.run(request, work, keep=10**9) == Given(Kept("1"), replayed=False)
+    assert await app.answers.run(request, work, keep=10**9) == Given(Kept("1"), replayed=True)
     assert await effects(app) == 1
 
 

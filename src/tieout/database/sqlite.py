@@ -143,9 +143,9 @@ class SqliteDatabase(_Sqlite):
     def _job(self, work: Callable[[Session], Any]) -> Job:
         return Job(work, asyncio.get_running_loop())
 
-    async def _outcome(self, job: Job) -> Any:
-        """Wait for a job that is queued."""
-        return await job.future
+    def _outcome(self, job: Job) -> Awaitable[Any]:
+        """What becomes of a job that is queued."""
+        return job.future
 
     async def _apart(self, work: Callable[[], T]) -> T:
         """Run what blocks where it blocks nobody."""

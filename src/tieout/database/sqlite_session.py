@@ -7,6 +7,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import CoroutineType, NoneType
 from typing import Any, NoReturn, TypeVar
@@ -36,7 +37,7 @@ BUSY_STEP_SECONDS = 0.001
 """How often it asks meanwhile."""
 
 _AS_IT_IS = frozenset({int, str})
-_BINDABLE = frozenset({NoneType, bool, int, str})
+_BINDABLE = frozenset({NoneType, bool, int, str, bytes})
 _COMMIT_MODES = {"wal", "memory"}
 
 
@@ -129,16 +130,14 @@ def _write_log_anew(connection: sqlite3.Connection, path: Path) -> None:
 class SqliteTransaction:
     """The transaction that work is given. Nothing in it suspends, so one `send(None)` runs work to its end."""
 
-    __slots__ = ("_clock", "_cursor", "_depth", "_execute", "_hook", "_reading", "_session", "error")
+    __slots__ = ("_depth", "_execute", "_hook", "_reading", "_session", "error")
 
     dialect = "sqlite"
 
     def __init__(self, session: Session, hook: Hook | None = None, *, reading: bool = False) -> None:
         self._session = session
         self._reading = reading
-        self._cursor = session.cursor
         self._execute: Callable[..., sqlite3.Cursor] = session.run
-        self._clock = session.clock
         self._hook = hook
         self._depth = 0
         self.error: DatabaseError | None = None
@@ -154,12 +153,12 @@ class SqliteTransaction:
 
     async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
         self._check()
-        many = self._cursor.executemany if self._execute is self._session.run else _ended
+        many = self._session.cursor.executemany if self._execute is self._session.run else _ended
         statement = compiled(sql, "sqlite")
         if self._hook is not None:
             self._hook(f"statement:{statement.name}")
         if statement.takes_time:
-            now = {NOW: self._clock()}
+            now = {NOW: self._session.clock()}
             rows = ({**row, **now} for row in rows)
         try:
             many(statement.text, (_bound(statement, row) for row in rows))
@@ -205,7 +204,7 @@ class SqliteTransaction:
 
     def following(self, most: int) -> Sequence[Row]:
         try:
-            return self._cursor.fetchmany(most)
+            return self._session.cursor.fetchmany(most)
         except FAULTS as error:
             raise from_sqlite(error) from error
 
@@ -225,7 +224,7 @@ class SqliteTransaction:
             raise self.error
         statement = sql if isinstance(sql, Compiled) else compiled(sql, "sqlite")
         if statement.takes_time:
-            params[NOW] = self._clock()
+            params[NOW] = self._session.clock()
         args: Sequence[Any] = statement.bind(params)
         if not _AS_IT_IS.issuperset(map(type, args)):
             args = _fitting(args)
@@ -265,10 +264,16 @@ def _bound(statement: Compiled, values: Mapping[str, Param]) -> Sequence[Any]:
 
 def _fitting(values: Sequence[Any]) -> Sequence[Any]:
     """The values as the driver takes them; bytes as a bytearray, which it does not look for an adapter of."""
-    return [
-        bytearray(value) if (kind := type(value)) is bytes else value if kind in _BINDABLE else _bindable(value)
-        for value in values
-    ]
+    kinds = tuple(map(type, values))
+    fitting = list(values) if _BINDABLE.issuperset(kinds) else [_bindable(value) for value in values]
+    for at in _places_of_bytes(kinds):
+        fitting[at] = bytearray(fitting[at])
+    return fitting
+
+
+@lru_cache(maxsize=CACHED_STATEMENTS)
+def _places_of_bytes(kinds: tuple[type, ...]) -> tuple[int, ...]:
+    return tuple(at for at, kind in enumerate(kinds) if kind is bytes)
 
 
 def _bindable(value: Any) -> Any:

@@ -78,8 +78,8 @@ class Once(Generic[T]):
             return Kept(text)
 
         patience = self.options.wait if wait is None else duration(wait)
-        kept, replayed = await self._engine.run(request, work, keep=self.options.keep, wait=patience)
-        return Answered(self._decode(kept) if replayed else fresh, replayed)
+        given = await self._engine.run(request, work, keep=self.options.keep, wait=patience)
+        return Answered(self._decode(given.kept) if given.replayed else fresh, given.replayed)
 
     async def find(self, key: str, /, *, owner: str = "") -> Answered[T] | InFlight | Absent:
         """What became of a key, for whoever lost the answer.
@@ -107,7 +107,7 @@ class Once(Generic[T]):
     def _encode(self, value: T) -> tuple[str, T]:
         """The answer as it is stored, and as it is read again."""
         try:
-            text = encode_json(msgspec.to_builtins(value, str_keys=True))
+            text = encode_json(value)
             return text, self._decoder.decode(text)
         except (msgspec.ValidationError, TypeError, ValueError, UnicodeError) as error:
             raise InvalidParams(f"answer of {self.scope}: {error}") from error

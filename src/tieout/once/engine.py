@@ -10,7 +10,9 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
 
 from tieout.contracts import Clock, Transaction
 from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged, UniqueViolation
@@ -47,7 +49,7 @@ PURGE_BATCH = 500
 """Rows of one transaction: short enough that nobody waits for it."""
 
 
-class Given(NamedTuple):
+class Given(msgspec.Struct, frozen=True):
     """An answer, and whether it was there already."""
 
     kept: Kept
@@ -123,9 +125,16 @@ class Engine:
         while True:
             mine, turns = Turn(request), self._turns
             turn = turns.setdefault(request.id, mine)
-            if turn is mine and (given := await self._take(turns, turn, work, keep)) is not None:
-                return given
-            if turn is not mine and not self._is_here():
+            if turn is mine:
+                try:
+                    given = await self._answer(request, work, keep)
+                    if given is not None:
+                        turn.kept = given.kept
+                        return given
+                finally:
+                    turn.done = True
+                    del turns[request.id]
+            elif not self._is_here():
                 continue
             looks = await self._outwait(turn, ends, looks)
             if turn.stored is not None:
@@ -172,17 +181,6 @@ class Engine:
         self._turns, self._pid = {}, os.getpid()
         return False
 
-    async def _take(self, turns: dict[bytes, Turn], turn: Turn, work: Work, keep: int) -> Given | None:
-        """Be the one in this process that is at work on the key; None when another process is."""
-        try:
-            given = await self._answer(turn.request, work, keep)
-            if given is not None:
-                turn.kept = given.kept
-            return given
-        finally:
-            turn.done = True
-            del turns[turn.request.id]
-
     async def _answer(self, request: Request, work: Work, keep: int) -> Given | None:
         """Transactions until one commits or says who was first; None when another process is at work.
 
@@ -191,7 +189,7 @@ class Engine:
         tried, doubt = 0, None
         while True:
             try:
-                outcome = await self._attempt(request, work, keep)
+                outcome = await self.database.transact(self._attempt(request, work, keep))
             except UndoneError as undone:
                 work = _constant(undone.kept)
                 continue
@@ -211,8 +209,8 @@ class Engine:
                 raise doubt if doubt is not None and _is_passing(raised) else raised
             await self._pause(tried)
 
-    async def _attempt(self, request: Request, work: Work, keep: int) -> Given | Verdict:
-        """One transaction: the answer that it gave and stored, or why it did not begin."""
+    def _attempt(self, request: Request, work: Work, keep: int) -> Callable[[Transaction], Awaitable[Given | Verdict]]:
+        """What one transaction does, and returns: the answer that it gave and stored, or why it did not begin."""
 
         async def attempt(tx: Transaction) -> Given | Verdict:
             free, stored = await self.store.claim(tx, request, keep)
@@ -226,7 +224,7 @@ class Engine:
                 raise AlreadyThereError from error
             return Given(kept, replayed=False)
 
-        return await self.database.transact(attempt)
+        return attempt
 
     async def _replay(self, request: Request) -> Given | None:
         """The answer that is there; None when there is none, and none of an earlier attempt can come any more.
@@ -283,8 +281,8 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, DatabaseError) and error.retryable
 
 
-async def _natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Any:
-    return await step(tx)
+def _natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:
+    return step(tx)
 
 
 def _constant(kept: Kept) -> Work:

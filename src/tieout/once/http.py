@@ -154,10 +154,10 @@ class HttpOnce:
                     raise ForgottenError(answer)
 
         try:
-            kept, replayed = await self._engine.run(request, work, keep=self._options.keep, wait=self._options.wait)
+            given = await self._engine.run(request, work, keep=self._options.keep, wait=self._options.wait)
         except ForgottenError as forgotten:
             return Answered(forgotten.answer, replayed=False)
-        return Answered(_answer(kept) if replayed else fresh, replayed)
+        return Answered(_answer(given.kept) if given.replayed else fresh, given.replayed)
 
     async def find(self, key: str, /, *, owner: str = "") -> Answered[HttpAnswer] | InFlight | Absent:
         """What became of a key: what a GET by key answers. The promise is that of `Once.find`."""

@@ -37,9 +37,9 @@ RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Aw
 """Runs a transaction step on what this App's steps are given as their `tx`; raises the step's errors, translated."""
 
 
-async def run_natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Any:
+def run_natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:
     """Run a step on the transaction itself."""
-    return await step(tx)
+    return step(tx)
 
 
 class World(msgspec.Struct):
