@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
-from tieout.recon.dialects import without_zeros, written_micros, written_moment
+from tieout.recon.dialects import Column, can_hold, surely_holds
 from tieout.recon.facts import is_plain_number
+from tieout.recon.feed_texts import without_zeros, written_micros, written_moment
+from tieout.recon.periods import iso, utc
 from tieout.recon.translating import key_text
 from tieout.recon.values import finite, micros, number_text
 
@@ -71,3 +74,26 @@ def test_zeros_at_the_end_say_nothing(text):
 def test_a_plain_number_is_a_finite_one(text):
     """What is taken for a number at a glance is one for the judge too."""
     assert not is_plain_number(text) or finite(text) is not None
+
+
+@pytest.mark.parametrize(
+    "parts", [["1", "2"], ["1", ""], ["1", "x"], ["1", "٣"], ["1", "9" * 19], ["-1"], ["9" * 18, "0"]]
+)
+def test_what_surely_fits_is_found_to_fit_one_by_one(parts) -> None:
+    """Keys that are looked at together are none that could not be asked for."""
+    column = Column("id", "bigint", "integer")
+    assert not surely_holds(column, parts) or all(can_hold(column, part) for part in parts)
+    assert not surely_holds(column._replace(kind="text"), parts)
+
+
+def test_many_short_whole_numbers_surely_fit() -> None:
+    """The usual keys are looked at together."""
+    assert surely_holds(Column("id", "bigint", "integer"), ["1", "20", "9" * 18])
+
+
+@pytest.mark.parametrize(
+    "at", [0, -1, 1, 1_795_305_600_000_000, 1_795_305_600_124_456, -62_135_596_800_000_000, 1 << 62]
+)
+def test_json_has_a_moment_as_it_is_written(at) -> None:
+    """What is kept as a moment until it is written down reads as ISO 8601, where no calendar reaches too."""
+    assert msgspec.json.decode(msgspec.json.encode(utc(at))) == iso(at) == msgspec.to_builtins(utc(at))

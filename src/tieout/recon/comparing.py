@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
@@ -59,7 +61,9 @@ class Comparison:
         self._keys, self._texts = there.keys, there.texts
         self._plain = Plain(judged, period, there, written)
         self._whole = {side: None if sample < 1 else _whole_rows(file, self._keys) for side, file in files.items()}
+        self._doubtful: set[SideName] = set()
         self._alike: set[SideName] = set()
+        self._seeking = Lock()
         self._bare: set[SideName] = {side for side in SIDES if side not in judged.many}
         for side, file in files.items():
             told = {key: text_of(key) for key in self._keys}
@@ -125,37 +129,42 @@ class Comparison:
         """A side's rows of these keys, as its snapshot has them."""
         if not keys:
             return {}
-        marks = ", ".join(f"({', '.join('?' * len(self._keys))})" for _ in keys)
-        names = ", ".join(self._keys)
+        with self._seeking:
+            if side not in self._doubtful:
+                self._find_doubtful(side)
         found: dict[Key, list[Record]] = {}
-        sql = f"SELECT * FROM {side}_told WHERE ({names}) IN (VALUES {marks})"  # noqa: S608 - names are our own
-        for one in self._rows(sql, [part for key in keys for part in key]):
+        for one in self._unpacked(self._having(f"{side}_doubtful", keys)):
             found.setdefault(tuple(str(part) for part in one.key), []).append(Record(one.at, one.values))
         return found
+
+    def _find_doubtful(self, side: SideName) -> None:
+        """Note for all candidates at a time which rows a side has of them."""
+        keys = listed(self._keys, {key: text_of(key) for key in self._keys})
+        self._duck.execute(
+            f"CREATE TABLE {side}_doubtful AS SELECT * FROM {side}_told SEMI JOIN"  # noqa: S608 - names are our own
+            f" (SELECT {keys} FROM classified WHERE class = {CANDIDATE}) USING ({', '.join(self._keys)})"
+        )
+        self._doubtful.add(side)
 
     def unkeyed(self, side: SideName) -> list[Found]:
         """Rows of the period whose key is NULL, in part at least: no partner can have it."""
         null = " OR ".join(f"{key} IS NULL" for key in self._keys)
-        return self._rows(f"SELECT * FROM {side}_told WHERE ({null}) AND {self._plain.inside('at_us')}", [])  # noqa: S608 - names are our own
+        return self._rows(f"SELECT * FROM {side}_told WHERE ({null}) AND {self._plain.inside('at_us')}")  # noqa: S608 - names are our own
 
     def undated(self, side: SideName) -> tuple[int, list[Found]]:
         """Rows without a business time, which no period holds: how many, and the first of them."""
         where = f"FROM {side}_told WHERE at_us IS NULL"
         (count,) = self._duck.execute(f"SELECT count(*) {where}").fetchone() or (0,)
-        return count, self._rows(f"SELECT * {where} LIMIT {SHOWN}", []) if count else []
+        return count, self._rows(f"SELECT * {where} LIMIT {SHOWN}") if count else []
 
     def similar(self, side: SideName, keys: Sequence[Key]) -> dict[Key, Key]:
         """For each of these keys, one of the side's that differs from it in case and spaces only."""
         if not keys or not self._texts:
             return {}
-        if side not in self._alike:
-            self._find_alike(side)
-        marks = ", ".join(f"({', '.join('?' * len(self._keys))})" for _ in keys)
-        names = ", ".join(self._keys)
-        rows = self._duck.execute(
-            f"SELECT * FROM {side}_alike WHERE ({names}) IN (VALUES {marks})",  # noqa: S608 - names are our own
-            [part for key in keys for part in key],
-        ).fetchall()
+        with self._seeking:
+            if side not in self._alike:
+                self._find_alike(side)
+        rows = self._having(f"{side}_alike", keys)
         width = len(self._keys)
         return {row[:width]: row[width:] for row in rows}
 
@@ -174,9 +183,17 @@ class Comparison:
         )
         self._alike.add(side)
 
-    def _rows(self, sql: str, params: list[Any]) -> list[Found]:
+    def _having(self, table: str, keys: Sequence[Key]) -> list[Any]:
+        """The rows of a table with these keys, which are texts there."""
+        cursor = self._duck.cursor()  # threads that shared one would be given each other's rows
+        cursor.register("asked", pa.table([pa.array(parts) for parts in zip(*keys, strict=True)], self._keys))
+        return cursor.execute(f"SELECT * FROM {table} SEMI JOIN asked USING ({', '.join(self._keys)})").fetchall()  # noqa: S608 - names are our own
+
+    def _rows(self, sql: str) -> list[Found]:
+        return self._unpacked(self._duck.execute(sql).fetchall())
+
+    def _unpacked(self, rows: Sequence[Any]) -> list[Found]:
         keys = len(self._keys)
-        rows = self._duck.execute(sql, params).fetchall()
         return unpacked(
             [(*row[:keys], None if row[keys] is None else str(row[keys]), *row[keys + 1 :]) for row in rows], keys
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tieout.recon.periods import Period, iso
+from tieout.recon.periods import Period, utc
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Outcome, Record, SideName, Verdict
 from tieout.recon.store import Differs, Evidence, NewBreak, Shown, Told
@@ -28,18 +28,16 @@ def told_break(
     period: Period | None = None,
 ) -> NewBreak:
     """A break with its evidence. Its time is the anchor's, or the other side's; of several one in `period`, if any."""
-    differences = tuple(
-        [Differs(one.field, _cut(one.upstream), _cut(one.downstream), one.why) for one in verdict.differences]
-    )
+    differences = [Differs(one.field, _cut(one.upstream), _cut(one.downstream), one.why) for one in verdict.differences]
     up, down = _records(judged, "upstream", ours), _records(judged, "downstream", theirs)
-    detail = Evidence(verdict.sides, differences, up, down, tuple(causes))
+    detail = Evidence(verdict.sides, tuple(differences), up, down, tuple(causes))
     return NewBreak(key, verdict.outcome, detail, at=_time(anchored(judged, ours, theirs), period))
 
 
 def anchored(judged: Judged, ours: Sequence[Record], theirs: Sequence[Record]) -> list[int]:
     """The business times that decide to which period a key belongs: the anchor's, or else the other side's."""
-    anchor, other = (ours, theirs) if judged.anchor == "upstream" else (theirs, ours)
-    return [one.at for one in anchor or other if one.at is not None]
+    records = (ours or theirs) if judged.anchor == "upstream" else (theirs or ours)
+    return [one.at for one in records if one.at is not None]
 
 
 def told_unkeyed(judged: Judged, side: SideName, key: tuple[str | None, ...], rows: Sequence[Found]) -> NewBreak:
@@ -53,6 +51,8 @@ def told_unkeyed(judged: Judged, side: SideName, key: tuple[str | None, ...], ro
 
 
 def _time(times: Sequence[int], period: Period | None) -> int | None:
+    if len(times) == 1:
+        return times[0]
     inside = [at for at in times if period is not None and at in period]
     return min(inside or times, default=None)
 
@@ -60,12 +60,12 @@ def _time(times: Sequence[int], period: Period | None) -> int | None:
 def _records(judged: Judged, side: SideName, records: Sequence[Record]) -> Told:
     if not records:
         return NOTHING
-    names = [field.upstream if side == "upstream" else field.downstream for field in judged.fields]
+    if side == "upstream":
+        names = [field.upstream for field in judged.fields]
+    else:
+        names = [field.downstream for field in judged.fields]
     shown = [
-        Shown(
-            None if one.at is None else iso(one.at),
-            {name: _cut(value) for name, value in zip(names, one.values, strict=True)},
-        )
+        Shown(None if one.at is None else utc(one.at), dict(zip(names, map(_cut, one.values), strict=True)))
         for one in records[:RECORDS]
     ]
     return Told(len(records), tuple(shown))

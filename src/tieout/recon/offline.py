@@ -17,6 +17,7 @@ from tieout.recon.comparing import Comparison
 from tieout.recon.define import Rule
 from tieout.recon.evidence import anchored, told_break, told_unkeyed
 from tieout.recon.facts import SIDES
+from tieout.recon.noting import Noting
 from tieout.recon.periods import Period
 from tieout.recon.plain import Counts
 from tieout.recon.reading import Found, Key
@@ -24,14 +25,19 @@ from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
 from tieout.recon.running import Running
 from tieout.recon.snapshot import FORMAT, take
 from tieout.recon.sources import Both, Opened, opened
-from tieout.recon.store import NewBreak, ReconStore, Run, StoredState
+from tieout.recon.store import NewBreak, ReconStore, Run, StoredState, WrittenBreak, written
 from tieout.recon.threads import to_its_end
 
-S = TypeVar("S")
 T = TypeVar("T")
 
-DOUBTS = 10_000
+DOUBTS = 2_500
 """Keys that are judged at a time."""
+
+AT_ONCE = 3
+"""Batches of keys that are at work: while one is judged, the sources answer the others."""
+
+NOBODY: Sequence[Record] = ()
+"""What a side has of a key that it lacks."""
 
 HELD = 5.0
 """Seconds between two looks at the lease while DuckDB is at work."""
@@ -115,18 +121,22 @@ class Offline:
         counts = await self._aside(comparison.classify)
         tally: Counter[str] = Counter()
         doubts = Doubts(self._rule, self._period, both, comparison, tally)
-        found: list[NewBreak] = []
-        for keys in comparison.candidates(DOUBTS):
-            _, found = await together(self._note(run, found), doubts.settle(keys))
-            await self._progress("asking again", doubts.asked)
-        await self._note(run, found)
-        unkeyed = [one for side in both.sides for one in _unkeyed(both.judged, side, comparison, tally)]
-        await self._note(run, unkeyed)
+        async with Noting(lambda found: self._note(run, found)) as noting:
+            batches = comparison.candidates(DOUBTS)
+
+            async def settle() -> None:
+                for keys in batches:
+                    await noting.add(await doubts.settle(keys))
+                    await self._progress("asking again", doubts.asked)
+
+            await together(*(settle() for _ in range(AT_ONCE)))
+            for side in both.sides:
+                await noting.add([written(run.rule, one) for one in _unkeyed(both.judged, side, comparison, tally)])
         totals = {**_totals(counts, tally, comparison), "sample": self._rule.sample}
         return _state(totals), totals
 
-    async def _note(self, run: Run, breaks: list[NewBreak]) -> None:
-        await self._world.database.transact(lambda tx: self._world.store.note(tx, run, breaks))
+    async def _note(self, run: Run, breaks: list[WrittenBreak]) -> None:
+        await self._world.database.transact(lambda tx: self._world.store.write(tx, run, breaks))
 
     async def _ended(self, run: Run, state: StoredState, totals: dict[str, Any]) -> Run:
         """Close what is not found any more, and raise one alarm for all that is."""
@@ -180,34 +190,38 @@ class Doubts:
         self._tally = tally
         self.asked = 0
 
-    async def settle(self, keys: Sequence[Key]) -> list[NewBreak]:
+    async def settle(self, keys: Sequence[Key]) -> list[WrittenBreak]:
         """The breaks among these keys; all are tallied."""
-        one, other = self._both.sides
+        judged, (one, other) = self._both.judged, self._both.sides
         upstream, downstream = await together(self._find(one, keys), self._find(other, keys))
         self.asked += len(keys)
-        verdicts = []
+        verdicts: list[tuple[Key, Verdict]] = []
         for key in keys:
-            ours, theirs = upstream.get(key, []), downstream.get(key, [])
-            verdict = judge(self._both.judged, ours, theirs)
-            name = self._standing(verdict, ours, theirs)
+            ours, theirs = upstream.get(key, NOBODY), downstream.get(key, NOBODY)
+            verdict = judge(judged, ours, theirs)
+            name = self._standing(verdict, anchored(judged, ours, theirs))
             self._tally[name] += 1
-            if name == verdict.outcome and verdict.is_break:
-                verdicts.append((key, verdict, ours, theirs))
-        causes = await self._causes([(key, verdict) for key, verdict, _, _ in verdicts])
-        return [told_break(self._both.judged, *one, causes.get(one[0], []), self._period) for one in verdicts]
+            if verdict.is_break and name == verdict.outcome:
+                verdicts.append((key, verdict))
+        causes = await self._causes(verdicts)
 
-    def _standing(self, verdict: Verdict, ours: Sequence[Record], theirs: Sequence[Record]) -> str:
+        def told(key: Key, verdict: Verdict) -> NewBreak:
+            records = upstream.get(key, NOBODY), downstream.get(key, NOBODY)
+            return told_break(judged, key, verdict, *records, causes.get(key, ()), self._period)
+
+        # One after the other, so that little is alive at a time: else the collector of garbage would see it all.
+        return [written(self._rule.name, told(key, verdict)) for key, verdict in verdicts]
+
+    def _standing(self, verdict: Verdict, times: Sequence[int]) -> str:
         """What this period makes of a verdict: another period's pair is carried, and some times are ignored."""
         if verdict.outcome == "withdrawn":
             return verdict.outcome
-        times = anchored(self._both.judged, ours, theirs)
-        since, until = self._period
-        if verdict.outcome != "duplicate" and times and not any(since <= at < until for at in times):
+        if verdict.outcome != "duplicate" and times and not any(map(self._period.__contains__, times)):
             return "carried"
         if verdict.outcome == "tied":
             return AGAIN
         ignores = self._rule.ignores if verdict.is_break else ()
-        return "ignored" if any(at in one.period for one in ignores for at in times) else verdict.outcome
+        return "ignored" if ignores and any(at in one.period for one in ignores for at in times) else verdict.outcome
 
     async def _find(self, side: Opened, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         if side.probes:
@@ -232,14 +246,14 @@ class Doubts:
         return await side.reading.states(side.rows, keys) if side.probes else {}
 
 
-async def together(one: Coroutine[Any, Any, S], other: Coroutine[Any, Any, T]) -> tuple[S, T]:
-    """Both at a time; what fails first is raised once the other was stopped."""
+async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """All at a time; what fails first is raised once the others were stopped."""
     try:
         async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(one), group.create_task(other)
+            tasks = [group.create_task(work) for work in works]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return first.result(), second.result()
+    return [task.result() for task in tasks]
 
 
 def _unkeyed(judged: Judged, side: Opened, comparison: Comparison, tally: Counter[str]) -> list[NewBreak]:

@@ -44,6 +44,14 @@ def iso(at: int) -> str:
         return f"{at} us since 1970"
 
 
+def utc(at: int) -> datetime | str:
+    """A moment, which JSON has as `iso` writes it; its text where no calendar reaches."""
+    try:
+        return EPOCH + timedelta(0, 0, at)
+    except OverflowError:
+        return iso(at)
+
+
 def day(text: str, zone: ZoneInfo) -> Period:
     """One day of a zone, which may have 23 or 25 hours; raise `ConfigError`."""
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from tieout.contracts import Copying, Param, Row
 from tieout.errors import DefinitionError
 from tieout.recon.copied import parsed
 from tieout.recon.define import Side
-from tieout.recon.dialects import LARGEST, Column, Dialect, can_hold, written_micros, written_moment
+from tieout.recon.dialects import LARGEST, Column, Dialect, can_hold, surely_holds
+from tieout.recon.feed_texts import written_micros, written_moment
 from tieout.recon.periods import UNITS, Period
 from tieout.recon.rules import Record, SideName
 from tieout.recon.values import Kind, finite, local_converter, micros, moment_text, number_text
@@ -132,15 +134,16 @@ class Reading:
     async def find(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         """What the source has now for these keys, whenever it happened."""
         found: dict[Key, list[Record]] = {}
-        possible = [key for key in keys if all(map(can_hold, self.key, key))]
+        possible = self._possible(keys)
         for first in range(0, len(possible), self._dialect.asks):
             asked = set(possible[first : first + self._dialect.asks])
             where, params = self._dialect.asked(self.key, list(asked))
             sql = self._select([where])
-            async for batch in rows.stream(sql, batch=BATCH, **params, **self._states()):
-                for key, at, values in self.records(batch):
+            async for batch in rows.stream(sql, batch=self._dialect.asks, **params, **self._states()):
+                columns = self.converted(list(zip(*batch, strict=True)))
+                for key, at, values in rows_in(columns, len(self.key)):
                     if key in asked:
-                        found.setdefault(tuple(map(str, key)), []).append(Record(at, values))
+                        found.setdefault(key, []).append(Record(at, values))
         return found
 
     async def states(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, str]:
@@ -149,7 +152,7 @@ class Reading:
         if when is None:
             return {}
         found: dict[Key, str] = {}
-        possible = [key for key in keys if all(map(can_hold, self.key, key))]
+        possible = self._possible(keys)
         texts = ", ".join(f"{self._text(column)} AS c{n}" for n, column in enumerate(self.key))
         state = self._dialect.text(self._column(when.column)._replace(kind="text"))
         for first in range(0, len(possible), self._dialect.asks):
@@ -201,10 +204,6 @@ class Reading:
         is_done = self.at.kind == "moment"
         return micros(text if convert is None or is_done else convert(text))
 
-    def records(self, batch: Sequence[Row]) -> list[Found]:
-        """Rows of one batch, converted."""
-        return unpacked(list(zip(*self.converted(list(zip(*batch, strict=True))), strict=True)), len(self.key))
-
     def converted(self, columns: Sequence[Texts]) -> list[Texts]:
         """Columns whose texts are canonical, from those that the source sent."""
         plan = [*self.key, self.at, *self.fields]
@@ -212,6 +211,12 @@ class Reading:
             texts if column is None or (convert := self._converter(place, column)) is None else _each(convert, texts)
             for place, (column, texts) in enumerate(zip(plan, columns, strict=False))
         ]
+
+    def _possible(self, keys: Sequence[Key]) -> Sequence[Key]:
+        """The keys that can be there; most sides hold whole numbers, which are looked at together."""
+        if all(surely_holds(column, [key[place] for key in keys]) for place, column in enumerate(self.key)):
+            return keys
+        return [key for key in keys if all(map(can_hold, self.key, key))]
 
     def _fed(self, place: int, column: Column) -> Fed:
         written = self._dialect.fed(column._replace(kind="text") if column.told else column)
@@ -330,7 +335,14 @@ DAY = 26 * 3_600_000_000
 
 def unpacked(rows: Sequence[Sequence[str | None]], keys: int) -> list[Found]:
     """Rows of canonical texts, of which the first `keys` are the key's, as what they say."""
-    return [Found(tuple(row[:keys]), micros(row[keys]), tuple(row[keys + 1 :])) for row in rows]
+    return [Found(*row) for row in rows_in(list(zip(*rows, strict=True)), keys)] if rows else []
+
+
+def rows_in(columns: Sequence[Texts], keys: int) -> Iterator[tuple[Any, int | None, tuple[Any, ...]]]:
+    """The rows that columns of canonical texts make: the key, which has `keys` of them, the time, the fields."""
+    fields = columns[keys + 1 :]
+    values = zip(*fields, strict=True) if fields else repeat(())
+    return zip(zip(*columns[:keys], strict=True), map(micros, columns[keys]), values)  # noqa: B905 - what is repeated has no end
 
 
 def _each(convert: Converter, texts: Texts) -> list[str | None]:

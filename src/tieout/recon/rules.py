@@ -54,7 +54,7 @@ class Judged(NamedTuple):
     @property
     def anchor(self) -> SideName:
         """The side whose business time decides to which period a pair belongs: the one with a single row."""
-        return "downstream" if self.many == {"upstream"} else "upstream"
+        return "downstream" if self.many and self.many == {"upstream"} else "upstream"
 
 
 class Difference(NamedTuple):
@@ -80,22 +80,26 @@ class Verdict(NamedTuple):
         return self.outcome in BREAKS
 
 
+WITHDRAWN, MISSING, ORPHAN = Verdict("withdrawn"), Verdict("missing", ("downstream",)), Verdict("orphan", ("upstream",))
+
+
 def judge(rule: Judged, upstream: Sequence[Record], downstream: Sequence[Record]) -> Verdict:
     """What becomes of a key that has these records: duplicates first, then what is not there, then what differs."""
-    both: tuple[tuple[SideName, Sequence[Record]], ...] = (("upstream", upstream), ("downstream", downstream))
-    doubled = tuple(name for name, records in both if len(records) > 1 and name not in rule.many)
-    if doubled:
-        return Verdict("duplicate", doubled)
-    if not upstream and not downstream:
-        return Verdict("withdrawn")
+    if len(upstream) > 1 or len(downstream) > 1:
+        both: tuple[tuple[SideName, Sequence[Record]], ...] = (("upstream", upstream), ("downstream", downstream))
+        doubled = tuple(name for name, records in both if len(records) > 1 and name not in rule.many)
+        if doubled:
+            return Verdict("duplicate", doubled)
     if not downstream:
-        return Verdict("missing", ("downstream",))
+        return MISSING if upstream else WITHDRAWN
     if not upstream:
-        return Verdict("orphan", ("upstream",))
+        return ORPHAN
     differences = tuple(
-        found
-        for number, field in enumerate(rule.fields)
-        if (found := _difference(field, _values(upstream, number), _values(downstream, number)))
+        [
+            found
+            for number, field in enumerate(rule.fields)
+            if (found := _difference(field, _values(upstream, number), _values(downstream, number)))
+        ]
     )
     if differences:
         return Verdict("differs", (), differences)
@@ -150,4 +154,6 @@ def _why(field: Field, one: str | None, other: str | None) -> str:
     ours, theirs = finite(one), finite(other)
     if ours is None or theirs is None:
         return "is no finite number" if field.domain == "number" else "is no finite time"
-    return "" if distance(ours, theirs) <= (field.tolerance or 0) else "differs"
+    if ours == theirs:
+        return ""
+    return "" if field.tolerance and distance(ours, theirs) <= field.tolerance else "differs"

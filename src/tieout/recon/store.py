@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -30,6 +31,9 @@ BreakState: TypeAlias = Literal["open", "closed", "settled", "ignored"]
 
 _written = msgspec.json.Encoder().encode
 """JSON of evidence, which is texts and whole numbers: nothing else has to be looked for in each of many breaks."""
+
+STATEMENT_BYTES = 4_000_000
+"""Breaks of more bytes are stored by several statements: the least that a server takes by default is 16 MB."""
 
 LAST = 1 << 62
 """Later than every time: where a newest-first listing begins."""
@@ -68,9 +72,9 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True, gc=False):
-    """A record of a side as evidence: its time in ISO 8601, and its fields by name."""
+    """A record of a side as evidence: its time, which JSON has in ISO 8601, and its fields by name."""
 
-    at: str | None
+    at: datetime | str | None
     values: dict[str, str | None]
 
 
@@ -103,7 +107,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     causes: tuple[str, ...]
 
 
-class NewBreak(msgspec.Struct, frozen=True):
+class NewBreak(msgspec.Struct, frozen=True, gc=False):
     """A key that does not agree. `detail` is JSON: both sides' records, what differs, possible causes.
 
     Keys with a NULL are no keys: `apart` keeps those of one side from those of the other. `at` is its business time, in
@@ -152,6 +156,33 @@ def run_id(rule: str, period: Period) -> bytes:
 def break_id(rule: str, key: Sequence[str | None], apart: str = "") -> bytes:
     """What identifies a break, whether it was found live or offline."""
     return fingerprint(rule, _written(key).decode(), apart)
+
+
+class WrittenBreak(NamedTuple):
+    """A break on its way into the store. `row` is JSON: its key, its outcome, its detail, its time."""
+
+    id: bytes
+    finding: bytes
+    row: bytes
+
+
+def written(rule: str, one: NewBreak) -> WrittenBreak:
+    """A break of a rule as it is stored."""
+    key = _written(one.key).decode()
+    row = _written((key, one.outcome, _written(one.detail).decode(), one.at))
+    return WrittenBreak(fingerprint(rule, key, one.apart), one.finding, row)
+
+
+def _statements(breaks: Iterable[WrittenBreak]) -> Iterator[list[WrittenBreak]]:
+    part, size = list[WrittenBreak](), 0
+    for one in breaks:
+        if part and size + len(one.row) > STATEMENT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.row)
+    if part:
+        yield part
 
 
 def _finding(outcome: str, detail: Evidence | dict[str, Any]) -> bytes:
@@ -232,24 +263,21 @@ class ReconStore:
 
     async def note(self, tx: Transaction, run: Run, breaks: Iterable[NewBreak]) -> None:
         """Store breaks as open; one that is there keeps when it was found first."""
-        await tx.execute_many(
-            self.sql.note_break,
-            [
-                {
-                    "id": break_id(run.rule, one.key, one.apart),
-                    "run": run.id,
-                    "attempt": run.attempt,
-                    "rule": run.rule,
-                    "version": run.version,
-                    "record_key": _written(one.key).decode(),
-                    "outcome": one.outcome,
-                    "detail": _written(one.detail).decode(),
-                    "finding": one.finding,
-                    "at": one.at,
-                }
-                for one in breaks
-            ],
-        )
+        await self.write(tx, run, [written(run.rule, one) for one in breaks])
+
+    async def write(self, tx: Transaction, run: Run, breaks: Iterable[WrittenBreak]) -> None:
+        """The same of breaks that are written already: the more at a time, the fewer pages each of them changes."""
+        for part in _statements(sorted({one.id: one for one in breaks}.values())):
+            await tx.execute(
+                self.sql.note_breaks,
+                run=run.id,
+                attempt=run.attempt,
+                rule=run.rule,
+                version=run.version,
+                ids=b"".join([one.id for one in part]),
+                findings=b"".join([one.finding for one in part]),
+                rows=(b"[%s]" % b",".join([one.row for one in part])).decode(),
+            )
 
     async def close(self, tx: Transaction, run: Run) -> int:
         """Close the breaks that earlier attempts found and this one did not; return how many."""

@@ -39,19 +39,6 @@ UPDATE tieout_recon_run
 SET state = :state, totals = :totals, note = :note, ended = {now}
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 
--- A person's word on a break stands as long as the same is found.
--- name: note_break
-INSERT INTO tieout_recon_break
-    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at, at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL, :at)
-ON CONFLICT (id) DO UPDATE
-SET state = CASE
-        WHEN tieout_recon_break.state IN ('settled', 'ignored') AND tieout_recon_break.finding = excluded.finding
-        THEN tieout_recon_break.state ELSE 'open' END,
-    run = excluded.run, attempt = excluded.attempt, version = excluded.version, outcome = excluded.outcome,
-    detail = excluded.detail, finding = excluded.finding, last_at = excluded.last_at, closed_at = NULL,
-    at = excluded.at
-
 -- name: close_breaks
 UPDATE tieout_recon_break
 SET state = 'closed', closed_at = {now}

@@ -6,10 +6,17 @@ ON DUPLICATE KEY UPDATE
     started = VALUES(started), ended = NULL, progress = NULL, note = NULL,
     seen_at = VALUES(started), aborted = 0
 
--- name: note_break
+-- A person's word on a break stands as long as the same is found. JSON has no bytes: ids and findings stand one behind
+-- the other, 16 bytes each.
+-- name: note_breaks
 INSERT INTO tieout_recon_break
     (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at, at)
-VALUES (:id, :run, :attempt, :rule, :version, :record_key, :outcome, :detail, :finding, 'open', {now}, {now}, NULL, :at)
+SELECT SUBSTRING(:ids, 16 * given.n - 15, 16), :run, :attempt, :rule, :version, given.record_key, given.outcome,
+    given.detail, SUBSTRING(:findings, 16 * given.n - 15, 16), 'open', {now}, {now}, NULL, given.at
+FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+    n FOR ORDINALITY, record_key LONGTEXT CHARACTER SET utf8mb4 PATH '$[0]', outcome VARCHAR(16) PATH '$[1]',
+    detail LONGTEXT CHARACTER SET utf8mb4 PATH '$[2]', at BIGINT PATH '$[3]'
+)) AS given
 ON DUPLICATE KEY UPDATE
     state = IF(state IN ('settled', 'ignored') AND finding = VALUES(finding), state, 'open'),
     run = VALUES(run), attempt = VALUES(attempt), version = VALUES(version), outcome = VALUES(outcome),

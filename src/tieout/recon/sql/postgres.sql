@@ -19,3 +19,21 @@ SELECT CAST(:rule AS integer), given.*
 FROM json_to_recordset(CAST(:rows AS json))
     AS given (record_key text, outcome text, due bigint, changed_at bigint, told integer, body text)
 ON CONFLICT (rule, record_key) DO NOTHING
+
+-- A person's word on a break stands as long as the same is found. JSON has no bytes: ids and findings stand one behind
+-- the other, 16 bytes each.
+-- name: note_breaks
+INSERT INTO tieout_recon_break
+    (id, run, attempt, rule, version, record_key, outcome, detail, finding, state, first_at, last_at, closed_at, at)
+SELECT substring(CAST(:ids AS bytea) FROM 16 * CAST(given.n AS integer) - 15 FOR 16), CAST(:run AS bytea),
+    CAST(:attempt AS integer), CAST(:rule AS text), CAST(:version AS text), one ->> 0, one ->> 1, one ->> 2,
+    substring(CAST(:findings AS bytea) FROM 16 * CAST(given.n AS integer) - 15 FOR 16), 'open', {now}, {now}, NULL,
+    CAST(one ->> 3 AS bigint)
+FROM json_array_elements(CAST(:rows AS json)) WITH ORDINALITY AS given (one, n)
+ON CONFLICT (id) DO UPDATE
+SET state = CASE
+        WHEN tieout_recon_break.state IN ('settled', 'ignored') AND tieout_recon_break.finding = excluded.finding
+        THEN tieout_recon_break.state ELSE 'open' END,
+    run = excluded.run, attempt = excluded.attempt, version = excluded.version, outcome = excluded.outcome,
+    detail = excluded.detail, finding = excluded.finding, last_at = excluded.last_at, closed_at = NULL,
+    at = excluded.at
