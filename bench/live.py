@@ -65,11 +65,11 @@ class Bench:
         if self.python is not None:
             self._peer("begin")
 
-    def _told(self, name: str, changes: int) -> list[Any]:
+    def _told(self, name: str, changes: int, stderr: int | None = None) -> list[Any]:
         if name == "feeds":
-            found = run("-m", "bench.live_ours", "told", self.place, changes)
+            found = run("-m", "bench.live_ours", "told", self.place, changes, stderr=stderr)
         else:
-            found = self._peer("told", changes)
+            found = self._peer("told", changes, stderr=stderr)
         told: list[Any] = found["told"]
         return told
 
@@ -81,8 +81,9 @@ class Bench:
     def _passes_over(self, name: str) -> str:
         """Whether a reader goes on where rows went without a word."""
         try:
-            self._told(name, 1)
-        except subprocess.CalledProcessError:
+            self._told(name, 1, stderr=subprocess.PIPE)
+        except subprocess.CalledProcessError as error:
+            tell(f"{name} ends at TRUNCATE, as it has to: {error.stderr.strip().splitlines()[-1]}")
             return ""
         return "it passes over TRUNCATE"
 
@@ -102,8 +103,9 @@ class Bench:
         self.sources.rows += max(1, int(rate / 2 * SECONDS))
         return run("-m", "bench.live_ours", "follow", self.place, first, self.sources.rows, rate / 2)
 
-    def _peer(self, what: object, *more: object) -> dict[str, Any]:
-        return run("-m", f"bench.live_{self.peer}", what, self.peer_place, *more, python=str(self.python))
+    def _peer(self, what: object, *more: object, stderr: int | None = None) -> dict[str, Any]:
+        command = ("-m", f"bench.live_{self.peer}", what, self.peer_place, *more)
+        return run(*command, python=str(self.python), stderr=stderr)
 
 
 def measured(sources: Sources, pairs: int, rounds: int) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 `python -m bench.live_psycopg2 PAIRS FILE`, in its own environment. It gathers whole transactions in the order of
 commits, with their positions and rows before and after, values that were not touched taken from before; it tells
-heartbeats, and ends with an error at what it cannot tell whole. It judges and keeps nothing. `begin` instead of a
-number makes its slots anew; `told FILE CHANGES` tells what one side has done. Prints one JSON line.
+heartbeats, and ends with an error at what it cannot tell whole. It judges nothing, and keeps in FILE where the next
+reading goes on: a server may not come to read what a slot is told just before the connection ends. `begin` instead of
+a number makes its slots anew; `told FILE CHANGES` tells what one side has done. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from select import select
 from struct import Struct
 
@@ -25,9 +27,9 @@ NUMBER, COUNT, COMMIT = Struct(">I").unpack_from, Struct(">H").unpack_from, Stru
 
 
 class Reader:
-    """One slot, read until so many rows have come."""
+    """One slot, read from behind `end` until so many rows have come."""
 
-    def __init__(self, name: str, rows: int) -> None:
+    def __init__(self, name: str, rows: int, end: int) -> None:
         spoken = "-c datestyle=ISO -c timezone=UTC"
         self.connection = psycopg2.connect(
             os.environ[f"LIVE_{name}"], connection_factory=LogicalReplicationConnection, options=spoken
@@ -37,11 +39,11 @@ class Reader:
         system, timeline, *_ = self.cursor.fetchone()
         self.history = f"{system}/{timeline}"
         options = {"proto_version": "1", "publication_names": "tieout", "messages": "true"}
-        self.cursor.start_replication(slot_name=slot(name), decode=False, options=options)
+        self.cursor.start_replication(slot_name=slot(name), start_lsn=end, decode=False, options=options)
         self.tables: dict[int, tuple[str, list[str]]] = {}
         self.left, self.changes, self.beats, self.transactions = rows, [], False, []
         self.shapes: dict[str, dict[str, bytes]] = {}
-        self.end = 0
+        self.name, self.end = name, end
 
     def fileno(self) -> int:
         return self.connection.fileno()
@@ -141,27 +143,31 @@ def begin() -> None:
             cursor.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot(name),))
 
 
-def read(readers: list[Reader]) -> None:
-    while readers:
-        readers = [reader for reader in readers if not reader.drain()]
-        if readers:
-            select(readers, [], [])
+def read(names: tuple[str, ...], rows: int, kept: Path) -> list[Reader]:
+    """Readers of these sides once each has so many rows; where they end is kept."""
+    ends = json.loads(kept.read_text())
+    readers = waiting = [Reader(name, rows, ends.get(name, 0)) for name in names]
+    while waiting := [reader for reader in waiting if not reader.drain()]:
+        select(waiting, [], [])
+    kept.write_text(json.dumps(ends | {reader.name: reader.end for reader in readers}))
+    return readers
 
 
 def main() -> None:
     """Make the slots, or read them."""
-    match sys.argv[1:]:
-        case ["begin", _]:
+    what, kept, *more = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
+    match what:
+        case "begin":
             begin()
+            kept.write_text("{}")
             print("{}")
-        case ["told", _, count]:
-            reader = Reader("UP", int(count))
-            read([reader])
+        case "told":
+            (reader,) = read(("UP",), int(more[0]), kept)
             told = [[place, [change[1:] for change in changes]] for place, _, changes in reader.transactions]
             print(json.dumps({"told": told}))
-        case [pairs, _]:
+        case pairs:
             begun = time.perf_counter()
-            read([Reader(name, int(pairs)) for name in ("UP", "DOWN")])
+            read(("UP", "DOWN"), int(pairs), kept)
             print(json.dumps({"rate": 2 * int(pairs) / (time.perf_counter() - begun)}))
 
 

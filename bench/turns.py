@@ -16,10 +16,16 @@ Side = Callable[[], dict[str, Any]]
 """Runs one side once; returns its rate, and what else it measured."""
 
 
-def run(*command: object, python: str = sys.executable) -> dict[str, Any]:
-    """What a side printed on its last line."""
+def run(*command: object, python: str = sys.executable, stderr: int | None = None) -> dict[str, Any]:
+    """What a side printed on its last line; what it says of its errors goes to `stderr`, by default ours."""
     process = subprocess.run(
-        [python, *map(str, command)], stdout=subprocess.PIPE, text=True, check=True, timeout=600, cwd=HERE.parent
+        [python, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=True,
+        timeout=600,
+        cwd=HERE.parent,
     )
     result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return result
