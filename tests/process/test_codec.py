@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tieout
-from tests.process.cipher import Cipher
+from tests.process.cipher import Blind, Cipher
 from tests.process.orders import Order, Parcel, World
 from tests.process.place import (
     ANN,
@@ -159,7 +159,7 @@ async def test_a_repetition_is_known_whatever_it_is_stored_as(place: Place, shop
         await app.start(kind(request_id="r1", user="ann", sku="hat"))
 
 
-@pytest.mark.parametrize("codec", [None, Cipher(9)])
+@pytest.mark.parametrize("codec", [None, Cipher(9), Blind(9)])
 async def test_what_cannot_be_read_stops_nothing_else(
     place: Place, shop: Shop, codec: Cipher | None, caplog: Any
 ) -> None:

@@ -88,6 +88,8 @@ class Calls:
     async def _attempt(
         self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
     ) -> Reported:
+        if not tracing.is_on():
+            return await self._tried(record, entry, call, method, source, by)
         attributes = {"tieout.process": record.id.hex(), "tieout.call": entry.n, "tieout.source": source}
         with tracing.span(f"{by} {record.type}.{entry.step}", entry.trace, "client", attributes) as span:
             outcome = await self._tried(record, entry, call, method, source, by)

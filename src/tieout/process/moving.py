@@ -146,6 +146,8 @@ class Moving:
             return None
 
     async def _run_next(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
+        if not tracing.is_on():
+            return await self._moved(tx, process_type, record, cause)
         attributes = {"tieout.process": record.id.hex(), "tieout.source": cause.source, "tieout.by": cause.by}
         with tracing.span(f"move {record.type}.{record.state}", record.trace, "internal", attributes):
             return await self._moved(tx, process_type, record, cause)

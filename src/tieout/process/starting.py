@@ -132,6 +132,8 @@ class Starting:
         looked_up: dict[str, Any] = {}
         plain: dict[str, Any] = {}
         request.__dict__["looked_up"] = looked_up
+        if not process_type.look_ups:
+            return "{}"
         for name, look_up in process_type.look_ups.items():
             codec = process_type.snapshot_codecs[name]
             plain[name] = codec.plain(await look_up(request))
