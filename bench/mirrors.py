@@ -67,7 +67,8 @@ class Writer:
         lease = await following.world.leases.take(f"bench/{supplier}")
         assert lease is not None
         copy = await following.load()
-        return cls(made, supplier, await following.read_catalogue(lease, copy), copy)
+        catalogue = await following.read_catalogue(copy, following.look)
+        return cls(made, supplier, await following.store_catalogue(lease, copy, catalogue), copy)
 
     async def publish(self, answers: Sequence[tuple[int, Items]], today: date) -> None:
         """Merge the supplier's answers about some hotels."""

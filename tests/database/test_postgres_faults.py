@@ -274,23 +274,31 @@ async def test_a_deferred_constraint_is_told_at_commit(fragile):
 
 
 async def test_one_statement_for_all_rows(fragile):
-    """What takes {each} row as lists runs once for all of them, fails for all of them, and not at all for none."""
-    await fragile.transact(executing("CREATE TABLE cell (id BIGINT PRIMARY KEY, body BYTEA, size BIGINT)"))
+    """What takes {each} row as lists runs once for all of them, fails for all of them, and not at all for none.
+
+    What is no list has one value for all of them, or nothing is run.
+    """
+    await fragile.transact(executing("CREATE TABLE cell (id BIGINT PRIMARY KEY, body BYTEA, size BIGINT, owner TEXT)"))
     each = """
-        INSERT INTO cell SELECT one.*
+        INSERT INTO cell SELECT one.id, one.body, one.size, :owner::text
         FROM {each}(:id::bigint[], :body::bytea[], :size::bigint[]) AS one (id, body, size)
     """
     sizes = (-(1 << 63), None, (1 << 63) - 1, 0)
 
-    async def add(tx, numbers) -> None:
-        rows = [{"id": n, "body": None if n % 2 else bytes([n]), "size": sizes[n % 4]} for n in numbers]
+    async def add(tx, numbers, owners=("ann",)) -> None:
+        rows = [
+            {"id": n, "body": None if n % 2 else bytes([n]), "size": sizes[n % 4], "owner": owners[n % len(owners)]}
+            for n in numbers
+        ]
         await tx.execute_many(each, rows)
 
     await fragile.transact(partial(add, numbers=range(4)))
     await fragile.transact(partial(add, numbers=()))
     await refused(UniqueViolation, fragile.transact(partial(add, numbers=(7, 0))))
-    rows = await fragile.read(fetching("SELECT id, body, size FROM cell ORDER BY id"))
-    assert [tuple(row) for row in rows] == list(zip(range(4), (b"\0", None, b"\2", None), sizes, strict=True))
+    await refused(StatementError, fragile.transact(partial(add, numbers=(8, 9), owners=("ann", "bob"))))
+    rows = await fragile.read(fetching("SELECT id, body, size, owner FROM cell ORDER BY id"))
+    bodies, owners = (b"\0", None, b"\2", None), ("ann",) * 4
+    assert [tuple(row) for row in rows] == list(zip(range(4), bodies, sizes, owners, strict=True))
 
 
 async def test_prepared_statements_survive_a_change_of_schema(postgres):

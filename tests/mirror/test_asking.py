@@ -67,7 +67,7 @@ async def early(queries, *, is_crowded):
         world=world, budget=budget, terms=terms, paused=False, may_ask=lambda: True, unanswered=0, ask=ask
     )
     planning = SimpleNamespace(units=lambda *_: units, audit=lambda _: None)
-    traffic = SimpleNamespace(places=asyncio.Semaphore(1), is_crowded=is_crowded, till=None)
+    traffic = SimpleNamespace(places=asyncio.Semaphore(1), is_crowded=is_crowded, till=None, leads=1)
     ended = asyncio.Event()
     asking = Asking(
         following,

@@ -25,7 +25,8 @@ class Writer:
     async def begin(self):
         lease = await self.following.world.leases.take("test")
         self.copy = await self.following.load()
-        self.lease = await self.following.read_catalogue(lease, self.copy)
+        catalogue = await self.following.read_catalogue(self.copy, self.following.look)
+        self.lease = await self.following.store_catalogue(lease, self.copy, catalogue)
         return self
 
     async def publish(self, observed):

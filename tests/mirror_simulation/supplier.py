@@ -79,7 +79,7 @@ class Asked:
             names = names[:1]
         for name in names:
             query = self.supplier.begin(self.node, "catalogue", world.chance.uniform(0.001, 0.05))
-            await asyncio.sleep(query.ended - world.now)
+            await self._wait(query.ended - world.now, query)
             if is_cut and name == names[-1]:
                 raise ConnectionResetError("in the middle of the catalogue")
             yield [Group(name, GROUPS[name])]

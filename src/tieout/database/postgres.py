@@ -87,7 +87,7 @@ class PostgresTransaction:
         args: Sequence[Any] = [statement.bind(row) for row in rows]
         if not args:
             return
-        method, args = ("execute", statement.columns(args)) if statement.takes_lists else ("executemany", [args])
+        method, args = ("execute", statement.columns(args)) if statement.lists else ("executemany", [args])
         try:
             await getattr(self._connection, method)(statement.text, *args)
         except BaseException as error:  # noqa: BLE001 - it is raised, translated

@@ -63,16 +63,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 _EACH = "each"
-"""The macro of statements that `execute_many` runs once for all rows, each parameter being the list of its values:
+"""The macro of statements that `execute_many` runs once for all rows, parameters being lists of their values:
 
     UPDATE account AS a SET points = one.points
     FROM {each}(:name::text[], :points::bigint[]) AS one (name, points) WHERE a.name = one.name
 
 PostgreSQL only: there a row costs a tenth of what it does as a statement. Lists of `bigint[]` go as text, which the
-driver makes many times as fast as an array.
+driver makes many times as fast as an array. A parameter that is no list has one value for all rows.
 """
 
 _NUMBERS = re.compile(r":(\w+)::bigint\[\]")
+_LISTS = re.compile(r":(\w+)::\w+\[\]")
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,11 @@ was one: `ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)` matches no row.
 class Compiled:
     """A statement as its driver takes it; `params` are the names of its values, in the order they go.
 
-    One that `takes_lists` is for `execute_many` alone; those of `numbers` it takes as the text of an array. One that
+    One that takes `lists` is for `execute_many` alone; those of `numbers` it takes as the text of an array. One that
     `takes_time` is given the time as `NOW`.
     """
 
-    __slots__ = ("_count", "_pick", "dialect", "name", "numbers", "params", "takes_lists", "takes_time", "text")
+    __slots__ = ("_count", "_pick", "dialect", "lists", "name", "numbers", "params", "takes_time", "text")
 
     def __init__(
         self,
@@ -139,14 +140,14 @@ class Compiled:
         params: tuple[str, ...],
         dialect: str,
         *,
-        takes_lists: bool = False,
+        lists: Collection[str] = (),
         numbers: Collection[str] = (),
     ) -> None:
         self.name = name
         self.text = text
         self.params = params
         self.dialect = dialect
-        self.takes_lists = takes_lists
+        self.lists = frozenset(lists)
         self.numbers = frozenset(numbers)
         self.takes_time = NOW in params
         self._pick = _picker(params)
@@ -166,9 +167,18 @@ class Compiled:
         return picked
 
     def columns(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Rows that were bound as the lists that it takes."""
+        """Bound rows as the lists that it takes; raise `StatementError` when what is no list has two values."""
         columns = zip(self.params, zip(*rows, strict=True), strict=True)
-        return [_array(column) if name in self.numbers else list(column) for name, column in columns]
+        return [self._column(name, column) for name, column in columns]
+
+    def _column(self, name: str, column: tuple[Any, ...]) -> Any:
+        if name in self.numbers:
+            return _array(column)
+        if name in self.lists:
+            return list(column)
+        if len(set(column)) > 1:
+            raise StatementError(f"{self.name!r} has one {name!r} for all rows")
+        return column[0]
 
     def _misnamed(self, values: Mapping[str, Any]) -> StatementError:
         missing = sorted(set(self.params) - set(values))
@@ -253,15 +263,14 @@ def compile_statement(text: str, dialect: str, name: str) -> Compiled:
     """Compile one statement; raise `StatementError` for several in one, an unknown macro or a driver's own marks."""
     if dialect not in DIALECTS:
         raise StatementError(f"no dialect is named {dialect!r}")
-    compiler, numbers = _Compiler(DIALECTS[dialect], name), set[str]()
+    compiler, lists, numbers = _Compiler(DIALECTS[dialect], name), set[str](), set[str]()
     if f"{{{_EACH}}}" in text:
-        numbers = set(_NUMBERS.findall(text))
+        lists, numbers = set(_LISTS.findall(text)), set(_NUMBERS.findall(text))
         text = _NUMBERS.sub(r":\1::text::bigint[]", text)
     body = compiler.translate(text)
     if _CONTROL.match(_COMMENTS.sub("", body)):
         raise StatementError(f"{name!r} must be one statement that neither begins nor ends a transaction")
-    takes_lists = compiler.takes_lists
-    return Compiled(name, body, tuple(compiler.params), dialect, takes_lists=takes_lists, numbers=numbers)
+    return Compiled(name, body, tuple(compiler.params), dialect, lists=lists, numbers=numbers)
 
 
 def split(text: str, dialect: str) -> Iterator[str]:
@@ -286,7 +295,6 @@ class _Compiler:
         self.dialect = dialect
         self.name = name
         self.params: list[str] = []
-        self.takes_lists = False
         self._ended = False
 
     def translate(self, text: str) -> str:
@@ -332,7 +340,6 @@ class _Compiler:
             return self._param(NOW)
         if name not in self.dialect.macros:
             raise StatementError(f"{self.name!r} uses an unknown macro {{{name}}}")
-        self.takes_lists |= name == _EACH
         return self.dialect.macros[name]
 
     def _mark(self, mark: str) -> str:

@@ -25,6 +25,9 @@ PLAN_LASTS = 5.0
 NOTHING_LASTS = 0.25
 """Seconds until it is planned anew after there was nothing to ask for."""
 
+NOTHING_EACH = 0.005
+"""The same for each supplier that the node leads, if that is longer: many that are at rest are no work."""
+
 AHEAD = 0.5
 """Seconds for which tokens are taken ahead, in one statement, while the node has places free; one at the least."""
 
@@ -84,9 +87,17 @@ class Asking:
     def __bool__(self) -> bool:
         return bool(self._tasks)
 
-    def begin(self, copy: Copy, answered: Iterable[Observed]) -> None:
-        """Ask for what is due, as many at a time as the supplier bears; not for what is `answered` and not stored."""
-        free = self._places()
+    @property
+    def free_places(self) -> int:
+        """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
+        return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered
+
+    def begin(self, copy: Copy, answered: Iterable[Observed], *, kept: int = 0) -> None:
+        """Ask for what is due, as many at a time as the supplier bears; not for what is `answered` and not stored.
+
+        So many of the plan's places are `kept` for others.
+        """
+        free = self.free_places - kept
         if free <= 0 or not self._may_ask():
             return
         self._look_ahead(copy, answered)
@@ -122,10 +133,6 @@ class Asking:
     def _may_ask(self) -> bool:
         return not self.following.paused and self.following.may_ask()
 
-    def _places(self) -> int:
-        """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
-        return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered
-
     def _look_ahead(self, copy: Copy, answered: Iterable[Observed]) -> None:
         """Plan what to ask for next, unless there is a plan that is young enough."""
         now = self._world.clock.monotonic()
@@ -140,7 +147,8 @@ class Asking:
             if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in known
         )
         self._was_something = bool(self._plan)
-        self._planned_until = now + (PLAN_LASTS if self._plan else NOTHING_LASTS)
+        nothing_lasts = max(NOTHING_LASTS, NOTHING_EACH * self._traffic.leads)
+        self._planned_until = now + (PLAN_LASTS if self._plan else nothing_lasts)
 
     async def _query(self, group: str, unit: Unit, cause: Cause) -> None:
         """Stage what the supplier says; what it does not answer is left alone for a while."""

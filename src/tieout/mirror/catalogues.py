@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,8 +48,16 @@ class Changes(NamedTuple):
 
     @property
     def to_ask(self) -> list[int]:
-        """Groups that have items of which nothing is known: what was checked says nothing of these."""
-        return sorted({item.group for item in (*self.new_items, *self.brought_items)})
+        """Known groups that have items of which nothing is known: what was checked says nothing of these."""
+        new = {group.n for group in self.new_groups}
+        return sorted({item.group for item in (*self.new_items, *self.brought_items)} - new)
+
+
+class Step(NamedTuple):
+    """Some of what a catalogue changes: so many rows, and what stores them."""
+
+    rows: int
+    store: Callable[[Transaction], Awaitable[None]]
 
 
 class Catalogue:
@@ -140,12 +148,12 @@ class Cataloguer:
             *_parts(unasked, lambda tx, part: self._store.write_checks(tx, number, part)),
             *_parts(changes.lost_items, lambda tx, part: self._store.remove_items(tx, number, part)),
             *_parts(changes.lost_groups, lambda tx, part: self._store.remove_groups(tx, number, part)),
-            lambda tx: self._note(tx, number, has_changed=bool(changes)),
+            Step(0, lambda tx: self._note(tx, number, has_changed=bool(changes))),
         ]
         if changes:
             copy.digests.clear()
-        for step in steps:
-            lease = await self._step(lease, step)
+        for some in together(steps):
+            lease = await self._do(lease, some)
         if changes:
             await self._database.read(lambda tx: copy.load(tx, self._store))
         return lease
@@ -155,20 +163,32 @@ class Cataloguer:
         if has_changed:
             await self._sightings.add(tx, number, [Sighted(0, EVERY, 0, 0, CATALOGUE, 0, 0, True, 0, 0, b"")])
 
-    async def _step(self, lease: Lease, step: Callable[[Transaction], Awaitable[None]]) -> Lease:
+    async def _do(self, lease: Lease, steps: Sequence[Step]) -> Lease:
         async def work(tx: Transaction) -> Lease:
             renewed = await self._leases.guard(tx, lease)
-            await step(tx)
+            for step in steps:
+                await step.store(tx)
             return renewed
 
         return await self._database.transact(work)
 
 
-def _parts(
-    rows: Sequence[T], store: Callable[[Transaction, Sequence[T]], Awaitable[None]]
-) -> Iterable[Callable[[Transaction], Awaitable[None]]]:
+def together(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Steps as they are done in one transaction each, in their order."""
+    some, rows = list[Step](), 0
+    for step in steps:
+        if some and rows + step.rows > ROWS:
+            yield some
+            some, rows = [], 0
+        some.append(step)
+        rows += step.rows
+    yield some
+
+
+def _parts(rows: Sequence[T], store: Callable[[Transaction, Sequence[T]], Awaitable[None]]) -> Iterable[Step]:
     for at in range(0, len(rows), ROWS):
-        yield partial(_stored, store, rows[at : at + ROWS])
+        part = rows[at : at + ROWS]
+        yield Step(len(part), partial(_stored, store, part))
 
 
 async def _stored(

@@ -10,10 +10,10 @@ from typing import Any
 
 from tieout.coordination.lease import Lease, LostLease
 from tieout.errors import DatabaseError
-from tieout.mirror.answers import Garbled
 from tieout.mirror.asking import Asking
+from tieout.mirror.catalogues import Catalogue
 from tieout.mirror.copying import Copy
-from tieout.mirror.define import SlowDown
+from tieout.mirror.listing import Listing
 from tieout.mirror.measuring import Measuring
 from tieout.mirror.observed import Observed
 from tieout.mirror.packed import packed
@@ -57,14 +57,12 @@ LONGEST_PAUSE = 300.0
 UNANSWERED_EVERY = 0.1
 """Seconds between two looks whether the supplier may still be at work, before others may ask it."""
 
-CATALOGUE_TIMEOUT = 3_600.0
-"""Longest that reading a catalogue may take, in seconds."""
-
 
 class Leading:
     """Follows one supplier while this node holds its lease.
 
-    Asking goes on while one task at a time writes: it looks and merges what others have left, or publishes answers.
+    Asking goes on while the catalogue is read, and while one task at a time writes: it looks and merges what others
+    have left, publishes answers, or stores a catalogue. What changes the groups is stored while nothing is asked.
     """
 
     def __init__(self, following: Following, planning: Planning, measuring: Measuring, traffic: Traffic) -> None:
@@ -82,6 +80,7 @@ class Leading:
             stage=self._stage,
             ended=self._ended,
         )
+        self._listing = Listing(following, hold=self._hold, ended=self._ended)
         self._writing: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._error: BaseException | None = None
@@ -91,8 +90,6 @@ class Leading:
         self._publish_took = 0.0
         self._looked_at = 0.0
         self._look_every = LOOK_EVERY
-        self._catalogue_failures = 0
-        self._catalogue_after = 0.0
 
     async def run(self) -> None:
         """Take the lease when it is free, and lead while it is ours; return when told to stop."""
@@ -138,26 +135,37 @@ class Leading:
             raise self._error
         if self._writing is None:
             self._write_behind(copy)
-        if not self._is_catalogue_due():
-            self._asking.begin(copy, chain(self._publishing, self._staged))
-        elif not self._asking and self._writing is None:
-            await self._read_catalogue(copy)
+        is_listing = self._listing.is_due
+        if is_listing and self._asking.free_places > 0:
+            self._listing.begin(copy)
+        if not self._listing.brings_changes:
+            self._asking.begin(copy, chain(self._publishing, self._staged), kept=int(is_listing))
         await self._wait()
 
     def _write_behind(self, copy: Copy) -> None:
-        """Begin to look, or to publish, when it is time for it."""
-        now = self._world.clock.monotonic()
-        if now - self._looked_at >= self._look_every:
+        """Begin to look, to publish, or to store a catalogue, when it is time for it."""
+        listing = self._listing
+        if self._world.clock.monotonic() - self._looked_at >= self._look_every:
             self._writing = self._begun(self._look(copy))
-        elif self._staged:
-            is_many = self._staged_items >= PUBLISH_ITEMS
-            waits = CROWDED_LATEST if self._traffic.is_crowded else waits_for(self._publish_took, self._traffic.leads)
-            if is_many or not self._asking or now - self._staged_at >= waits:
-                self._writing = self._begun(self._publish(copy))
+        elif listing.catalogue is not None and not listing.brings_changes:
+            self._writing = self._begun(self._store(copy, listing.catalogue))
+        elif self._traffic.may_write and (work := self._to_write(copy)) is not None:
+            self._writing = self._begun(work)
+            self._traffic.write(self._writing)
+
+    def _to_write(self, copy: Copy) -> Coroutine[Any, Any, None] | None:
+        """What changes rows: answers that have waited for others, then a catalogue that brings something."""
+        if not self._staged:
+            catalogue = None if self._asking else self._listing.catalogue
+            return None if catalogue is None else self._store(copy, catalogue)
+        is_many = self._staged_items >= PUBLISH_ITEMS
+        waits = CROWDED_LATEST if self._traffic.is_crowded else waits_for(self._publish_took, self._traffic.leads)
+        has_waited = self._world.clock.monotonic() - self._staged_at >= waits
+        return self._publish(copy) if is_many or has_waited or not self._asking else None
 
     async def _wait(self) -> None:
         """Wait until something is done or due, or we are told to stop."""
-        if not (self._asking or self._staged or self._writing):
+        if not (self._asking or self._staged or self._writing or self._listing):
             await self._sleep(LOOK_EVERY / 2)
             return
         alarm = asyncio.get_running_loop().call_later(PUBLISH_EVERY, self._woken.set)
@@ -169,6 +177,7 @@ class Leading:
     async def _finish(self, copy: Copy) -> None:
         """Publish what is still answered in time."""
         await self._asking.finish()
+        await self._listing.finish()
         if self._writing is not None:
             await self._writing
         await self._publish(copy)
@@ -209,27 +218,17 @@ class Leading:
             self._publishing = []
         self._publish_took = self._world.clock.monotonic() - begun
 
-    def _is_catalogue_due(self) -> bool:
-        may_read = not self.following.paused and self._world.clock.monotonic() >= self._catalogue_after
-        return may_read and self.following.is_catalogue_due()
-
-    async def _read_catalogue(self, copy: Copy) -> None:
-        try:
-            async with asyncio.timeout(CATALOGUE_TIMEOUT):
-                self._keep(await self.following.read_catalogue(self._lease, copy))
-            self._catalogue_failures = 0
+    async def _store(self, copy: Copy, catalogue: Catalogue) -> None:
+        brings_changes = self._listing.brings_changes
+        self._keep(await self.following.store_catalogue(self._lease, copy, catalogue))
+        self._listing.forget()
+        if brings_changes:
             self._asking.forget_plan()
-            return
-        except (LostLease, DatabaseError):
-            raise
-        except (Garbled, SlowDown, TimeoutError) as error:
-            log.warning("%s: the catalogue is not used: %s", self.following.name, error)
-        except Exception:
-            log.exception("%s: the catalogue is not used", self.following.name)
-        self._catalogue_failures += 1
-        pause = min(FIRST_PAUSE * 2 ** min(self._catalogue_failures, 30), LONGEST_PAUSE)
-        self._catalogue_after = self._world.clock.monotonic() + pause
-        self._keep(await self._world.leases.renew(self._lease))
+
+    async def _hold(self) -> None:
+        """Make sure that our lead outlasts a query; renewed again where the node stood still meanwhile."""
+        while not self._world.leases.may_begin(self._lease, self.following.terms.timeout):
+            await self._renew()
 
     async def _renew(self) -> None:
         self._keep(await self._world.leases.renew(self._lease))
@@ -255,7 +254,7 @@ class Leading:
         self._ended(None if task.cancelled() else task.exception())
 
     def _ended(self, error: BaseException | None) -> None:
-        """Know that a query, or what was written, has ended; its error ends our lead."""
+        """Know that a query, a catalogue, or what was written, has ended; its error ends our lead."""
         if error is not None:
             self._error = error
         self._woken.set()
@@ -263,6 +262,7 @@ class Leading:
     async def _drop(self) -> None:
         """Let nothing go on: queries are cancelled, and what is being written is waited for."""
         await self._asking.drop()
+        await self._listing.drop()
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieout.contracts import Transaction
-from tieout.mirror.calendar import Bools, Ints
+from tieout.mirror.calendar import NEVER, Bools, Ints
 from tieout.mirror.choices import Choices, Chosen
 from tieout.mirror.copying import Copy
 from tieout.mirror.demand import Demand, DemandStore, hottest
@@ -63,6 +63,7 @@ class Planning:
         self._hot: dict[Tier, Bools] = {}
         self._demand_at = -DEMAND_EVERY
         self._audit_at = world.clock.monotonic() + FIRST_AUDIT
+        self._is_loaded = False
 
     def units(self, copy: Copy, limit: int) -> list[Unit]:
         """Which units to ask for next, at most `limit`."""
@@ -86,10 +87,15 @@ class Planning:
     def audit(self, copy: Copy) -> Unit | None:
         """A unit drawn from all of them, when it is time: at moments of a Poisson process, so that nothing is favoured.
 
-        What such queries find of the copy is found of it at any time (PASTA: Wolff 1982).
+        What such queries find of the copy is found of it at any time (PASTA: Wolff 1982). What was never asked for when
+        the first one is due is given its time before: there is nothing to find out about it.
         """
         now, share = self.following.world.clock.monotonic(), self.following.terms.audits
         if not share or now < self._audit_at or not copy.groups:
+            return None
+        if not self._is_loaded:
+            self._is_loaded = True
+            self._audit_at = now + self._unknown(copy) * self.following.budget.interval("sync") / 1_000_000
             return None
         rate = self.following.terms.classes["sync"]
         mean = max(FIRST_AUDIT, rate.window / 1_000_000 / (rate.count * share))
@@ -101,6 +107,12 @@ class Planning:
         offset = chance.randrange(0, axis.count, self._most)
         first = int(copy.first(self.following.moments.earliest(), [group])[0])
         return Unit(group, first + offset, min(self._most, axis.count - offset))
+
+    def _unknown(self, copy: Copy) -> int:
+        """How many units there are that were never asked for."""
+        first, count = copy.first(self.following.moments.earliest()), self.following.layout.axis.count
+        slots = (first[:, None] + np.arange(0, count, self._most)) & (self.following.layout.ring - 1)
+        return int((np.take_along_axis(copy.checks.start, slots, axis=1) == NEVER).sum())
 
     async def look(self, copy: Copy) -> None:
         """Read what is doubtful, chosen and wanted; take back doubts whose cells were asked for since."""

@@ -21,7 +21,7 @@ from tieout.errors import ConfigError, DatabaseError, InvalidJson
 from tieout.identity import encode_json
 from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Layout
-from tieout.mirror.catalogues import Catalogue, Cataloguer
+from tieout.mirror.catalogues import Catalogue, Cataloguer, Changes
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms
 from tieout.mirror.moments import Moments
@@ -56,7 +56,10 @@ BEYOND = 2
 """For how many times its time-out the place of a query stays taken: the supplier may be at work for longer than that
 anybody waits."""
 
-JITTER_SHARE, LONGEST_JITTER = 0.1, 1.0
+CATALOGUE_SPREAD = 0.1
+"""By how much of its time a catalogue may be read early."""
+
+JITTER_SHARE, LONGEST_JITTER = 0.1, 0.5
 """By how much queries may come late, as a share of the window that the supplier counts in, and in seconds at most."""
 
 
@@ -136,36 +139,40 @@ class Following:
         return copy
 
     def is_catalogue_due(self) -> bool:
-        """Whether the catalogue was read too long ago, or never."""
-        return self.moments.earliest() - self.catalogued >= self.terms.catalogue_every * 1_000_000
+        """Whether the catalogue was read too long ago, or never; suppliers that were read together come apart."""
+        every = self.terms.catalogue_every * (1 - CATALOGUE_SPREAD * self.jitter)
+        return self.moments.earliest() - self.catalogued >= every * 1_000_000
 
-    async def read_catalogue(self, lease: Lease, copy: Copy) -> Lease:
-        """Read the supplier's catalogue and store what it changes; nothing, when it fails or drops too much."""
+    async def read_catalogue(self, copy: Copy, hold: Callable[[], Awaitable[None]]) -> Catalogue:
+        """The supplier's catalogue; raise what it raises, or `Garbled` when it has nothing or drops too much.
+
+        `hold` is awaited before each page is asked for: it makes sure of the lead.
+        """
         catalogue = Catalogue(copy)
         try:
-            lease = await self._renewed(lease)
+            await hold()
             async for page in self.supplier.catalogue():
                 catalogue.add(page)
-                lease = await self._renewed(lease)
-            if not catalogue.groups:
-                raise Garbled("the catalogue has no groups at all")
+                await hold()
         except SlowDown as error:
             await self.slow_down(error)
             raise
-        changes = catalogue.compare(copy, self.moments.earliest())
-        lost = len(changes.lost_groups)
+        if not catalogue.groups:
+            raise Garbled("the catalogue has no groups at all")
+        lost = len(self.news(copy, catalogue).lost_groups)
         if is_mass_drop(len(copy.groups), lost):
             await self.alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
             raise Garbled(f"{lost} of {len(copy.groups)} groups have vanished")
-        lease = await self.cataloguer.store(lease, copy, changes)
-        await self.look()
-        return lease
+        return catalogue
 
-    async def _renewed(self, lease: Lease) -> Lease:
-        """A lease under which another page may be asked for; renewed again where the node stood still meanwhile."""
-        leases = self.world.leases
-        while not leases.may_begin(lease := await leases.renew(lease), self.terms.timeout):
-            continue
+    def news(self, copy: Copy, catalogue: Catalogue) -> Changes:
+        """What a catalogue changes in a copy as it is now."""
+        return catalogue.compare(copy, self.moments.earliest())
+
+    async def store_catalogue(self, lease: Lease, copy: Copy, catalogue: Catalogue) -> Lease:
+        """Store what a catalogue changes, and that it was read. When it changes anything nobody may ask meanwhile."""
+        lease = await self.cataloguer.store(lease, copy, self.news(copy, catalogue))
+        await self.look()
         return lease
 
     async def purge(self) -> None:

@@ -15,26 +15,25 @@ ORDER BY grp, n
 
 -- name: add_item
 INSERT INTO tieout_mirror_item (copy, grp, n, name, cells, gone)
-SELECT one.copy, one.grp, one.n, one.name, one.cells, NULL
-FROM {each}(:copy::bigint[], :grp::bigint[], :n::bigint[], :name::bytea[], :cells::bytea[])
-    AS one (copy, grp, n, name, cells)
+SELECT :copy::bigint, one.grp, one.n, one.name, :cells::bytea, NULL
+FROM {each}(:grp::bigint[], :n::bigint[], :name::bytea[]) AS one (grp, n, name)
 
 -- name: write_cells
 UPDATE tieout_mirror_item AS i
 SET cells = one.cells
-FROM {each}(:copy::bigint[], :grp::bigint[], :n::bigint[], :cells::bytea[]) AS one (copy, grp, n, cells)
-WHERE i.copy = one.copy AND i.grp = one.grp AND i.n = one.n
+FROM {each}(:grp::bigint[], :n::bigint[], :cells::bytea[]) AS one (grp, n, cells)
+WHERE i.copy = :copy::bigint AND i.grp = one.grp AND i.n = one.n
 
 -- name: write_checks
 UPDATE tieout_mirror_group AS g
 SET checks = one.checks
-FROM {each}(:copy::bigint[], :n::bigint[], :checks::bytea[]) AS one (copy, n, checks)
-WHERE g.copy = one.copy AND g.n = one.n
+FROM {each}(:n::bigint[], :checks::bytea[]) AS one (n, checks)
+WHERE g.copy = :copy::bigint AND g.n = one.n
 
 -- name: take_out
 DELETE FROM tieout_mirror_inbox AS i
-USING {each}(:copy::bigint[], :id::bytea[]) AS one (copy, id)
-WHERE i.copy = one.copy AND i.id = one.id
+USING {each}(:id::bytea[]) AS one (id)
+WHERE i.copy = :copy::bigint AND i.id = one.id
 
 -- name: add_sighting
 INSERT INTO tieout_mirror_sighting

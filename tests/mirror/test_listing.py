@@ -1,0 +1,140 @@
+"""Catalogues are read while their supplier is asked on, and what a node writes it writes of few suppliers at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from tests.mirror.hotels import AXIS, FIELDS, OFTEN, RARELY, Hotels
+from tests.mirror.test_following import mirror_of, price
+from tests.mirror.test_traffic import Busy, Crowded, is_loaded
+from tests.mirror.waiting import until
+from tieout import App
+from tieout.mirror.traffic import WRITERS
+
+
+class Listed(Hotels):
+    """A supplier whose catalogue can be kept waiting."""
+
+    def __init__(self, hotels=3):
+        super().__init__(hotels)
+        self.may_list = asyncio.Event()
+        self.may_list.set()
+        self.listed = 0
+        self.is_listing = False
+
+    async def catalogue(self):
+        self.busy += 1
+        self.is_listing = True
+        try:
+            await self.may_list.wait()
+        finally:
+            self.busy -= 1
+            self.is_listing = False
+        async for page in super().catalogue():
+            yield page
+        self.listed += 1
+
+
+async def test_a_supplier_is_asked_while_its_catalogue_is_read(here):
+    """However long a catalogue takes, what is due is asked for meanwhile; the two share the plan's places."""
+    hotels = Listed()
+    app, rooms = mirror_of(here, hotels, OFTEN, concurrency=4, catalogue_every="1s")
+    async with app:
+        await until(lambda: price(rooms, "h2-b", 19), 100)
+        hotels.may_list.clear()
+        await until(lambda: hotels.is_listing)
+        asked = len(hotels.asked)
+        await until(lambda: len(hotels.asked) >= asked + 12)
+        assert hotels.is_listing and hotels.most_busy == rooms.following("acme").terms.places.plan
+        hotels.may_list.set()
+
+
+async def test_a_catalogue_of_a_supplier_with_one_place_has_it_alone(here):
+    """Where the plan has one place, nothing is asked while the catalogue is read."""
+    hotels = Listed()
+    app, rooms = mirror_of(here, hotels, OFTEN, concurrency=3, catalogue_every="1s")
+    async with app:
+        await until(lambda: price(rooms, "h2-b", 19), 100)
+        for _ in range(3):
+            listed = hotels.listed
+            await until(lambda listed=listed: hotels.listed > listed)
+        assert hotels.most_busy == rooms.following("acme").terms.places.plan == 1
+
+
+@asynccontextmanager
+async def hanging(here):
+    """A loaded mirror whose supplier has begun to answer and does not go on; what was stored of catalogues since."""
+    hotels, may_answer, stored = Listed(), asyncio.Event(), []
+    app, rooms = mirror_of(here, hotels, OFTEN, concurrency=6, catalogue_every="1s")
+    cataloguer = rooms.following("acme").cataloguer
+    store, answer = cataloguer.store, hotels.answer
+
+    async def storing(lease, copy, changes):
+        stored.append((bool(changes), hotels.busy))
+        return await store(lease, copy, changes)
+
+    async def slowly(group, first, count):
+        await may_answer.wait()
+        return answer(group, first, count)
+
+    async with app:
+        await until(lambda: price(rooms, "h2-b", 19), 100)
+        cataloguer.store, hotels.will = storing, [slowly]
+        await until(lambda: hotels.busy)
+        stored.clear()
+        yield hotels, rooms, stored, may_answer
+        may_answer.set()
+
+
+async def test_other_groups_are_stored_while_nothing_is_asked(here):
+    """A catalogue that brings something waits until all queries have ended: the copy's groups are others behind it."""
+    async with hanging(here) as (hotels, rooms, stored, may_answer):
+        hotels.may_list.clear()
+        await until(lambda: hotels.is_listing)
+        listed, hotels.hotels["h3"] = hotels.listed, ["h3-a"]
+        hotels.may_list.set()
+        await until(lambda: hotels.listed > listed)
+        assert not any(brings for brings, _ in stored)
+        may_answer.set()
+        await until(lambda: price(rooms, "h3-a", 19), 100)
+        assert [busy for brings, busy in stored if brings] == [0]
+
+
+async def test_a_catalogue_that_brings_nothing_waits_for_nobody(here):
+    """That it was read is noted while queries are under way, and nothing is kept from asking."""
+    async with hanging(here) as (_, _, stored, _):
+        await until(lambda: len(stored) > 1)
+        assert all(not brings and busy for brings, busy in stored)
+
+
+async def test_a_node_writes_few_suppliers_at_a_time(here):
+    """However many suppliers have answers to be stored, a few are written at a time, and all in the end."""
+    app = App(here, migrate=True)
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    suppliers = {f"s{number}": Crowded(f"s{number}", Busy()) for number in range(3 * WRITERS)}
+    writing, most, may_write = set(), [], asyncio.Event()
+
+    def watched(name, write):
+        async def watching(*arguments):
+            writing.add(name)
+            most.append(len(writing))
+            try:
+                await may_write.wait()
+                return await write(*arguments)
+            finally:
+                writing.discard(name)
+
+        return watching
+
+    for name, supplier in suppliers.items():
+        rooms.supplier(name, "1000/s")(supplier)
+        following = rooms.following(name)
+        following.store_catalogue = watched(name, following.store_catalogue)
+        following.publish = watched(name, following.publish)
+    async with app:
+        await until(lambda: len(writing), WRITERS)
+        may_write.set()
+        for supplier in suppliers.values():
+            await until(lambda supplier=supplier: is_loaded(rooms, supplier))
+    assert max(most) == WRITERS
