@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.coordination.test_budget import RecordingClock
+from tests.mirror.waiting import until
 from tieout.coordination.budget import Budget, Rate
 from tieout.coordination.store import BudgetRow, CoordinationStore
 from tieout.coordination.till import MOST, Till, Wanted, granted
@@ -94,6 +95,41 @@ async def test_nodes_that_take_of_the_same_budgets_share_their_tokens(database, 
     assert all(taken)
     after = await next_tokens(database, 12)
     assert sum(after.values()) - sum(before.values()) == len(taken) * 1_000_000
+
+
+WAITING = {
+    "postgres": "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+"""How many transactions wait for another one."""
+
+
+async def are_waiting(database):
+    return (await database.read(lambda tx: tx.fetch_one(WAITING[database.dialect])))["n"]
+
+
+@pytest.mark.parametrize("url", WAITING, indirect=True)
+async def test_budgets_are_stopped_in_the_order_of_their_names(database):
+    """Whoever has stopped the first of some budgets may stop the others: who wants all of them holds none meanwhile."""
+    store, names = CoordinationStore(database.dialect), [f"budget {letter}".encode() for letter in "abcdefgh"]
+
+    async def add(tx):
+        for name in reversed(names):
+            await store.add_budget(tx, name)
+
+    async def stop_all(tx):
+        return await store.stop_budgets(tx, reversed(names))
+
+    async def stop_first_and_others(tx):
+        await store.stop_budgets(tx, names[:1])
+        waiting = asyncio.create_task(database.transact(stop_all))
+        await until(lambda: are_waiting(database), 1)
+        await store.stop_budgets(tx, names[1:])
+        return waiting
+
+    await database.transact(add)
+    waiting = await database.transact(stop_first_and_others)
+    assert len(await waiting) == len(names)
 
 
 async def test_a_pause_meanwhile_is_kept(database):

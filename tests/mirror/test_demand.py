@@ -148,6 +148,37 @@ async def test_audits_favour_nothing(here, monkeypatch):
         assert len(counts) == 8 and min(counts.values()) > 25 and max(counts.values()) < 80
 
 
+async def test_a_first_load_is_not_audited(here, monkeypatch):
+    """What was never asked for has its time before the first audit, a token each; then audits come in any case."""
+    monkeypatch.setattr(planning, "FIRST_AUDIT", 0.0)
+    app = App(here, sweep=False, migrate=True, chance=Random(7))
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    rooms.supplier("acme", "60/min", reserve={"order": 0.1, "browse": 0.1}, audits=0.5)(Hotels(hotels=4))
+    following = rooms.following("acme")
+    async with app:
+        copy = await following.load()
+        lease = await following.world.leases.take("test")
+        await following.store_catalogue(lease, copy, await following.read_catalogue(copy, following.look))
+        clock = Clock(following.world.clock.monotonic())
+        following.world = following.world._replace(clock=clock)
+        plan = planning.Planning(following, Demand())
+        assert plan.audit(copy) is None
+        clock.now += 8 * following.budget.interval("sync") / 1_000_000 - 0.1
+        assert plan.audit(copy) is None
+        clock.now += 0.2
+        assert plan.audit(copy) is not None
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def monotonic(self):
+        return self.now
+
+
 async def test_accuracy_is_what_audits_found(here, monkeypatch):
     """Of cells that audits compare the share that was true is told, and of a worse one than agreed an alarm."""
     monkeypatch.setattr(planning, "FIRST_AUDIT", 0.01)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.mirror.hotels import AXIS, FIELDS, OFTEN, RARELY, Hotels
 from tests.mirror.test_following import mirror_of, price
 from tests.mirror.test_traffic import Busy, Crowded, is_loaded
 from tests.mirror.waiting import until
 from tieout import App
+from tieout.mirror.catalogues import Step, together
 from tieout.mirror.traffic import WRITERS
 
 
@@ -106,6 +109,40 @@ async def test_a_catalogue_that_brings_nothing_waits_for_nobody(here):
     async with hanging(here) as (_, _, stored, _):
         await until(lambda: len(stored) > 1)
         assert all(not brings and busy for brings, busy in stored)
+
+
+def test_catalogues_come_apart(monkeypatch):
+    """Suppliers whose catalogues were read together read them again at times of their own, up to a tenth early."""
+    app = App("sqlite://")
+    rooms = app.mirror("rooms", axis=AXIS, fields=FIELDS, policy=RARELY)
+    read_at = 1_000 * 1_000_000
+    due = []
+    for number in range(40):
+        rooms.supplier(f"s{number}", "60/min", catalogue_every="100s")(Hotels())
+        following = rooms.following(f"s{number}")
+        following.catalogued = read_at
+
+        def is_due(seconds, following=following):
+            monkeypatch.setattr(following.moments, "earliest", lambda: read_at + seconds * 1_000_000)
+            return following.is_catalogue_due()
+
+        due.append(next(seconds for seconds in range(200) if is_due(seconds)))
+    assert min(due) >= 90 and max(due) <= 100
+    assert max(map(due.count, due)) <= 12
+
+
+@pytest.mark.parametrize(
+    ("rows", "done"),
+    [
+        ([0], [[0]]),
+        ([150, 1_350, 0], [[150, 1_350, 0]]),
+        ([150, 1_500, 20, 0], [[150], [1_500], [20, 0]]),
+        ([1_500, 1_500, 1, 0], [[1_500], [1_500], [1, 0]]),
+    ],
+)
+def test_small_steps_of_a_catalogue_are_one_transaction(rows, done):
+    """What a catalogue changes is stored in its order, so many rows at a time as nobody waits for."""
+    assert [[step.rows for step in some] for some in together(Step(count, None) for count in rows)] == done
 
 
 async def test_a_node_writes_few_suppliers_at_a_time(here):

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.mirror_simulation.truth import GROUPS, Night, Version
+from tieout.coordination.budget import OURS
 from tieout.mirror import Fetched, Group, SlowDown, shape
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Supplier:
     def begin(self, node: Node, kind: str, seconds: float) -> Query:
         """A query comes in, and will be at work for so long."""
         world = self.world
-        came = world.now + world.chance.random() * world.jitter / 2
+        came = world.now + world.chance.random() * world.jitter * (1 - OURS)
         query = Query(node.name, kind, cause.get(), came, came + seconds)
         self.queries.append(query)
         return query

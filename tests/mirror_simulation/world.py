@@ -18,7 +18,7 @@ from tieout.testing.virtual import EPOCH
 NOON, BEFORE_MIDNIGHT = 12 * 3_600.0, 24 * 3_600.0 - 30.0
 """When schedules begin: in seconds after a midnight."""
 
-JITTER_SHARE, LONGEST_JITTER = 0.1, 0.5
+JITTER_SHARE, LONGEST_JITTER = 0.1, 0.75
 """By how much queries may come late, as it is promised: a share of the window, and in seconds at most."""
 
 CALM = 120.0

@@ -22,6 +22,9 @@ from tieout.coordination.till import Till, Wanted, take
 from tieout.errors import ConfigError
 from tieout.identity import key_bytes
 
+OURS = 2 / 3
+"""Share of the jitter by which a query may be late before it goes out."""
+
 _RATE = re.compile(r"(\d+)/(\d*)(s|min|m|h|d)", re.ASCII)
 _WINDOWS = {"s": "s", "min": "m", "m": "m", "h": "h", "d": "d"}
 
@@ -67,8 +70,8 @@ class Budget:
 
     `jitter` (seconds) is by how much a query may arrive later than its token was meant for. Points that are each moved
     by 0 to J fall into a window of length W only if they came from one of W + J: so the tokens of W are shared out over
-    W + J. Half of it is for this machine and the database, and a token that would be used later is lost; the other half
-    is for the network. A token that was taken and not used is spent.
+    W + J. `OURS` of it is for this machine and the database, and a token that would be used later is lost; the rest is
+    for the network. A token that was taken and not used is spent.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class Budget:
             begun, wait, ended = await self._database.transact(lambda tx: take(tx, self.store, self._clock, wanted))
         if wait is None:
             return []
-        late = self._jitter / 2 if self._jitter else math.inf
+        late = OURS * self._jitter if self._jitter else math.inf
         waits = [(wait + at * interval) / 1_000_000 for at in range(count)]
         return [Token(ended + one, begun + one + late) for one in waits]
 

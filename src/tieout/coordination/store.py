@@ -43,6 +43,11 @@ class CoordinationStore:
         row = await tx.fetch_one(self.sql.read_lease, name=name)
         return None if row is None else LeaseRow(*row)
 
+    async def held_leases(self, tx: Transaction, names: Iterable[bytes]) -> frozenset[bytes]:
+        """Those of some leases that somebody holds."""
+        rows = await tx.fetch(self.sql.held_leases, names=[name.hex().upper() for name in names])
+        return frozenset(bytes(name) for (name,) in rows)
+
     async def renew_lease(self, tx: Transaction, name: bytes, fence: int, ttl: int) -> bool:
         """Hold a lease for `ttl` microseconds from now; False when somebody has taken it since.
 

@@ -96,7 +96,9 @@ class Leading:
         pause = FIRST_PAUSE
         while not self.stopping.is_set():
             try:
-                lease = await self._world.leases.take(f"mirror/{self.following.name}")
+                name = f"mirror/{self.following.name}"
+                is_free = await self._traffic.vacancies.is_free(name)
+                lease = await self._world.leases.take(name) if is_free else None
                 if lease is not None:
                     await self._lead(lease)
                 pause = FIRST_PAUSE

@@ -59,7 +59,7 @@ anybody waits."""
 CATALOGUE_SPREAD = 0.1
 """By how much of its time a catalogue may be read early."""
 
-JITTER_SHARE, LONGEST_JITTER = 0.1, 0.5
+JITTER_SHARE, LONGEST_JITTER = 0.1, 0.75
 """By how much queries may come late, as a share of the window that the supplier counts in, and in seconds at most."""
 
 

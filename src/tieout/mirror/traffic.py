@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from tieout.contracts import Clock, Database
 from tieout.coordination.till import Till
 from tieout.coordination.together import Together
+from tieout.coordination.vacancies import Vacancies
 from tieout.mirror.store import CopyRow, MirrorStore
 
 WRITERS = 8
@@ -20,12 +21,13 @@ each of them takes a little of every moment, and a query that is due has to wait
 class Traffic:
     """At most so many `queries` of all plans that one node follows: whoever waits for one of the `places` has a turn.
 
-    What arrives at once has to be dealt with in less time than a token lasts, which is a quarter of a second.
+    What arrives at once has to be dealt with in less time than a token lasts, which is half a second.
     """
 
     def __init__(self, database: Database, clock: Clock, queries: int) -> None:
         self.places = asyncio.Semaphore(queries)
         self.till = Till(database, clock)
+        self.vacancies = Vacancies(database, clock)
         self.leads = 0
         self._writers = 0
         self._database, self._store = database, MirrorStore(database.dialect)

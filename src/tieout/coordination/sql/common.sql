@@ -13,6 +13,12 @@ SELECT holder, fence, until, {now} AS now
 FROM tieout_lease
 WHERE name = :name
 
+-- Names are given in hexadecimal.
+-- name: held_leases
+SELECT name
+FROM tieout_lease
+WHERE until >= {now} AND hex(name) IN (SELECT value FROM json_each(:names))
+
 -- name: renew_lease
 UPDATE tieout_lease
 SET until = {now} + :ttl

@@ -3,6 +3,12 @@ INSERT INTO tieout_lease (name, holder, fence, until)
 VALUES (:name, '', 0, 0)
 ON DUPLICATE KEY UPDATE name = IF({was_there}, name, name)
 
+-- name: held_leases
+SELECT l.name
+FROM JSON_TABLE(:names, '$[*]' COLUMNS (name VARCHAR(510) PATH '$')) AS wanted
+JOIN tieout_lease AS l ON l.name = UNHEX(wanted.name)
+WHERE l.until >= {now}
+
 -- name: add_budget
 INSERT INTO tieout_budget (name, next_at)
 VALUES (:name, 0)

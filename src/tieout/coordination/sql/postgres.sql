@@ -1,3 +1,8 @@
+-- name: held_leases
+SELECT name
+FROM tieout_lease
+WHERE until >= {now} AND name IN (SELECT decode(wanted.name, 'hex') FROM unnest(:names::text[]) AS wanted (name))
+
 -- name: stop_budgets
 SELECT name, next_at, {now} AS now
 FROM tieout_budget
