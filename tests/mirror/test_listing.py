@@ -98,6 +98,10 @@ async def test_other_groups_are_stored_while_nothing_is_asked(here):
         listed, hotels.hotels["h3"] = hotels.listed, ["h3-a"]
         hotels.may_list.set()
         await until(lambda: hotels.listed > listed)
+        looks, following = [], rooms.following("acme")
+        look = following.look
+        following.look = lambda *arguments: looks.append(1) or look(*arguments)
+        await until(lambda: len(looks) > 2)  # a second apart: what else was to be written is written
         assert not any(brings for brings, _ in stored)
         may_answer.set()
         await until(lambda: price(rooms, "h3-a", 19), 100)
