@@ -16,7 +16,7 @@ SECOND = 1_000_000
 
 
 class Writer:
-    """A copy's only writer, which knows what was said before, or forgets it each time."""
+    """A copy's only writer, which knows what was said before and what is blank, or forgets it each time."""
 
     def __init__(self, rooms, *, forgets):
         self.following = rooms.following("acme")
@@ -32,6 +32,7 @@ class Writer:
     async def publish(self, observed):
         if self.forgets:
             self.copy.digests.clear()
+            self.copy.blank.clear()
         published = await self.following.publish(self.lease, self.copy, observed)
         self.lease = published.lease
         return published[:3]
@@ -119,6 +120,43 @@ async def test_many_portions_are_as_one(tmp_path, monkeypatch, seed):
             stored, stored_in_many = await one.stored(), await many.stored()
             # Until when a cell stays suspect is told by the latest observation of its transaction.
             assert stored[:3] + stored[4:] == stored_in_many[:3] + stored_in_many[4:]
+
+
+async def test_rows_that_were_just_added_are_not_read(here, monkeypatch):
+    """Nothing is in them until something is written, and they are read from then on: also where writing has failed."""
+    app, rooms = mirror_of(here, Hotels(hotels=3))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+        store, reads = writer.following.world.store, []
+        cells_of, write_cells = store.cells_of, store.write_cells
+
+        async def reading(tx, copy, groups):
+            reads.append(len(groups))
+            return await cells_of(tx, copy, groups)
+
+        async def failing(tx, copy, rows):
+            await write_cells(tx, copy, rows)
+            raise ConnectionResetError
+
+        def answer(group, price, at):
+            items = {
+                f"{group}-{room}": {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["a"] * 10}
+                for room in "ab"
+            }
+            moment = now + at * SECOND
+            return Observed(group, base, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
+
+        monkeypatch.setattr(store, "cells_of", reading)
+        assert await writer.publish([answer("h0", 100, 1), answer("h1", 100, 1)]) == (40, 40, 0)
+        assert reads == []
+        monkeypatch.setattr(store, "write_cells", failing)
+        with pytest.raises(ConnectionResetError):
+            await writer.publish([answer("h2", 100, 2)])
+        monkeypatch.setattr(store, "write_cells", write_cells)
+        assert await writer.publish([answer("h2", 100, 3)]) == (20, 20, 0)
+        assert await writer.publish([answer("h0", 90, 4), answer("h1", 100, 4)]) == (40, 20, 0)
+        assert reads == [1, 1]
 
 
 async def test_windows_that_overlap(here):

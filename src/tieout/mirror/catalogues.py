@@ -156,6 +156,7 @@ class Cataloguer:
             lease = await self._do(lease, some)
         if changes:
             await self._database.read(lambda tx: copy.load(tx, self._store))
+            copy.note_blank(group.n for group in changes.new_groups)
         return lease
 
     async def _note(self, tx: Transaction, number: int, *, has_changed: bool) -> None:

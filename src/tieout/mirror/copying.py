@@ -29,7 +29,8 @@ class DayEnd(NamedTuple):
 class Copy:
     """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here.
 
-    `sizes` are the numbers of items, by group; `digests` are those of what was merged since it was loaded.
+    `sizes` are the numbers of items, by group; `digests` are those of what was merged since it was loaded. Of groups
+    that were added since, `blank` has the numbers of their items until their rows are written: nothing is in them.
     """
 
     def __init__(self, number: int, layout: Layout, terms: Terms) -> None:
@@ -46,6 +47,7 @@ class Copy:
         self.words = Words({})
         self.sizes: Counter[int] = Counter()
         self.digests = Digests()
+        self.blank: dict[int, list[int]] = {}
         self._ends: list[DayEnd] = []
 
     async def load(self, tx: Transaction, store: MirrorStore) -> None:
@@ -65,9 +67,17 @@ class Copy:
             (self.items if item.gone is None else self.gone_items)[item.name] = item
         self.names = {item.n: name for name, item in self.items.items()}
         self.sizes, self.digests = Counter(item.group for item in self.items.values()), Digests()
+        self.blank = {}
         self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
         ends = {(group.zone, group.rollover): day_end(self.terms, group.zone, group.rollover) for group in self.groups}
         self._ends = [ends[group.zone, group.rollover] for group in self.groups]
+
+    def note_blank(self, groups: Iterable[int]) -> None:
+        """Know that this writer has added these groups, all of whose rows are empty."""
+        self.blank = {group: [] for group in groups}
+        for item in self.items.values():
+            if item.group in self.blank:
+                self.blank[item.group].append(item.n)
 
     def first(self, now: int, groups: Sequence[int] | None = None) -> Ints:
         """The first open position of each group, or of some, at the server's time `now`."""

@@ -182,16 +182,22 @@ class Publisher:
         return counts, checks, _taken(batch, kept)
 
     async def _kept(self, tx: Transaction, copy: Copy, batch: Batch, checks: Checks) -> Kept:
-        """The rows of all items of the groups that are compared, as they are now."""
+        """The rows of all items of the groups that are compared, as they are now; those that are blank are not read."""
         owners = {copy.groups[batch.groups[one.group]].n: one.group for one, _ in batch.seen}
-        found = await self._store.cells_of(tx, copy.number, list(owners)) if owners else []
-        numbers = [n for _, n, _ in found]
-        owner = np.array([owners[group] for group, _, _ in found], dtype=np.int64)
+        blank = {group: copy.blank.pop(group) for group in sorted(owners) if group in copy.blank}
+        if len(blank) == len(owners):
+            rows = [(group, n) for group, items in blank.items() for n in sorted(items)]
+            cells = copy.layout.empty(len(rows), 0)
+        else:
+            found = await self._store.cells_of(tx, copy.number, list(owners))
+            rows = [(group, n) for group, n, _ in found]
+            cells = copy.layout.unpack([cells for _, _, cells in found])
+        numbers = [n for _, n in rows]
+        owner = np.array([owners[group] for group, _ in rows], dtype=np.int64)
         places = {copy.names[n]: place for place, n in enumerate(numbers) if n in copy.names}
-        cells = copy.layout.unpack([cells for _, _, cells in found])
         cells.roll(checks.base[owner])
         nothing = np.zeros(cells.known.shape, dtype=np.bool_)
-        none = np.zeros(len(found), dtype=np.bool_)
+        none = np.zeros(len(rows), dtype=np.bool_)
         return Kept(Rows(numbers, owner, places), cells, none, nothing, nothing.copy(), none.copy())
 
     async def _write(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept) -> None:
