@@ -98,14 +98,17 @@ async def test_nodes_that_take_of_the_same_budgets_share_their_tokens(database, 
 
 
 WAITING = {
-    "postgres": "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-    "mysql": "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+    "postgres": "SELECT count(*) AS n FROM pg_locks WHERE NOT granted",
+    "mysql": """
+        SELECT CAST(variable_value AS INT) AS n FROM information_schema.global_status
+        WHERE variable_name = 'innodb_row_lock_current_waits'
+    """,
 }
 """How many transactions wait for another one."""
 
 
-async def are_waiting(database):
-    return (await database.read(lambda tx: tx.fetch_one(WAITING[database.dialect])))["n"]
+async def are_waiting(tx):
+    return (await tx.fetch_one(WAITING[tx.dialect]))["n"]
 
 
 @pytest.mark.parametrize("url", WAITING, indirect=True)
@@ -123,7 +126,7 @@ async def test_budgets_are_stopped_in_the_order_of_their_names(database):
     async def stop_first_and_others(tx):
         await store.stop_budgets(tx, names[:1])
         waiting = asyncio.create_task(database.transact(stop_all))
-        await until(lambda: are_waiting(database), 1)
+        await until(lambda: are_waiting(tx), 1)
         await store.stop_budgets(tx, names[1:])
         return waiting
 
