@@ -45,6 +45,10 @@ async def _nothing(*_, **__):
     return None
 
 
+async def _none_held(*_):
+    return frozenset()
+
+
 async def _taken_always(self, tx, name, holder, ttl):
     await tx.execute(self.sql.add_lease, name=name)
     await tx.execute(
@@ -67,6 +71,7 @@ def test_a_push_that_is_not_stored_is_missed(theatre, monkeypatch):
 def test_two_that_lead_at_a_time_are_noticed(theatre, monkeypatch):
     """When a lease is taken from a node that lives, that is told."""
     monkeypatch.setattr(CoordinationStore, "take_lease", _taken_always)
+    monkeypatch.setattr(CoordinationStore, "held_leases", _none_held)
 
     async def linger(*_):
         while not any(one["what"] == "leads" and one["node"] == "other" for one in theatre.places.noted()):  # noqa: ASYNC110 - a file tells nobody
