@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -219,3 +220,17 @@ def doubled(sides: tuple[str, ...]) -> tuple[list, list]:
 def test_one_key_that_is_there_twice_is_no_pair(sides) -> None:
     """Among keys that are each there once, one that is not is left to the judge, on whichever side it is."""
     checked(Judged((Field("a", "a"),)), *doubled(sides))
+
+
+def test_both_sides_may_be_looked_through_at_a_time(tmp_path) -> None:
+    """Threads that ask for keys of either side are each given that side's rows, and all of them."""
+    rows = {side: [(f"key-{n}", 150, (side,)) for n in range(200)] for side in ("upstream", "downstream")}
+    files = {side: written(tmp_path, side, rows[side]) for side in rows}
+    comparison = Comparison(files, Judged((Field("a", "a"),)), PERIOD, 1, 1.0)
+    assert comparison.classify().candidates == 200
+    batches = list(comparison.candidates(10))
+    with ThreadPoolExecutor(6) as threads:
+        asked = [(side, keys, threads.submit(comparison.find, side, keys)) for keys in batches for side in rows]
+        for side, keys, found in asked:
+            assert found.result() == {key: [Record(150, (side,))] for key in keys}
+    comparison.close()

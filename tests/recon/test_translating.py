@@ -86,6 +86,14 @@ def test_what_surely_fits_is_found_to_fit_one_by_one(parts) -> None:
     assert not surely_holds(column._replace(kind="text"), parts)
 
 
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_digits_of_other_scripts_are_never_asked_for(kind) -> None:
+    """A database does not read them as a number, and would refuse the whole question."""
+    column = Column("id", "bigint" if kind == "integer" else "numeric", kind)
+    assert not can_hold(column, "٣")
+    assert not surely_holds(column, ["1", "٣"])
+
+
 def test_many_short_whole_numbers_surely_fit() -> None:
     """The usual keys are looked at together."""
     assert surely_holds(Column("id", "bigint", "integer"), ["1", "20", "9" * 18])

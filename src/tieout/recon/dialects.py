@@ -113,9 +113,9 @@ def can_hold(column: Column, part: str) -> bool:
         case "integer" if len(part) < DIGITS and part.isdigit() and part.isascii():
             return True
         case "integer":
-            return re.fullmatch(r"-?\d{1,19}", part) is not None and abs(int(part)) < LARGEST
+            return re.fullmatch(r"-?[0-9]{1,19}", part) is not None and abs(int(part)) < LARGEST
         case "number":
-            return re.fullmatch(r"-?\d{1,1000}(\.\d{1,1000})?", part) is not None
+            return re.fullmatch(r"-?[0-9]{1,1000}(\.[0-9]{1,1000})?", part) is not None
         case "bytes":
             return re.fullmatch(r"([0-9a-f]{2})*", part) is not None
         case _:
