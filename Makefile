@@ -19,7 +19,7 @@ help:
 	@echo 'make demo              points for a prize, then hotels, on SQLite; ends by itself, KEEP=1 serves points until Ctrl-C'
 	@echo '                       half of it by RabbitMQ where one answers on 127.0.0.1:5672, or at BROKER=amqp://...'
 	@echo 'make check             the one gate: format, lint, types, layers, fast tests'
-	@echo 'make test              the gate, then every suite; installs PostgreSQL and MariaDB when missing'
+	@echo 'make test              the gate, then every suite; installs the servers they need when missing'
 	@echo 'make bench BENCH=name  one benchmark of bench/; default: redeem'
 	@echo 'make prove             every kind of proof, and one table of them: ARGS="--small", ARGS="kill --seed 7"'
 	@echo 'make docs              the documentation, into site/'
@@ -47,6 +47,7 @@ check: setup
 
 test: setup
 	@bash scripts/servers.sh
+	@bash scripts/spark.sh
 	@$(BIN)/python scripts/gate.py test
 
 bench: setup
@@ -55,6 +56,7 @@ bench: setup
 
 prove: setup
 	@bash scripts/servers.sh
+	@bash scripts/spark.sh
 	@$(BIN)/tieout prove $(ARGS)
 
 docs: setup

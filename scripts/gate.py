@@ -59,6 +59,7 @@ COMPUTING = (
 )
 WAITING = (
     "demo",
+    "spark",
     "mirror",
     "recon",
     "feeds",

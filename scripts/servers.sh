@@ -21,6 +21,9 @@ fi
 if ! command -v chromium >/dev/null; then
     missing+=(chromium) # shows the pages, without a window
 fi
+if ! command -v java >/dev/null; then
+    missing+=(openjdk-17-jre-headless) # runs Spark, which scripts/spark.sh brings
+fi
 if ! command -v strace >/dev/null; then
     missing+=(strace) # records what reaches the disk
 fi

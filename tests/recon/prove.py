@@ -1,7 +1,7 @@
 """Precision and recall: differences planted among many rows, found live by a worker that is killed, and offline.
 
 `python -m tests.recon.prove` plants each of 23 kinds at 50 places among a million rows of each side, and kills the
-worker 20 times. What is found, live and offline, has to be exactly what was planted.
+worker 20 times. What is found, live and offline, there in DuckDB and in Spark, has to be exactly what was planted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import asyncpg
 from tests.prove.telling import Told, tell
 from tests.recon.planting import DOWN, HARMLESS, KINDS, UP, Planted
 from tests.servers.postgres import FAST, Postgres
+from tests.servers.spark import SparkCluster
 
 ROOT = Path(__file__).parents[2]
 CHUNK = 1_000
@@ -113,8 +114,18 @@ class Worker:
 class Proof:
     """One run."""
 
-    def __init__(self, sides: Sides, worker: Worker, *, rows: int, each: int, kills: int, seed: int) -> None:
-        self._sides, self._worker = sides, worker
+    def __init__(
+        self,
+        sides: Sides,
+        worker: Worker,
+        *,
+        rows: int,
+        each: int,
+        kills: int,
+        seed: int,
+        cluster: SparkCluster | None = None,
+    ) -> None:
+        self._sides, self._worker, self._cluster = sides, worker, cluster
         self._rows, self._kills = rows, kills
         self._chance = Random(seed)
         kinds = [kind for kind in (*KINDS, *HARMLESS) for _ in range(each)]
@@ -126,27 +137,29 @@ class Proof:
         """Plant, kill, wait, compare; the figures."""
         self._worker.start()
         killing = asyncio.create_task(self._kill_now_and_then())
-        await self._fill()
+        await self.fill()
         async with self._sides.app as app:
             await self._until(app, self._ties)
             for one in self.planted:
-                await self._do(one, "then_up", "then_down")
+                await self.do(one, "then_up", "then_down")
             await asyncio.sleep(GRACE + 1)
             for one in self.planted:
-                await self._do(one, "late")
+                await self.do(one, "late")
             self._last = time.time()
             await killing
-            live = await self._until(app, self._settles)
-            kinds = Counter(one.kind.name for one in self.planted)
+            found = {"live": await self._until(app, self._settles)}
             self._worker.stop()
-            offline = await self._offline(app)
-        return self._figures(live, offline, kinds)
+            found["offline"] = await self.offline(app)
+            if self._cluster is not None:
+                self._cluster.start()
+                found["spark"] = await self.offline(app, self._cluster.url)
+        return self._figures(found)
 
     @property
     def expected(self) -> dict[str, str]:
         return {key: outcome for one in self.planted for key, outcome in one.outcomes.items()}
 
-    async def _fill(self) -> None:
+    async def fill(self) -> None:
         """The crowd, with what is planted among it."""
         chunks = range(0, self._rows, CHUNK)
         places = [(self._chance.randrange(len(chunks)), one) for one in self.planted]
@@ -157,9 +170,9 @@ class Proof:
             )
             for place, one in places:
                 if place == number:
-                    await self._do(one, "up", "down")
+                    await self.do(one, "up", "down")
 
-    async def _do(self, one: Planted, *names: str) -> None:
+    async def do(self, one: Planted, *names: str) -> None:
         for name in names:
             statements = one.statement(name)
             if statements:
@@ -206,30 +219,33 @@ class Proof:
         found = await app.recon.decide.list(limit=100_000)
         return {"/".join(map(str, one.key)): one.outcome for one in found}
 
-    async def _offline(self, app: Any) -> dict[str, str]:
+    async def offline(self, app: Any, spark: str = "") -> dict[str, str]:
+        """The breaks of a comparison over all that was done, by key."""
         from tieout.recon import Period
 
         period = Period(int((self._began - 60) * 1e6), int((time.time() + 60) * 1e6))
         with tempfile.TemporaryDirectory() as folder:
-            run = await app.recon.run("proved", period, folder=Path(folder), unfinished=True)
+            run = await app.recon.run("proved", period, folder=Path(folder), unfinished=True, spark=spark)
         found = await app.recon.breaks(run.id, limit=100_000)
         return {"/".join(map(str, one.key)): one.outcome for one in found}
 
-    def _figures(self, live: dict[str, str], offline: dict[str, str], kinds: Counter[str]) -> dict[str, Any]:
+    def _figures(self, found: dict[str, dict[str, str]]) -> dict[str, Any]:
         expected = self.expected
+        kinds = Counter(one.kind.name for one in self.planted)
+        keys = expected.keys() | {key for breaks in found.values() for key in breaks}
         return {
             "rows": self._rows,
             "kinds": len(KINDS),
             "each": min(kinds.values()),
             "kills": self._worker.kills,
             "expected": len(expected),
-            **{f"{name}_recall": share(expected, found) for name, found in (("live", live), ("offline", offline))},
-            **{f"{name}_precision": share(found, expected) for name, found in (("live", live), ("offline", offline))},
-            "equal": live == offline,
+            **{f"{name}_recall": share(expected, breaks) for name, breaks in found.items()},
+            **{f"{name}_precision": share(breaks, expected) for name, breaks in found.items()},
+            "equal": all(breaks == found["live"] for breaks in found.values()),
             "wrong": sorted(
-                f"{key}: {expected.get(key)} live {live.get(key)} offline {offline.get(key)}"
-                for key in expected.keys() | live.keys() | offline.keys()
-                if not expected.get(key) == live.get(key) == offline.get(key)
+                f"{key}: {expected.get(key)}, { {name: breaks.get(key) for name, breaks in found.items()} }"
+                for key in keys
+                if any(breaks.get(key) != expected.get(key) for breaks in found.values())
             )[:20],
         }
 
@@ -239,8 +255,9 @@ def share(wanted: dict[str, str], there: dict[str, str]) -> float:
     return sum(there.get(key) == outcome for key, outcome in wanted.items()) / len(wanted) if wanted else 0.0
 
 
-async def proved(*, rows: int, each: int, kills: int, seed: int = 1) -> dict[str, Any]:
-    """Prove on a server of its own."""
+async def proved(*, rows: int, each: int, kills: int, seed: int = 1, spark: bool = False) -> dict[str, Any]:
+    """Prove on a server of its own, offline in DuckDB and, if wanted, in a Spark cluster of its own too."""
+    cluster = SparkCluster() if spark else None
     server = Postgres(**FAST, wal_level="logical")
     server.create()
     try:
@@ -249,17 +266,19 @@ async def proved(*, rows: int, each: int, kills: int, seed: int = 1) -> dict[str
         with tempfile.TemporaryDirectory() as folder:
             worker = Worker(Path(folder) / "worker.log")
             try:
-                return await Proof(sides, worker, rows=rows, each=each, kills=kills, seed=seed).prove()
+                return await Proof(sides, worker, rows=rows, each=each, kills=kills, seed=seed, cluster=cluster).prove()
             finally:
                 worker.stop()
     finally:
         server.remove()
+        if cluster is not None:
+            cluster.remove()
 
 
 def is_proved(figures: dict[str, Any]) -> bool:
     """Whether exactly what was planted was found."""
-    shares = [figures[f"{name}_{what}"] for name in ("live", "offline") for what in ("recall", "precision")]
-    return shares == [1.0] * 4 and figures["equal"] and not figures["wrong"]
+    shares = {value for name, value in figures.items() if name.endswith(("_recall", "_precision"))}
+    return shares == {1.0} and figures["equal"] and not figures["wrong"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -267,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     began = time.monotonic()
     given = SMALL if options.small else {"rows": options.rows, "each": options.each, "kills": options.kills}
-    figures = asyncio.run(proved(**given, seed=options.seed))
+    figures = asyncio.run(proved(**given, seed=options.seed, spark=not options.small))
     return tell(told(figures, options.seed, time.monotonic() - began))
 
 

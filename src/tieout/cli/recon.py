@@ -35,6 +35,7 @@ Name = Annotated[str, Parameter(help="The rule's name.")]
 Day = Annotated[str | None, Parameter(name="--period", help="One day in the rule's zone: 2030-01-31.")]
 Since = Annotated[str | None, Parameter(name="--from", help="The first day or time that is compared.")]
 Until = Annotated[str | None, Parameter(name="--to", help="The day or time before which it ends.")]
+Engine = Literal["duckdb", "spark"]
 Outcome = Literal["missing", "orphan", "differs", "duplicate"]
 
 PAGE = 1_000
@@ -138,10 +139,17 @@ async def run(
     until: Until = None,
     folder: Annotated[Path, Parameter(help="Where snapshots lie until the comparison has ended.")] = Path("recon"),
     unfinished: Annotated[bool, SWITCH, Parameter(help="Compare a period that has not passed yet.")] = False,
+    engine: Annotated[Engine, Parameter(help="What finds the pairs that plainly agree.")] = "duckdb",
+    spark: Annotated[str, Parameter(env_var="TIEOUT_SPARK", help="The Spark Connect server: sc://host:15002.")] = "",
     where: Where = ANYWHERE,
     json: Json = False,
 ) -> int:
-    """Compare both sides over a period; exit 1 if breaks are open, or nothing was compared. Needs the App."""
+    """Compare both sides over a period; exit 1 if breaks are open, or nothing was compared. Needs the App.
+
+    With --engine spark, the cluster's workers read and write --folder, at the same path as this program.
+    """
+    if engine == "spark" and not spark:
+        raise ConfigError("--engine spark needs to know where: --spark sc://host:15002, or TIEOUT_SPARK")
     async with opened(where, code=True) as app:
         rule = _named(app, name)
         ended = await app.recon.run(
@@ -150,6 +158,7 @@ async def run(
             folder=folder,
             progress=Progress(),
             unfinished=unfinished,
+            spark=spark if engine == "spark" else "",
         )
         await _show(app, ended, limit=20, as_json=json)
     return exits.OK if ended.state == "agreed" else exits.NO

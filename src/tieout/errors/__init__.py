@@ -46,6 +46,7 @@ A code never changes its meaning; the message is for people, and may change.
     │   ├── LengthRequired              a request does not say how long its body is, and its server cannot tell
     │   └── Overloaded                  a limit is reached: retry later
     ├── SourceUnreadable              a side of a comparison cannot be read: nothing was compared
+    ├── EngineFailed                  Spark, in which sides are compared, cannot be reached or has failed
     ├── FeedGap                       changes have been missed, or cannot be told whole: compare offline
     ├── NotSent                       raised by a call step: the request has certainly not left
     ├── ProviderUnavailable           the OpenID provider does not answer, or not usably
@@ -78,6 +79,7 @@ from tieout.errors.database import (
     UniqueViolation,
 )
 from tieout.errors.elsewhere import (
+    EngineFailed,
     FeedGap,
     NotSent,
     ProviderUnavailable,
@@ -147,6 +149,7 @@ __all__ = [
     "DatabaseReadOnly",
     "DatabaseUnavailable",
     "DefinitionError",
+    "EngineFailed",
     "FeedGap",
     "Forbidden",
     "InvalidJson",

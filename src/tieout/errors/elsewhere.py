@@ -11,6 +11,12 @@ class SourceUnreadable(TieoutError):
     code = "source-unreadable"
 
 
+class EngineFailed(TieoutError):
+    """Spark, in which sides are compared, cannot be reached or has failed. Snapshots are kept for the next try."""
+
+    code = "engine-failed"
+
+
 class FeedGap(TieoutError):
     """Changes that a feed should tell have been missed, or cannot be told whole; only an offline compare finds them."""
 

@@ -134,13 +134,18 @@ class Recon:
         folder: Path = Path("recon"),
         progress: Progress | None = None,
         unfinished: bool = False,
+        spark: str = "",
     ) -> Run:
         """Compare a rule's sides over a period, and store what came of it; see `tieout recon run`.
 
-        `folder` holds the snapshots meanwhile. Raise `NotAllowed` before the period is over, unless `unfinished`, or
-        while the same comparison is under way.
+        `folder` holds the snapshots meanwhile. What plainly agrees is found by DuckDB in this process, or by the Spark
+        Connect server at the address `spark`, whose workers then have to read and write the same folder. Raise
+        `NotAllowed` before the period is over, unless `unfinished`, or while the same comparison is under way;
+        `EngineFailed` for what Spark cannot do.
         """
-        return await self.compare(name, period, self.running(progress), folder=folder, unfinished=unfinished)
+        return await self.compare(
+            name, period, self.running(progress), folder=folder, unfinished=unfinished, spark=spark
+        )
 
     def running(self, progress: Progress | None = None, *, actor: str = "", reason: str = "") -> Running:
         """What a comparison is watched by, which is to be begun; with an actor, that is audited."""
@@ -157,13 +162,13 @@ class Recon:
         return Running(self._database, self.store, self._clock, progress or _silent, audit)
 
     async def compare(
-        self, name: str, period: Period, running: Running, *, folder: Path, unfinished: bool = False
+        self, name: str, period: Period, running: Running, *, folder: Path, unfinished: bool = False, spark: str = ""
     ) -> Run:
         """What `run` does, watched by `running`."""
         from tieout.recon.offline import Offline, World
 
         world = World(self._database, self.store, self._leases, self._alarms)
-        offline = Offline(world, self.named(name), period, folder, running)
+        offline = Offline(world, self.named(name), period, folder, running, spark)
         return await running.watched(offline.run(unfinished=unfinished))
 
     async def abort(self, run: bytes, *, actor: str, reason: str) -> Run:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,12 +20,13 @@ from tieout.recon.evidence import anchored, told_break, told_unkeyed
 from tieout.recon.facts import SIDES
 from tieout.recon.noting import Noting
 from tieout.recon.periods import Period
-from tieout.recon.plain import Counts
+from tieout.recon.plain import Counts, Sifted, Terms
 from tieout.recon.reading import Found, Key
 from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
 from tieout.recon.running import Running
 from tieout.recon.snapshot import FORMAT, take
 from tieout.recon.sources import Both, Opened, opened
+from tieout.recon.spark import Sieve, reach
 from tieout.recon.store import NewBreak, ReconStore, Run, StoredState, WrittenBreak, written
 from tieout.recon.threads import to_its_end
 
@@ -42,6 +44,8 @@ NOBODY: Sequence[Record] = ()
 HELD = 5.0
 """Seconds between two looks at the lease while DuckDB is at work."""
 
+NONE = Counts(0, 0, 0, 0)
+
 AGAIN = "tied when asked again"
 """What became of keys whose snapshots differed, since one was taken before the other."""
 
@@ -56,11 +60,16 @@ class World(NamedTuple):
 
 
 class Offline:
-    """Compares a rule's sides over a period; `folder` holds the snapshots until the comparison has ended."""
+    """Compares a rule's sides over a period; `folder` holds the snapshots until the comparison has ended.
 
-    def __init__(self, world: World, rule: Rule, period: Period, folder: Path, running: Running) -> None:
+    With the address of a Spark Connect server as `spark`, that takes out what plainly agrees.
+    """
+
+    def __init__(
+        self, world: World, rule: Rule, period: Period, folder: Path, running: Running, spark: str = ""
+    ) -> None:
         self._world, self._rule, self._period, self._folder = world, rule, period, folder
-        self._running = running
+        self._running, self._spark = running, spark
         self._lease: Lease | None = None
         self._asked = asyncio.Lock()
 
@@ -76,6 +85,8 @@ class Offline:
             raise DefinitionError(f"{self._rule.name}: {sides} has no at=, so that no period can be told")
         if not unfinished:
             await self._check_over()
+        if self._spark:
+            await to_its_end(reach, self._spark)
         self._lease = await self._world.leases.take(f"recon:{self._rule.name}:{self._period}"[:255])
         if self._lease is None:
             raise NotAllowed(f"{self._rule.name} over {self._period} is being compared by somebody else")
@@ -89,22 +100,36 @@ class Offline:
         try:
             async with opened(self._rule, self._period) as both:
                 files = await self._snapshots(both)
-                keys, sample = len(self._rule.upstream.key), self._rule.sample
                 written = both.upstream.reading.written_numbers | both.downstream.reading.written_numbers
-                comparison = await self._aside(
-                    lambda: Comparison(files, both.judged, self._period, keys, sample, written),
-                )
-                try:
-                    state, totals = await self._judged(run, both, comparison)
-                finally:
-                    comparison.close()
+                terms = (both.judged, self._period, len(self._rule.upstream.key), self._rule.sample, written)
+                async with self._sifted(files, terms) as left:
+                    comparison = await self._aside(lambda: Comparison(left.files, *terms))
+                    try:
+                        state, totals = await self._judged(run, both, comparison, left.taken)
+                    finally:
+                        comparison.close()
         except BaseException as error:
             why = _why(error)
             await self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None, why))
             raise
-        for file in files.values():
-            file.unlink(missing_ok=True)
+        _remove(files)
         return await self._ended(run, state, totals)
+
+    @asynccontextmanager
+    async def _sifted(self, files: dict[SideName, Path], terms: Terms) -> AsyncIterator[Sifted]:
+        """What is to be compared here: all, unless Spark takes out what plainly agrees."""
+        if not self._spark:
+            yield Sifted(files, NONE)
+            return
+        sieve = await self._aside(lambda: Sieve(self._spark))
+        try:
+            left = await self._aside(lambda: sieve.sift(files, *terms), stop=sieve.stop)
+        finally:
+            await to_its_end(sieve.close)
+        try:
+            yield left
+        finally:
+            _remove(left.files)
 
     async def _snapshots(self, both: Both) -> dict[SideName, Path]:
         """A file for each side; the version in its name keeps a changed rule from taking up an older one's."""
@@ -117,8 +142,10 @@ class Offline:
                 group.create_task(take(side, read, files[side.reading.name], self._progress, both.numbers))
         return files
 
-    async def _judged(self, run: Run, both: Both, comparison: Comparison) -> tuple[StoredState, dict[str, Any]]:
-        counts = await self._aside(comparison.classify)
+    async def _judged(
+        self, run: Run, both: Both, comparison: Comparison, taken: Counts
+    ) -> tuple[StoredState, dict[str, Any]]:
+        counts = taken.plus(await self._aside(comparison.classify))
         tally: Counter[str] = Counter()
         doubts = Doubts(self._rule, self._period, both, comparison, tally)
         async with Noting(lambda found: self._note(run, found)) as noting:
@@ -161,8 +188,8 @@ class Offline:
                 f"{self._period} and the grace behind it have not passed: what comes late would be missing"
             )
 
-    async def _aside(self, work: Callable[[], T]) -> T:
-        """Run what takes its time in a thread, and hold the lease meanwhile."""
+    async def _aside(self, work: Callable[[], T], stop: Callable[[], None] | None = None) -> T:
+        """Run what takes its time in a thread, and hold the lease meanwhile; `stop` has it end soon."""
         await self._progress("comparing", 0)
         task = asyncio.create_task(to_its_end(work))
         try:
@@ -171,6 +198,8 @@ class Offline:
                 await self._progress("comparing", 0)
         finally:
             if not task.done():
+                if stop is not None:
+                    await to_its_end(stop)
                 await asyncio.wait({task})
         return task.result()
 
@@ -291,6 +320,11 @@ def _state(totals: dict[str, Any]) -> StoredState:
     if breaks or any(totals["undated"].values()):
         return "broken"
     return "agreed" if totals["tied"] + totals["late-tied"] else "empty"
+
+
+def _remove(files: dict[SideName, Path]) -> None:
+    for file in files.values():
+        file.unlink(missing_ok=True)
 
 
 def _why(error: BaseException) -> str:

@@ -47,6 +47,22 @@ class Counts(NamedTuple):
     carried: int
     candidates: int
 
+    def plus(self, other: Counts) -> Counts:
+        """Both together, where no key is counted by both."""
+        return Counts(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+Terms = tuple[Judged, Period, int, float, frozenset[int]]
+"""How snapshots are compared: what the judge has to know, the period, the parts of the key, the share of the keys that
+is compared, and the fields that are numbers as a database writes them, on one side at least."""
+
+
+class Sifted(NamedTuple):
+    """What is left of both snapshots, and the keys that were taken out, by what became of them."""
+
+    files: dict[SideName, Path]
+    taken: Counts
+
 
 class Held(NamedTuple):
     """What the snapshots of both sides hold, by the names of their columns."""
