@@ -64,7 +64,7 @@ def sifted_alike(sieve, files, rule: Judged, sample: float = 1.0):
 def test_nothing_is_told_otherwise_for_having_been_sifted(sieve, tmp_path_factory, name) -> None:
     """Odd values, doubled keys, keys alike but for case, rows without key or time, sums: the same keys in doubt."""
 
-    @settings(max_examples=3, phases=[Phase.generate])
+    @settings(max_examples=2, phases=[Phase.generate])
     @given(many_cases())
     def alike(cases) -> None:
         folder = tmp_path_factory.mktemp("sifted")
