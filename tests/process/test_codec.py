@@ -28,6 +28,7 @@ from tests.process.place import (
 from tests.process.shop import POINTS, Prize, Shop, redeem
 from tieout import Answer, App, Failed, Limits, Next, PayloadUnreadable, Sending, Succeeded, Transaction, Unknown
 from tieout.errors import UnknownCall
+from tieout.process import retention
 
 TABLES = (
     "tieout_process",
@@ -192,3 +193,21 @@ async def test_what_cannot_be_read_stops_nothing_else(
     app = await place.open(kind, shop=shop, codec=Cipher())
     await sweep(app)
     assert (await app.get(hidden.id)).state == "completed"
+
+
+@pytest.mark.parametrize("batch", [1, 200])
+async def test_what_cannot_be_read_keeps_nothing_else_from_its_retirement(
+    place: Place, shop: Shop, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """Final processes behind one that this App cannot read shrink to tombstones; it is left as it is."""
+    monkeypatch.setattr(retention, "BATCH", batch)
+    kind, ids = redeem(), []
+    for codec, request in ((Cipher(), "r1"), (None, "r2"), (None, "r3")):
+        app = await place.open(kind, shop=shop, codec=codec)
+        ids.append((await app.start(kind(request_id=request, user="ann"), wait=60)).id)
+        await app.close()
+    app = await place.open(kind, shop=shop)
+    assert await app.retention.retire(-1) == 2
+    assert {view.id: view.status for view in await app.list()} == dict(
+        zip(ids, ["final", "retired", "retired"], strict=True)
+    )

@@ -16,12 +16,13 @@ from tieout.errors import PayloadUnreadable
 from tieout.identity import owners_of
 from tieout.payloads import PLAIN, Payloads
 from tieout.process.record import Child, Record, decode_calls, decode_trail, encode_calls, encode_trail
-from tieout.process.store import EndedChild, Filter, Match, NewProcess, Overdue, StateCount, StoredState, Stray
+from tieout.process.store import Aged, EndedChild, Filter, Match, NewProcess, Overdue, StateCount, StoredState, Stray
 
 log = logging.getLogger("tieout.process")
 
 _CALLS = Record.__struct_fields__.index("calls")
 _TRAIL = Record.__struct_fields__.index("trail")
+_CREATED = Record.__struct_fields__.index("created")
 _PAYLOADS = [Record.__struct_fields__.index(name) for name in ("params", "snapshots", "calls", "result", "wish")]
 _EMPTY = {"params": "{}", "snapshots": "{}", "calls": "[]", "trail": "[]", "result": None, "wish": None}
 _ILLEGIBLE = (msgspec.DecodeError, PayloadUnreadable)
@@ -213,11 +214,12 @@ class SqlProcessStore:
         row = await tx.fetch_one(self.sql.read_winner, id=process)
         return None if row is None else self._record(row, asked_at)
 
-    async def to_retire(self, tx: Transaction, age: int, since: int, limit: int) -> list[Record]:
+    async def to_retire(self, tx: Transaction, age: int, since: int, limit: int) -> Aged:
         """Final processes unchanged for `age` microseconds and created at or after `since`, oldest first."""
         asked_at = self.clock.monotonic()
         rows = await tx.fetch(self.sql.finals_to_retire, age=age, since=since, limit=limit)
-        return [self._record(row, asked_at) for row in rows]
+        records = [record for row in rows if (record := self._legible(row, asked_at)) is not None]
+        return Aged(records, rows[-1][_CREATED] if len(rows) == limit else None)
 
     async def purge_tombstones(self, tx: Transaction, age: int, limit: int) -> int:
         """Forget tombstones unchanged for `age` microseconds; how many."""
@@ -289,7 +291,7 @@ class SqlProcessStore:
         return await tx.execute(self.sql.forget_strays, age=age)
 
     def _legible(self, row: Row, asked_at: float) -> Record | None:
-        """The record of a claimed row, or None: one row that cannot be read must not stop all others."""
+        """The record of a row to be worked on, or None: one row that cannot be read must not stop all others."""
         try:
             return self._record(row, asked_at)
         except _ILLEGIBLE:

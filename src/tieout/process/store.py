@@ -103,6 +103,13 @@ class Stray(msgspec.Struct, frozen=True):
     body: str
 
 
+class Aged(msgspec.Struct, frozen=True):
+    """Final processes that have been kept for their time and can be read; `more` were created at that time or later."""
+
+    records: list[Record]
+    more: int | None
+
+
 class EndedChild(msgspec.Struct, frozen=True):
     """How a child ended: its final state, or "refused", and the result (JSON)."""
 

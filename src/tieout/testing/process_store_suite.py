@@ -232,7 +232,7 @@ class ClaimRules:
 
         async def to_retire(age: int, since: int = 0, limit: int = 9) -> list[bytes]:
             found = await site.database.read(lambda tx: site.store.to_retire(tx, age, since, limit))
-            return [record.request_key for record in found]
+            return [record.request_key for record in found.records]
 
         assert await to_retire(-SECOND) == [b"p", b"q"]
         assert await to_retire(-SECOND, limit=1) == [b"p"]
