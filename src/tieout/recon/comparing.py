@@ -19,6 +19,7 @@ from tieout.recon.plain import (
     TIED,
     Counts,
     Plain,
+    folded,
     held,
     listed,
     nulls,
@@ -172,13 +173,13 @@ class Comparison:
         """Note for all candidates at a time which of the side's keys are the same but for case and spaces."""
         written = " OR ".join(f"s.{key} <> w.{key}" for key in self._texts)
         same = " AND ".join(
-            f"lower(trim(s.{key})) = lower(trim(w.{key}))" if key in self._texts else f"s.{key} = w.{key}"
+            f"{folded(f's.{key}')} = {folded(f'w.{key}')}" if key in self._texts else f"s.{key} = w.{key}"
             for key in self._keys
         )
-        ours = (f"CAST(w.{key} AS VARCHAR) AS {key}" for key in self._keys)
-        listed = ", ".join([*ours, *(f"CAST(s.{key} AS VARCHAR) AS as_{key}" for key in self._keys)])
+        wanted = [f"{text_of(f'w.{key}')} AS {key}" for key in self._keys]
+        seen = [f"{text_of(f's.{key}')} AS as_{key}" for key in self._keys]
         self._duck.execute(
-            f"CREATE TABLE {side}_alike AS SELECT {listed} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
+            f"CREATE TABLE {side}_alike AS SELECT {', '.join(wanted + seen)} FROM {side}_keyed AS s"  # noqa: S608 - names are our own
             f" JOIN (SELECT * FROM classified WHERE class = {CANDIDATE}) AS w ON {same} AND ({written})"
         )
         self._alike.add(side)

@@ -240,6 +240,11 @@ def text_of(column: str) -> str:
     return f"CAST({column} AS STRING)"
 
 
+def folded(text: str) -> str:
+    """What texts have alike that differ in case and spaces only."""
+    return f"lower(trim({text}))"
+
+
 def number_text(place: int) -> str:
     """The canonical text of a field that is kept as a number."""
     text = text_of(f"v{place}")

@@ -19,7 +19,19 @@ import pyarrow.parquet as pq
 from tieout.errors import ConfigError, EngineFailed
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
-from tieout.recon.plain import CANDIDATE, CARRIED, LATE_TIED, TIED, Counts, Plain, Sifted, held, sampled, text_of
+from tieout.recon.plain import (
+    CANDIDATE,
+    CARRIED,
+    LATE_TIED,
+    TIED,
+    Counts,
+    Plain,
+    Sifted,
+    folded,
+    held,
+    sampled,
+    text_of,
+)
 from tieout.recon.rules import Judged, SideName
 
 if TYPE_CHECKING:
@@ -41,6 +53,10 @@ FUNCTIONS = (
     "strlen(text STRING) RETURNS INT RETURN octet_length(text)",
 )
 """What DuckDB has, and Spark under other names."""
+
+COUNTED = {"tied": TIED, "late_tied": LATE_TIED, "carried": CARRIED}
+SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
+"""Keys that are taken out, by what became of them."""
 
 
 class Sieve:
@@ -70,7 +86,7 @@ class Sieve:
         plain = Plain(judged, period, there, written, _quoted)
         folder, stem = files["upstream"].parent.absolute(), files["upstream"].stem
         work = {name: folder / f"{stem}.{name}.sifting" for name in (*SIDES, "doubt")}
-        alike = [_alike(key) if key in there.texts else key for key in there.keys]
+        alike = [folded(text_of(key)) if key in there.texts else key for key in there.keys]
         try:
             with _told():
                 for side in SIDES:
@@ -106,8 +122,7 @@ class Sieve:
 
     def _taken(self) -> Counts:
         """Keys that are not left, by what became of them."""
-        sums = "sum(tied) AS tied, sum(late_tied) AS late_tied, sum(carried) AS carried"
-        (row,) = self._session.sql(f"SELECT {sums} FROM doubt WHERE NOT is_left").collect()  # noqa: S608 - names are our own
+        (row,) = self._session.sql(f"SELECT {SUMS} FROM doubt WHERE NOT is_left").collect()  # noqa: S608 - names are our own
         return Counts(row.tied or 0, row.late_tied or 0, row.carried or 0, 0)
 
 
@@ -128,16 +143,12 @@ def reach(url: str) -> None:
 def _doubt(pairs: str, alike: Sequence[str]) -> str:
     """The keys of which one is left to the judge, at most, and one row with the counts of all others."""
     keys = ", ".join(f"{key} AS a{n}" for n, key in enumerate(alike))
-    counted = ", ".join(
-        f"count_if(class = {kind}) AS {name}"
-        for name, kind in (("tied", TIED), ("late_tied", LATE_TIED), ("carried", CARRIED))
-    )
+    counted = ", ".join(f"count_if(class = {kind}) AS {name}" for name, kind in COUNTED.items())
     grouped = (
         f"SELECT {keys}, bool_or(class = {CANDIDATE}) AS is_left, {counted} FROM ({pairs}) GROUP BY {', '.join(alike)}"  # noqa: S608 - names are our own
     )
     only = ", ".join(f"CASE WHEN is_left THEN a{n} END AS a{n}" for n in range(len(alike)))
-    sums = "sum(tied) AS tied, sum(late_tied) AS late_tied, sum(carried) AS carried"
-    return f"SELECT {only}, is_left, {sums} FROM ({grouped}) GROUP BY ALL"  # noqa: S608 - names are our own
+    return f"SELECT {only}, is_left, {SUMS} FROM ({grouped}) GROUP BY ALL"  # noqa: S608 - names are our own
 
 
 def _left(names: Sequence[str], keys: Sequence[str], alike: Sequence[str]) -> str:
@@ -147,11 +158,6 @@ def _left(names: Sequence[str], keys: Sequence[str], alike: Sequence[str]) -> st
     same = " AND ".join(f"{key} = a{n}" for n, key in enumerate(alike))
     doubted = f"SELECT {listed} FROM whole LEFT SEMI JOIN doubt ON is_left AND {same} WHERE NOT ({apart})"  # noqa: S608 - names are our own
     return f"{doubted} UNION ALL SELECT {listed} FROM whole WHERE {apart}"  # noqa: S608 - names are our own
-
-
-def _alike(key: str) -> str:
-    """What keys have alike that differ in case and spaces only: one may be what became of the other."""
-    return f"lower(trim({text_of(key)}))"
 
 
 def _as_one_file(folder: Path, *, like: Path) -> Path:
