@@ -47,7 +47,6 @@ check: setup
 
 test: setup
 	@bash scripts/servers.sh
-	@bash scripts/spark.sh
 	@$(BIN)/python scripts/gate.py test
 
 bench: setup
@@ -56,7 +55,6 @@ bench: setup
 
 prove: setup
 	@bash scripts/servers.sh
-	@bash scripts/spark.sh
 	@$(BIN)/tieout prove $(ARGS)
 
 docs: setup

@@ -18,4 +18,4 @@ trap 'rm -rf "$part"' EXIT
 mkdir "$part/spark"
 tar -xzf "$part/pyspark-$version.tar.gz" -C "$part/spark" --strip-components=2 "pyspark-$version/deps/bin" \
     "pyspark-$version/deps/jars" "pyspark-$version/deps/sbin"
-mv "$part/spark" ".cache/spark-$version"
+mv --no-target-directory "$part/spark" ".cache/spark-$version" || [ -d ".cache/spark-$version" ] # another was faster

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import subprocess
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tests.servers.process import ServerProcess
@@ -24,6 +26,15 @@ def version() -> str:
     return found[1]
 
 
+@cache
+def installed() -> Path:
+    """Where Spark is; it is brought if it is not there yet, so that only tests which need it wait for it."""
+    if shutil.which("java") is None:
+        raise RuntimeError("Java is not installed: run scripts/servers.sh")
+    subprocess.run(["bash", "scripts/spark.sh"], cwd=ROOT, check=True)  # noqa: S607
+    return ROOT / ".cache" / f"spark-{version()}"
+
+
 class SparkProcess(ServerProcess):
     """What the programs share. They write what their users can: here, the folder of the snapshots."""
 
@@ -32,9 +43,7 @@ class SparkProcess(ServerProcess):
 
     def program(self, *arguments: str, **variables: str) -> list[str]:
         """A program of Spark's in an environment with these variables."""
-        home = ROOT / ".cache" / f"spark-{version()}"
-        if not home.is_dir() or shutil.which("java") is None:
-            raise RuntimeError("Spark is not installed: run scripts/servers.sh and scripts/spark.sh")
+        home = installed()
         told = {
             "SPARK_HOME": str(home),
             "SPARK_LOCAL_IP": "127.0.0.1",
