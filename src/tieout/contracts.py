@@ -5,7 +5,7 @@ Each contract has one conformance suite in `tieout.testing`, which every impleme
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 T = TypeVar("T")
@@ -91,7 +91,9 @@ class Database(Protocol):
         """Run `work` in one read-only transaction, which sees all that was acknowledged before it began."""
         ...
 
-    def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
+    def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncGenerator[Sequence[Row], None]:
         """The result in batches of at most `batch` rows, from one consistent snapshot, in bounded memory."""
         ...
 
@@ -100,7 +102,7 @@ class Database(Protocol):
 class Copying(Protocol):
     """A database that can give many rows away as text, which costs it and us far less than values."""
 
-    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncIterator[bytes]:
+    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncGenerator[bytes, None]:
         r"""The result in COPY's text format, from one consistent snapshot, in pieces of whole rows, in bounded memory.
 
         Columns are parted by a tab and rows by a line feed, NULL is `\N`, and a backslash stands before what would be

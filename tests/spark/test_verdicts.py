@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import sqlite3
+from zoneinfo import ZoneInfo
 
 import pytest
 
+import tieout
 from tests.recon.prove import FILL, Proof, Sides
 from tests.servers.postgres import FAST, Postgres
 from tieout.cli import main
+from tieout.recon import day, epoch, same, side
+from tieout.recon.spark import Sieve
 
 ROWS = 50_000
 EACH = 5
@@ -80,3 +86,32 @@ def test_the_command(cluster, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("TIEOUT_SPARK", "sc://127.0.0.1:1")
     assert main([*run, "--engine", "spark"]) == 2
     assert "engine-failed" in capsys.readouterr().err
+
+
+async def test_a_comparison_that_is_stopped_is_silent(cluster, tmp_path, monkeypatch) -> None:
+    """Spark fails at work that is called off: nobody waits for that any more, and nothing is told of it."""
+    loop, told, sifting = asyncio.get_running_loop(), [], asyncio.Event()
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    sift = Sieve.sift
+
+    def noted(self, *args):
+        loop.call_soon_threadsafe(sifting.set)
+        return sift(self, *args)
+
+    monkeypatch.setattr(Sieve, "sift", noted)
+    shop = f"sqlite:///{tmp_path}/shop.db"
+    with sqlite3.connect(tmp_path / "shop.db") as filled:
+        for name in ("ours", "theirs"):
+            filled.execute(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, qty INT, at INT)")
+            filled.executemany(f"INSERT INTO {name} VALUES (?, 1, 1795348800)", [(str(n),) for n in range(200_000)])
+    ours, theirs = (side(shop, table=name, key="id", at=epoch("at", "s")) for name in ("ours", "theirs"))
+    async with tieout.App(f"sqlite:///{tmp_path}/app.db", sweep=False) as app:
+        app.rule("points", upstream=ours, downstream=theirs, agree=[same("qty")])
+        period = day("2026-11-22", ZoneInfo("UTC"))
+        comparing = asyncio.create_task(app.recon.run("points", period, folder=tmp_path, spark=cluster.url))
+        await sifting.wait()
+        comparing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await comparing
+    gc.collect()
+    assert told == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
@@ -272,7 +272,7 @@ class MySqlDatabase:
 
     async def stream(
         self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
-    ) -> AsyncIterator[Sequence[Row]]:
+    ) -> AsyncGenerator[Sequence[Row], None]:
         statement = compiled(sql, "mysql")
         text = render(statement, params)
         pool = self._opened()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
@@ -261,12 +261,14 @@ class PostgresDatabase:
         await _undo(pool, link, tx, None)
         return result
 
-    def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
+    def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncGenerator[Sequence[Row], None]:
         return self._streamed(sql, params, partial(_fetched, batch), _STREAM)
 
     async def _streamed(
         self, sql: str | Statement, params: Mapping[str, Param], read: Read[T], begin: str
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """What `read` yields of a statement's result; the deadline does not count while the consumer is at work."""
         statement = compiled(sql, "postgres")
         args = statement.bind(params)
@@ -286,7 +288,9 @@ class PostgresDatabase:
             raise
         await _undo(pool, link, PostgresTransaction(link, begin, pool.time), None)
 
-    def _copied(self, sql: str | Statement, params: Mapping[str, Param], read: Read[bytes]) -> AsyncIterator[bytes]:
+    def _copied(
+        self, sql: str | Statement, params: Mapping[str, Param], read: Read[bytes]
+    ) -> AsyncGenerator[bytes, None]:
         return self._streamed(sql, params, read, _COPY)
 
     def _opened(self) -> Pool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import asyncpg
 
@@ -39,6 +39,6 @@ class PostgresOnLoop(PostgresDatabase):
     def __init__(self, url: str) -> None:
         super().__init__(url, dial, Pool)
 
-    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncIterator[bytes]:
+    def copied(self, sql: str | Statement, /, **params: Param) -> AsyncGenerator[bytes, None]:
         """The result as the text of PostgreSQL's COPY, as `Copying` promises it."""
         return self._copied(sql, params, pieces)

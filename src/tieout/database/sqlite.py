@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -153,7 +153,7 @@ class SqliteDatabase(_Sqlite):
 
     async def stream(
         self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
-    ) -> AsyncIterator[Sequence[Row]]:
+    ) -> AsyncGenerator[Sequence[Row], None]:
         if self._path is None:
             for rows in _slices(await self.read(lambda tx: tx.fetch(sql, **params)), batch):
                 yield rows
@@ -243,6 +243,6 @@ class InlineDatabase(_Sqlite):
 
     async def stream(
         self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
-    ) -> AsyncIterator[Sequence[Row]]:
+    ) -> AsyncGenerator[Sequence[Row], None]:
         for rows in _slices(await self.read(lambda tx: tx.fetch(sql, **params)), batch):
             yield rows

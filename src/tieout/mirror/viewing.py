@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import NamedTuple
 
 import numpy as np
@@ -100,10 +101,14 @@ class Viewing:
 
         part = await self._world.database.read(begin)
         room = part.columns.arrays.known.shape[1]
-        async for rows in self._world.database.stream(self._sightings.sql.all_cells, batch=ROWS, copy=copy):
-            left = room - len(part.columns)
-            part.columns.add([(group, n, bytes(item).decode(), bytes(cells)) for group, n, item, cells in rows[:left]])
-            await asyncio.sleep(0)
+        cells = self._world.database.stream(self._sightings.sql.all_cells, batch=ROWS, copy=copy)
+        async with aclosing(cells):
+            async for rows in cells:
+                left = room - len(part.columns)
+                part.columns.add(
+                    [(group, n, bytes(item).decode(), bytes(days)) for group, n, item, days in rows[:left]]
+                )
+                await asyncio.sleep(0)
         part.columns.trim()
         return part
 

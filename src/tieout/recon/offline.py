@@ -200,7 +200,7 @@ class Offline:
             if not task.done():
                 if stop is not None:
                     await to_its_end(stop)
-                await asyncio.wait({task})
+                await asyncio.gather(task, return_exceptions=True)  # nobody waits for what it comes to
         return task.result()
 
     async def _progress(self, what: str, count: int) -> None:

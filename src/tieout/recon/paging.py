@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,21 @@ class PagedRows:
         """The files that hold the pages."""
         return str(self._folder / "page-*.parquet")
 
-    async def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncIterator[Sequence[Row]]:
+    async def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncGenerator[Sequence[Row], None]:
         """The rows, batch by batch; raise `SourceUnreadable`."""
         if not self._fetched:
             await self._fetch()
-        async for rows in self._files.stream(sql, batch=batch, **params):
-            yield rows
+        async with aclosing(self._files.stream(sql, batch=batch, **params)) as batches:
+            async for rows in batches:
+                yield rows
 
     async def _fetch(self) -> None:
         count, seen = 0, set[str]()
-        async for rows in pages(self._source, self._url):
-            seen.update(*rows)
-            await to_its_end(self._keep, rows, self._folder / f"page-{count:09}.parquet")
-            count += 1
+        async with aclosing(pages(self._source, self._url)) as answers:
+            async for rows in answers:
+                seen.update(*rows)
+                await to_its_end(self._keep, rows, self._folder / f"page-{count:09}.parquet")
+                count += 1
         lacking = [column for column in self._columns if column not in seen]
         if seen and lacking:
             raise SourceUnreadable(f"{self._url}: no row has {', '.join(lacking)}")
@@ -66,7 +69,9 @@ class PagedRows:
         pq.write_table(pa.table(columns), file)
 
 
-async def pages(source: Paged, url: str, sleep: Sleep = asyncio.sleep) -> AsyncIterator[list[dict[str, str | None]]]:
+async def pages(
+    source: Paged, url: str, sleep: Sleep = asyncio.sleep
+) -> AsyncGenerator[list[dict[str, str | None]], None]:
     """The rows of each page, as texts: numbers as they were sent, to the last digit. Raise `SourceUnreadable`."""
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, headers=source.headers) as session:

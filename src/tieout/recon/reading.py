@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -42,7 +43,7 @@ KEPT = (18, 9)
 class Rows(Protocol):
     """Where statements of a side are run."""
 
-    def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncIterator[Sequence[Row]]:
+    def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncGenerator[Sequence[Row], None]:
         """The rows of one statement, from one consistent snapshot."""
         ...
 
@@ -115,7 +116,7 @@ class Reading:
 
     async def snapshot(
         self, rows: Rows, period: Period, kept: Collection[int] = frozenset()
-    ) -> AsyncIterator[list[Texts]]:
+    ) -> AsyncGenerator[list[Texts], None]:
         """Columns of texts, batch by batch: all rows of a padded period, perhaps more, and those without a time.
 
         What is copied comes as numbers where that is all it can be, and so do the fields that are `kept` as such; if a
@@ -125,11 +126,13 @@ class Reading:
         params.update(self._states())
         if isinstance(rows, Copying):
             types = self._types(kept)
-            async for piece in rows.copied(self._select(where, self._copied(kept)), **params):
-                yield self.converted(await asyncio.to_thread(parsed, piece, types))
+            async with aclosing(rows.copied(self._select(where, self._copied(kept)), **params)) as pieces:
+                async for piece in pieces:
+                    yield self.converted(await asyncio.to_thread(parsed, piece, types))
             return
-        async for batch in rows.stream(self._select(where), batch=BATCH, **params):
-            yield self.converted(list(zip(*batch, strict=True)))
+        async with aclosing(rows.stream(self._select(where), batch=BATCH, **params)) as batches:
+            async for batch in batches:
+                yield self.converted(list(zip(*batch, strict=True)))
 
     async def find(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         """What the source has now for these keys, whenever it happened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -46,13 +47,14 @@ async def take(
         part, schema, compression="lz4", use_dictionary=again, store_decimal_as_integer=True
     ) as writer:
         begun: list[pa.Table] = []
-        async for columns in reading.snapshot(side.rows, period, kept):
-            begun.append(await to_its_end(_table, reading, columns, schema))
-            count += len(columns[0])
-            if sum(table.num_rows for table in begun) >= GROUP:
-                await to_its_end(_write, writer, begun)
-                begun = []
-            await progress(f"reading {reading.name}", count)
+        async with aclosing(reading.snapshot(side.rows, period, kept)) as batches:
+            async for columns in batches:
+                begun.append(await to_its_end(_table, reading, columns, schema))
+                count += len(columns[0])
+                if sum(table.num_rows for table in begun) >= GROUP:
+                    await to_its_end(_write, writer, begun)
+                    begun = []
+                await progress(f"reading {reading.name}", count)
         await to_its_end(_write, writer, begun)
     part.replace(file)
     return count

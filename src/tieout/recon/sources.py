@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -196,7 +196,7 @@ class FileRows:
         except duckdb.Error as error:
             raise self._unreadable(error) from error
 
-    async def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncIterator[Sequence[Any]]:
+    async def stream(self, sql: str, /, *, batch: int, **params: Param) -> AsyncGenerator[Sequence[Any], None]:
         """The rows, batch by batch; raise `SourceUnreadable` for what is no file of this format."""
         connection = duckdb.connect()
         try:

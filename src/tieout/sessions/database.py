@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from tieout.contracts import Database, Param, Row, Statement, Transaction
@@ -86,7 +86,9 @@ class SessionDatabase:
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         return await self.native.read(work)
 
-    def stream(self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param) -> AsyncIterator[Sequence[Row]]:
+    def stream(
+        self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
+    ) -> AsyncGenerator[Sequence[Row], None]:
         return self.native.stream(sql, batch=batch, **params)
 
     def check_here(self) -> None:

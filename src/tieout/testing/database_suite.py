@@ -145,7 +145,7 @@ class StreamRules:
             for _ in range(40):
                 stream = database.stream("SELECT id FROM sample", batch=10)
                 await anext(stream)
-                await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+                await stream.aclose()
                 await refused(StatementError, anext(database.stream("SELECT nothing FROM sample")))
             assert await points(database) == 100
 

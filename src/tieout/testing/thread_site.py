@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
@@ -39,7 +39,7 @@ class ThreadedDatabase:
 
     async def stream(
         self, sql: str | Statement, /, *, batch: int = 1_000, **params: Param
-    ) -> AsyncIterator[Sequence[Row]]:
+    ) -> AsyncGenerator[Sequence[Row], None]:
         batches = drive_each(self.blocking.stream(sql, batch=batch, **params))
         try:
             while (rows := await asyncio.to_thread(next, batches, None)) is not None:
