@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import asyncpg
 
@@ -12,6 +13,13 @@ from tieout.database.pool import Pool
 from tieout.database.postgres import PostgresDatabase
 from tieout.database.postgres_copy import pieces
 from tieout.database.postgres_hosts import Check, Link, Settings, server_settings
+
+READ = 64 << 10
+"""Bytes that are read from a server at a time, of which an answer is mostly a hundred.
+
+asyncio asks for four times as much. So large a buffer is mapped anew by the kernel for each read and given back after
+it, which takes longer than to read what came.
+"""
 
 
 async def dial(settings: Settings, dsn: str, check: Check) -> Link:
@@ -26,11 +34,18 @@ async def dial(settings: Settings, dsn: str, check: Check) -> Link:
                 max_cached_statement_lifetime=0,
                 server_settings=server_settings(settings),
             )
+            _read_in_pieces(connection._transport)  # noqa: SLF001 - asyncpg leaves how much is read to asyncio
             return await check(connection)
     except BaseException:
         if connection is not None:
             connection.terminate()
         raise
+
+
+def _read_in_pieces(transport: Any) -> None:
+    """Where asyncio's own transport reads; with TLS, and on uvloop, one buffer is kept and there is nothing to set."""
+    if hasattr(transport, "max_size"):
+        transport.max_size = READ
 
 
 class PostgresOnLoop(PostgresDatabase):
