@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from hypothesis import Phase, given, settings
 
 from tests.recon.cases import FIELDS, PERIOD, many_cases, written
 from tests.servers.process import free_port
+from tests.servers.proxy import Proxy
 from tieout.errors import ConfigError, EngineFailed
 from tieout.recon import Field, Judged, Period
 from tieout.recon.comparing import Comparison
@@ -150,3 +152,16 @@ def test_an_address_that_is_none_of_spark_connect(url) -> None:
     """The address is looked at before anything is asked."""
     with pytest.raises(ConfigError, match="sc://"):
         reach(url)
+
+
+async def test_a_server_that_goes_away(cluster, tmp_path, monkeypatch) -> None:
+    """It is asked again a few times, and then told in one line what its connection died of."""
+    monkeypatch.setattr("tieout.recon.spark.TRIES", 1)
+    rows = [(f"key {n}", 150, (f"value {n}",)) for n in range(1_000)]
+    files = {side: written(tmp_path, side, rows) for side in SIDES}
+    async with Proxy(cluster.connect.port).running() as proxy:
+        sieve = await asyncio.to_thread(Sieve, f"sc://127.0.0.1:{proxy.port}")
+    with pytest.raises(EngineFailed, match=r"^Spark: failed to connect .*$"):
+        sieve.sift(files, Judged((Field("a", "a"),)), PERIOD, 1, 1.0)
+    sieve.close()
+    assert set(tmp_path.iterdir()) == set(files.values())

@@ -5,8 +5,10 @@ Spark runs the statements of `plain`, as DuckDB does, so that no verdict is its 
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,14 +47,20 @@ PORT = 15_002
 PATIENCE = 10.0
 """Seconds in which it has to take a connection."""
 
-TRIES = 6
+TRIES = 8
 """How often it is asked again that has gone away: for a minute or so."""
+
+LONGEST = 10_000
+"""Milliseconds between two of these."""
 
 FUNCTIONS = (
     r"regexp_full_match(text STRING, pattern STRING) RETURNS BOOLEAN RETURN text RLIKE ('\\A(?:' || pattern || ')\\z')",
     "strlen(text STRING) RETURNS INT RETURN octet_length(text)",
 )
 """What DuckDB has, and Spark under other names."""
+
+DIED_OF = re.compile(r'details = "(.*)"')
+"""Where an error of the connection tells its cause."""
 
 COUNTED = {"tied": TIED, "late_tied": LATE_TIED, "carried": CARRIED}
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
@@ -110,8 +118,9 @@ class Sieve:
             self._session.interruptAll()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session: a server that has gone away forgets it by itself."""
         with _told():
+            _ask_again(self._session, 0)
             self._session.stop()
 
     def _view(self, name: str, sql: str) -> None:
@@ -182,26 +191,34 @@ def _quoted(text: str) -> str:
 def _session(url: str) -> SparkSession:
     """A session of its own at this address."""
     try:
-        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise ConfigError(f"comparing in Spark needs {error.name}: pip install 'tieout[spark]'") from error
     with _told():
         session = SparkSession.builder.remote(url).create()
-        session.client.set_retry_policies([DefaultPolicy(max_retries=TRIES)])
+        _ask_again(session, TRIES)
         session.conf.set("spark.sql.ansi.enabled", "true")
         for function in FUNCTIONS:
             session.sql(f"CREATE OR REPLACE TEMPORARY FUNCTION {function}").collect()
         return session
 
 
+def _ask_again(session: SparkSession, tries: int) -> None:
+    """How often a server that does not answer is asked again; it ends with an error, which needs no warning before it."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    session.client.set_retry_policies([DefaultPolicy(max_retries=tries, max_backoff=LONGEST)])
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")
+
+
 @contextmanager
 def _told() -> Iterator[None]:
-    """What Spark says, in one line."""
+    """What Spark says, or what its connection died of, in one line."""
     from pyspark.errors import PySparkException
 
     try:
         yield
     except PySparkException as error:
-        said = str(error).strip().partition("\n")[0]
+        died = DIED_OF.search(str(error))
+        said = died[1] if died else str(error).strip().partition("\n")[0]
         raise EngineFailed(f"Spark: {said:.300}") from error
