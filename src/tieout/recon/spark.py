@@ -204,7 +204,7 @@ def _session(url: str) -> SparkSession:
 
 
 def _ask_again(session: SparkSession, tries: int) -> None:
-    """How often a server that does not answer is asked again; it ends with an error, which needs no warning before it."""
+    """How often a server that does not answer is asked again; in the end it is an error, without warnings before it."""
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
     session.client.set_retry_policies([DefaultPolicy(max_retries=tries, max_backoff=LONGEST)])
