@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checka
 
 T = TypeVar("T")
 
-Param: TypeAlias = bool | int | float | str | bytes | Sequence[str] | Sequence[int] | Sequence[bytes] | None
+Lists: TypeAlias = Sequence[str] | Sequence[int] | Sequence[bytes] | Sequence[Sequence[str | None]]
+
+Param: TypeAlias = bool | int | float | str | bytes | Lists | None
 """What may be bound to a statement. Lists are for statements of tieout's own that unnest them."""
 
 

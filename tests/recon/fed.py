@@ -26,6 +26,7 @@ class Source:
         self.doubles = False
         self.broken = False
         self.deaf = False
+        self.confirmed = 0
         with closing(sqlite3.connect(self.file)) as database, database:
             for statement in statements:
                 database.execute(statement)
@@ -81,7 +82,6 @@ class LogFeed:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._place = 0
-        self.confirmed: list[int] = []
 
     async def open(self, after: Position | None = None) -> Position:
         if self.source.broken:
@@ -108,7 +108,9 @@ class LogFeed:
         self.source.beat()
 
     async def confirm(self, position: Position) -> None:
-        self.confirmed.append(position.place)
+        if self.source.broken:
+            raise DatabaseUnavailable(f"{self.source.name} is away")
+        self.source.confirmed = max(self.source.confirmed, position.place)
 
     async def here(self) -> Position:
         return Position(self.source.name, len(self.source.log))

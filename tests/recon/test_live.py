@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.recon.fed import Source
+from tieout.feeds import Position
 from tieout.recon import reached, same, side, sums
+from tieout.recon.fact_store import FactStore
 
 PATIENCE = 60.0
 CHANGE = "CREATE TABLE change (id INTEGER, state TEXT, sku TEXT, cost INTEGER, done DATETIME)"
@@ -216,6 +218,28 @@ async def test_one_that_goes_on_knows_what_the_last_one_knew(shop) -> None:
         await shop.until_counted(tied=20, waiting=0)
         assert await shop.breaks() == {}
         assert not await shop.app.alarms.list(kind="feed-gap")
+
+
+async def test_sources_are_told_what_was_kept_before_they_are_left(shop, monkeypatch) -> None:
+    """Who ends confirms all that it has kept, to the sources that are there, so that nobody reads it once more."""
+    monkeypatch.setattr("tieout.recon.live.CONFIRM_EVERY", 1e9)
+    shop.rule()
+
+    async def kept() -> dict[str, int]:
+        feeds = await shop.app.database.read(FactStore("sqlite").feeds)
+        return {name: Position.parse(feed.checkpoint).place for name, feed in feeds.items()}
+
+    async with shop.watched():
+        shop.change(1)
+        shop.prize(1)
+        await shop.until_counted(tied=1)
+        assert (shop.ours.confirmed, shop.theirs.confirmed) == (0, 0)
+    assert {"points": shop.ours.confirmed, "prizes": shop.theirs.confirmed} == await kept()
+    async with shop.watched():
+        shop.prize(2)
+        await shop.until_counted(waiting=1)
+        shop.ours.broken = True
+    assert shop.theirs.confirmed == (await kept())["prizes"] > shop.ours.confirmed
 
 
 async def test_what_a_feed_did_not_tell_is_told_as_a_gap(shop) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -51,7 +52,7 @@ class RuleState(msgspec.Struct, frozen=True):
 
 
 class FactRow(msgspec.Struct, gc=False):
-    """A key as statements take it."""
+    """A key as statements take it that read JSON."""
 
     record_key: str
     outcome: str
@@ -61,12 +62,33 @@ class FactRow(msgspec.Struct, gc=False):
     body: Body | str
 
 
-def _as_text(one: Kept) -> str:
-    return _encode(one.body).decode()
+def _as_lists(keys: Mapping[str, Kept]) -> list[list[str | None]]:
+    """A list for each column, in the order of the keys."""
+    ordered = sorted(keys)
+    kept = [keys[key] for key in ordered]
+    return [
+        [*ordered],
+        [one.outcome for one in kept],
+        [None if one.due is None else str(one.due) for one in kept],
+        [str(one.changed) for one in kept],
+        ["1" if one.told else "0" for one in kept],
+        [_encode(one.body).decode() for one in kept],
+    ]
 
 
-def _as_it_is(one: Kept) -> Body:
-    return one.body
+def _as_json(keys: Mapping[str, Kept], body: Callable[[Kept], Body | str]) -> str:
+    """An object for each key, in their order."""
+    rows = [
+        FactRow(key, one.outcome, one.due, one.changed, int(one.told), body(one)) for key, one in sorted(keys.items())
+    ]
+    return _encode(rows).decode()
+
+
+_ROWS: Mapping[str, Callable[[Mapping[str, Kept]], str | list[list[str | None]]]] = {
+    "postgres": _as_lists,
+    "mysql": partial(_as_json, body=lambda one: _encode(one.body).decode()),
+    "sqlite": partial(_as_json, body=lambda one: one.body),
+}
 
 
 class FactStore:
@@ -74,7 +96,7 @@ class FactStore:
 
     def __init__(self, dialect: str) -> None:
         self.sql = load("tieout.recon", dialect)
-        self._as_text = dialect == "mysql"
+        self._rows = _ROWS[dialect]
 
     async def kept(self, tx: Transaction, rule: int, keys: Sequence[str]) -> dict[str, Kept]:
         """What is kept of these keys."""
@@ -91,14 +113,6 @@ class FactStore:
     async def add(self, tx: Transaction, rule: int, keys: Mapping[str, Kept]) -> None:
         """Keep these where nothing is kept yet."""
         await tx.execute(self.sql.add_facts, rule=rule, rows=self._rows(keys))
-
-    def _rows(self, keys: Mapping[str, Kept]) -> str:
-        body = _as_text if self._as_text else _as_it_is
-        rows = [
-            FactRow(key, one.outcome, one.due, one.changed, int(one.told), body(one))
-            for key, one in sorted(keys.items())
-        ]
-        return _encode(rows).decode()
 
     async def due(self, tx: Transaction, rule: int, until: int, limit: int) -> list[str]:
         """Keys whose time has come, the earliest first."""

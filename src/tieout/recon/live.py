@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -34,8 +35,11 @@ LINGER = 0.02
 SMALL = 500
 """Facts of a batch that waits for more."""
 
-CONFIRM_EVERY = 1.0
+CONFIRM_EVERY = 0.25
 """Seconds between two confirmations, after which a source may forget what was kept."""
+
+LAST_WORD = 1.0
+"""Seconds that a source has to take in the last confirmation."""
 
 ATTEMPTS = 10
 """How often a batch is tried again before everything is begun anew from what is kept."""
@@ -339,3 +343,10 @@ class Live:
         self._confirmed = self._clock.monotonic()
         for name, passed in self._passed.items():
             await self._followers[name].feed.confirm(passed.position)
+
+    async def leave(self) -> None:
+        """Let the sources forget what is kept, those that still hear it: who follows next need not read it again."""
+        for name, passed in self._passed.items():
+            with suppress(Exception):  # else it would stand for why following ends, and hide that it was cancelled
+                async with asyncio.timeout(LAST_WORD):
+                    await self._followers[name].feed.confirm(passed.position)

@@ -145,7 +145,9 @@ class Watching:
             rules = await self._followed(stack)
             followers = await self._followers(stack, rules)
             feeds = await self._database.read(self._store.feeds)
-            yield Live(self._world, lease, rules, followers, feeds), rules, followers
+            live = Live(self._world, lease, rules, followers, feeds)
+            stack.push_async_callback(live.leave)
+            yield live, rules, followers
 
     async def _followed(self, stack: AsyncExitStack) -> list[Followed]:
         known = await self._database.read(self._store.rules)

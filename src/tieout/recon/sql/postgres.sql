@@ -4,11 +4,13 @@ SELECT record_key, outcome, due, changed_at, told, body
 FROM tieout_recon_fact
 WHERE rule = :rule AND record_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:keys AS json))))
 
+-- The rows come as a list for each column, which takes the server half the time of JSON.
 -- name: write_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT CAST(:rule AS integer), given.*
-FROM json_to_recordset(CAST(:rows AS json))
-    AS given (record_key text, outcome text, due bigint, changed_at bigint, told integer, body text)
+FROM (SELECT CAST(:rows AS text[]) AS one) AS lists, unnest(
+    one[1:1], one[2:2], CAST(one[3:3] AS bigint[]), CAST(one[4:4] AS bigint[]), CAST(one[5:5] AS integer[]), one[6:6]
+) AS given (record_key, outcome, due, changed_at, told, body)
 ON CONFLICT (rule, record_key) DO UPDATE
 SET outcome = excluded.outcome, due = excluded.due, changed_at = excluded.changed_at, told = excluded.told,
     body = excluded.body
@@ -16,8 +18,9 @@ SET outcome = excluded.outcome, due = excluded.due, changed_at = excluded.change
 -- name: add_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT CAST(:rule AS integer), given.*
-FROM json_to_recordset(CAST(:rows AS json))
-    AS given (record_key text, outcome text, due bigint, changed_at bigint, told integer, body text)
+FROM (SELECT CAST(:rows AS text[]) AS one) AS lists, unnest(
+    one[1:1], one[2:2], CAST(one[3:3] AS bigint[]), CAST(one[4:4] AS bigint[]), CAST(one[5:5] AS integer[]), one[6:6]
+) AS given (record_key, outcome, due, changed_at, told, body)
 ON CONFLICT (rule, record_key) DO NOTHING
 
 -- A person's word on a break stands as long as the same is found. JSON has no bytes: ids and findings stand one behind
