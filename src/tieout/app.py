@@ -247,7 +247,8 @@ class App(Declaring):
 
     async def begin(self, request: Process[Any], patience: float) -> Started:
         """What `start` does without `tx`, waiting for `patience` seconds; the row itself instead of a view of it."""
-        worker, (record, replayed) = self.worker, await self.engine.start(request)
+        worker, started = self.worker, await self.engine.start(request)
+        record, replayed = started.record, started.replayed
         self.acknowledged.note(record)
         if not replayed:
             self._moved_to(record)

@@ -37,9 +37,8 @@ _is_async = lru_cache(maxsize=4_096)(inspect.iscoroutinefunction)
 class LoopClock:
     """This machine's monotonic clock, and sleeping on the loop."""
 
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds since some fixed moment."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait without blocking the loop."""
@@ -63,9 +62,10 @@ class LoopCaller:
         late: Callable[[Any], Awaitable[None]],
     ) -> Any:
         """What `method` returns; raise `TimeoutError` after `timeout` seconds, and then let it run on."""
-        running, queued = self._begin(method, args, kwargs)
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        running, queued = self._begin(woken, method, args, kwargs)
         try:
-            await self._deadlines.wait_for(running, timeout)
+            await self._deadlines.outcome(woken, timeout)
         except asyncio.CancelledError:
             running.cancel()
             raise
@@ -88,17 +88,23 @@ class LoopCaller:
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(
-        self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        woken: asyncio.Future[None],
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
     ) -> tuple[asyncio.Future[Any], Future[Any] | None]:
-        """The running handler, and its place in the queue for a thread if it needs one."""
+        """The running handler, which wakes who waits for it, and its place in line for a thread if it needs one."""
         if _is_async(method):
-            return asyncio.get_running_loop().create_task(method(*args, **kwargs)), None
+            return woken.get_loop().create_task(_waking(woken, method, args, kwargs)), None
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tieout-call")
         # A thread has no span at work, unless it is given the context of who asks.
         begin = partial(copy_context().run, method) if tracing.is_on() else method
         queued = self._threads.submit(begin, *args, **kwargs)
-        return asyncio.wrap_future(queued), queued
+        running = asyncio.wrap_future(queued)
+        running.add_done_callback(partial(_wake, woken))
+        return running, queued
 
     def _let_run_on(self, running: asyncio.Future[Any], late: Callable[[Any], Awaitable[None]]) -> None:
         if len(self._late) >= LATE_CALLS:
@@ -147,17 +153,6 @@ class Deadlines:
                 queue.timer.cancel()
                 queues.pop(seconds, None)
 
-    async def wait_for(self, running: asyncio.Future[Any], seconds: float) -> None:
-        """Return when `running` is done or `seconds` are over, whichever is first; it is not cancelled."""
-        woken: asyncio.Future[None] = running.get_loop().create_future()
-        wake = partial(_wake, woken)
-        running.add_done_callback(wake)
-        try:
-            await self.outcome(woken, seconds)
-        finally:
-            if not running.done():
-                running.remove_done_callback(wake)
-
 
 class _Queue:
     """Waits of one length, the oldest first, and the timer for the oldest, or for one that was older."""
@@ -183,6 +178,19 @@ class _Queue:
 def _wake(woken: asyncio.Future[Any], _: object = None) -> None:
     if not woken.done():
         woken.set_result(None)
+
+
+async def _waking(
+    woken: asyncio.Future[None], method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Any:
+    """Run a handler in a task; whoever waits goes on in the loop's next round, when the task is done.
+
+    A callback of the task's would be a round of its own between the two.
+    """
+    try:
+        return await method(*args, **kwargs)
+    finally:
+        _wake(woken)
 
 
 async def _report_late(answer: Any, late: Callable[[Any], Awaitable[None]]) -> None:

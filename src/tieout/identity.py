@@ -6,6 +6,7 @@ import json
 import math
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -31,7 +32,6 @@ JSON_DIGITS = 40
 
 _ALWAYS_FINITE = frozenset({str, int, bool, type(None)})
 _FRAME = Struct(">I")
-_process_hash = blake2b(digest_size=16, person=b"tieout.process").copy
 _fingerprint_hash = blake2b(digest_size=16, person=b"tieout.finger").copy
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _STRINGS = frozenset({str})
@@ -54,11 +54,15 @@ def key_bytes(key: str, what: str = "request key") -> bytes:
 
 def process_id(type_name: str, owner: bytes, key: bytes) -> bytes:
     """The 16 bytes that identify a process: BLAKE2b-128 of the three parts, each behind its length."""
-    name = type_name.encode()
-    framed = _FRAME.pack(len(name)) + name + _FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key
-    hashed = _process_hash()
-    hashed.update(framed)
+    hashed = _type_hash(type_name).copy()
+    hashed.update(_FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key)
     return hashed.digest()
+
+
+@lru_cache(maxsize=1_024)
+def _type_hash(type_name: str) -> blake2b:
+    name = type_name.encode()
+    return blake2b(_FRAME.pack(len(name)) + name, digest_size=16, person=b"tieout.process")
 
 
 def client_owner(client: str, owner: bytes) -> bytes:
@@ -131,8 +135,8 @@ def encode_json(value: Any) -> str:
     """Compact JSON of a value; raise `InvalidParams` for what JSON cannot hold, NaN and infinity included."""
     try:
         encoded = _encoder.encode(value)
-        # The encoder writes null for what is not finite, and few brackets cannot nest deeply.
-        if b"null" in encoded or encoded.count(b"[") + encoded.count(b"{") > JSON_DEPTH:
+        # The encoder writes null for what is not finite, and few brackets, or few characters, cannot nest deeply.
+        if b"null" in encoded or (len(encoded) > JSON_DEPTH and encoded.count(b"[") + encoded.count(b"{") > JSON_DEPTH):
             _refuse_non_finite(msgspec.to_builtins(value, str_keys=True), JSON_DEPTH - 1)
         return encoded.decode()
     except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError) as error:

@@ -224,8 +224,8 @@ VALUES = (
     mutant(
         "the parts of an id are framed",
         "identity.py",
-        "    framed = _FRAME.pack(len(name)) + name + _FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key",
-        "    framed = name + owner + key",
+        "    hashed.update(_FRAME.pack(len(owner)) + owner + _FRAME.pack(len(key)) + key)",
+        "    hashed.update(owner + key)",
         "unit/test_keys.py::test_a_part_cannot_lean_on_the_next",
     ),
     mutant(

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from tieout.eventloop import Deadlines
+from tieout.eventloop import Deadlines, LoopCaller
 
 
 class Jumping(selectors.DefaultSelector):
     """Does not wait: time jumps."""
 
     now = 0.0
+    rounds = 0
 
     def select(self, timeout: float | None = None) -> Any:
         """Nothing happens until then."""
+        self.rounds += 1
         self.now += timeout or 0.0
         return super().select(0)
 
@@ -38,6 +40,10 @@ class CountingLoop(asyncio.SelectorEventLoop):
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
         self.timers += 1
         return super().call_at(when, callback, *args, context=context)
+
+
+async def _nobody(_: Any) -> None:
+    """Is told of a late answer."""
 
 
 @pytest.fixture
@@ -93,20 +99,63 @@ def test_one_that_joins_as_others_end_is_woken_too(loop):
     loop.run_until_complete(waits())
 
 
-def test_what_is_waited_for_runs_on(loop):
-    """A wait whose time is over, or whose task is cancelled, leaves what it waited for alone."""
+def test_a_handler_whose_time_is_over_runs_on(loop):
+    """Its answer is told when it comes."""
 
     async def waits() -> None:
-        deadlines = Deadlines()
-        running = loop.create_task(asyncio.sleep(5, "late"))
-        await deadlines.wait_for(running, 1.0)
-        assert not running.done()
-        waiting = loop.create_task(deadlines.wait_for(running, 60.0))
+        told = loop.create_future()
+
+        async def late(answer: str) -> None:
+            told.set_result(answer)
+
+        with pytest.raises(TimeoutError):
+            await LoopCaller().attempt(asyncio.sleep, (5, "late"), {}, 1.0, late)
+        assert loop.time() == pytest.approx(1.0)
+        assert await told == "late"
+        assert loop.time() == pytest.approx(5.0)
+
+    loop.run_until_complete(waits())
+
+
+def test_a_handler_goes_with_whoever_waits_for_it(loop):
+    """Cancelled while it waits, it cancels the handler."""
+
+    async def waits() -> None:
+        ended: list[str] = []
+
+        async def handler() -> None:
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+        waiting = loop.create_task(LoopCaller().attempt(handler, (), {}, 60.0, _nobody))
         await asyncio.sleep(1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert waiting.cancelled()
-        assert await running == "late"
+        await asyncio.sleep(0)
+        assert (waiting.cancelled(), ended) == (True, ["cancelled"])
+
+    loop.run_until_complete(waits())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_whoever_waits_for_a_handler_goes_on_in_the_next_round(loop, fails):
+    """Of the loop: one in which the handler begins and ends, and one in which it is told."""
+
+    async def handler() -> str:
+        if fails:
+            raise ValueError("no")
+        return "done"
+
+    async def waits() -> None:
+        before = loop.jumping.rounds
+        try:
+            answer = await LoopCaller().attempt(handler, (), {}, 2.0, _nobody)
+        except ValueError as error:
+            answer = str(error)
+        assert (answer, loop.jumping.rounds - before) == ("no" if fails else "done", 2)
 
     loop.run_until_complete(waits())
 

@@ -43,7 +43,7 @@ async def dial(settings: Settings, dsn: str, check: Check) -> Link:
 
 
 def _read_in_pieces(transport: Any) -> None:
-    """Where asyncio's own transport reads; with TLS, and on uvloop, one buffer is kept and there is nothing to set."""
+    """Have asyncio's own transport read so much at a time; those of TLS and of uvloop keep a buffer of their own."""
     if hasattr(transport, "max_size"):
         transport.max_size = READ
 

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from tieout.alarm.rules import NewAlarm
 from tieout.contracts import Database, Transaction
 from tieout.database.replication import Replaceable
@@ -31,7 +33,7 @@ READ = 200
 """Rows that are looked for in one transaction."""
 
 
-class Acknowledgement(NamedTuple):
+class Acknowledgement(msgspec.Struct, frozen=True, gc=False):
     """A request that was accepted: its process, as it was named to the client, and when, on this node's clock."""
 
     at: float

@@ -34,6 +34,7 @@ class CallType:
         if call.query_method is not None and _argument_names(call.query_method) != tuple(parameters):
             raise DefinitionError(f"{where}: the query must take the same arguments as the call")
         struct = msgspec.defstruct(f"{call.name}_args", list(parameters.items()), kw_only=True)
+        self.takes = frozenset(parameters)
         self.args = Codec(struct, f"arguments of {where}")
         self.answer = Codec(_answer_type(hints, where), f"answer of {where}")
         self.rules = _call_rules(where, call, self.answer)

@@ -39,9 +39,9 @@ class Calls:
         self.gate = gate
         self.moved_late: Callable[[Receipt], None] = _nobody_waits
 
-    async def send(self, record: Record, entry: Entry, call: CallType, source: Source) -> Reported:
+    def send(self, record: Record, entry: Entry, call: CallType, source: Source) -> Awaitable[Reported]:
         """Send the call with its stored arguments and return what came of it; never raises an `Exception`."""
-        return await self._attempt(record, entry, call, call.method, source, "call")
+        return self._attempt(record, entry, call, call.method, source, "call")
 
     async def query(self, record: Record, entry: Entry, call: CallType, source: Source) -> Reported:
         """Ask the downstream what became of the call; never raises an `Exception`."""
@@ -85,11 +85,15 @@ class Calls:
         """Whether a try that begins now would end before somebody else may take the process over."""
         return record.due is not None and self.world.server_time(record) + call.rules.timeout <= record.due
 
-    async def _attempt(
+    def _attempt(
+        self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
+    ) -> Awaitable[Reported]:
+        attempt = self._traced if tracing.is_on() else self._tried
+        return attempt(record, entry, call, method, source, by)
+
+    async def _traced(
         self, record: Record, entry: Entry, call: CallType, method: Callable[..., Any], source: Source, by: By
     ) -> Reported:
-        if not tracing.is_on():
-            return await self._tried(record, entry, call, method, source, by)
         attributes = {"tieout.process": record.id.hex(), "tieout.call": entry.n, "tieout.source": source}
         with tracing.span(f"{by} {record.type}.{entry.step}", entry.trace, "client", attributes) as span:
             outcome = await self._tried(record, entry, call, method, source, by)

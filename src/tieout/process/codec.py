@@ -35,7 +35,8 @@ class Codec:
             msgspec.convert(plain, self.kind)
         except (msgspec.ValidationError, TypeError, ValueError, UnicodeError, RecursionError) as error:
             raise InvalidParams(f"{self.what}: {error}") from error
-        self.check_finite(plain)
+        if self.spellings:
+            self.check_finite(plain)
         return plain
 
     def unchecked(self, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from tieout.errors import DatabaseError, InvalidParams, UnknownProcess
@@ -36,9 +37,9 @@ class Engine:
         self.driving = Driving(world, self.gate, self.calls, self.family)
         self.claiming = Claiming(world)
 
-    async def start(self, request: Process[Any]) -> Started:
+    def start(self, request: Process[Any]) -> Coroutine[Any, Any, Started]:
         """Start a process, or find the one that the same request started before."""
-        return await self.starting.start(request)
+        return self.starting.start(request)
 
     async def report(
         self,

@@ -91,9 +91,9 @@ def call_of(process_type: ProcessType, entry: Entry) -> CallType | None:
 
 
 def _open(call: CallType, moved: Next) -> tuple[str, msgspec.Raw]:
-    unknown = moved.args.keys() - call.args.kind.__struct_fields__
-    if unknown:
-        raise InvalidParams(f"{call.name}.next(...) was given arguments that it does not take: {sorted(unknown)}")
+    if not call.takes.issuperset(moved.args):
+        unknown = sorted(moved.args.keys() - call.takes)
+        raise InvalidParams(f"{call.name}.next(...) was given arguments that it does not take: {unknown}")
     return call.name, msgspec.Raw(call.args.encode(moved.args).encode())
 
 

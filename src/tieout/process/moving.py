@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -34,14 +35,14 @@ LONGEST_PAUSE = 300_000_000
 Effect: TypeAlias = Literal["advanced", "joined", "kept", "duplicate", "conflict", "waiting"]
 
 
-class Receipt(NamedTuple):
+class Receipt(msgspec.Struct, frozen=True):
     """What a report or a move did, and the process after it."""
 
     effect: Effect
     record: Record
 
 
-class Cause(NamedTuple):
+class Cause(msgspec.Struct, frozen=True):
     """Who began a move, what brought it, and from which call."""
 
     source: Source
@@ -145,9 +146,11 @@ class Moving:
         except LostError:
             return None
 
-    async def _run_next(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
-        if not tracing.is_on():
-            return await self._moved(tx, process_type, record, cause)
+    def _run_next(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Awaitable[Receipt]:
+        move = self._traced if tracing.is_on() else self._moved
+        return move(tx, process_type, record, cause)
+
+    async def _traced(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
         attributes = {"tieout.process": record.id.hex(), "tieout.source": cause.source, "tieout.by": cause.by}
         with tracing.span(f"move {record.type}.{record.state}", record.trace, "internal", attributes):
             return await self._moved(tx, process_type, record, cause)
@@ -166,7 +169,8 @@ class Moving:
         await self.save(tx, after, landing.due_in)
         if landing.children:
             await self.world.store.add_children(tx, record.id, landing.children)
-        await publish_final(tx, process_type, after, self.world.payloads)
+        if process_type.published:
+            await publish_final(tx, process_type, after, self.world.payloads)
         return Receipt("advanced", after)
 
     async def _following(self, tx: Transaction, process_type: ProcessType, record: Record) -> Following:

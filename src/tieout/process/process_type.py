@@ -42,7 +42,7 @@ class TypeOptions(NamedTuple):
     deadline: float | str | None
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """What makes a process itself; `id` is the hash of the other two and the type's name."""
 
     id: bytes
@@ -64,6 +64,7 @@ class ProcessType:
         self.params = _params_codec(cls, hints, self.name)
         self.params_reader = _params_reader(cls, self.params.kind, self.name)
         self.volatile = frozenset(name for name, hint in hints.items() if _is_volatile(hint))
+        self.stored = tuple(name for name in self.params.kind.__struct_fields__ if name not in self.volatile)
         _forget_volatile(cls, self.volatile)
         self.key_field = self._scope_field(options.key, "key", required=True)
         self.owner_field = self._scope_field(options.owner, "owner", required=False)
@@ -99,7 +100,8 @@ class ProcessType:
         """All fields with their values, defaults filled in; raise `InvalidParams` for what does not fit."""
         checked = self.params.typed(params)
         values = msgspec.structs.asdict(checked)
-        self.params.check_finite(values)
+        if self.params.spellings:
+            self.params.check_finite(values)
         return values
 
     def identify(self, params: Mapping[str, Any], client: str = "") -> Identity:
@@ -111,8 +113,7 @@ class ProcessType:
 
     def stored_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The plain values of every param that is not volatile, defaults included; raise `InvalidParams`."""
-        kept = {name: params[name] for name in self.params.kind.__struct_fields__ if name not in self.volatile}
-        return cast("dict[str, Any]", self.params.unchecked(kept))
+        return cast("dict[str, Any]", self.params.unchecked({name: params[name] for name in self.stored}))
 
     def read_params(self, text: str) -> dict[str, Any]:
         """The typed params of a stored process; those that it never stored are left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -25,7 +25,7 @@ LEFT_ALONE = 2_000_000
 """Microseconds: a repeated request does not bring forward what is due within this time anyway."""
 
 
-class Started(NamedTuple):
+class Started(msgspec.Struct, frozen=True):
     """A process, and whether it was there already."""
 
     record: Record
@@ -40,7 +40,7 @@ class FreeError(Exception):
     """The id was free: the row that showed it has to be rolled back."""
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True):
     """A request ready for its transaction: its look-ups are made; params and look-ups as they will be stored."""
 
     process_type: ProcessType
@@ -65,6 +65,8 @@ class Starting:
         """
         process_type = self.world.registered(request)
         params = process_type.stored_params(request.__dict__)
+        if not tracing.is_on():
+            return await self._start(request, params, parent)
         with tracing.span(f"start {process_type.name}"):
             return await self._start(request, params, parent)
 
@@ -89,12 +91,13 @@ class Starting:
     async def prepare(self, request: Process[Any], params: str, parent: bytes | None = None) -> Prepared:
         """Look up what the request's type keeps of the world."""
         process_type = self.world.registered(request)
-        request.__dict__["bound_deps"] = self.world.deps
-        return Prepared(process_type, request, params, await self._look_up(process_type, request), parent)
+        request.__dict__.update(bound_deps=self.world.deps, looked_up={})
+        snapshots = await self._look_up(process_type, request) if process_type.look_ups else "{}"
+        return Prepared(process_type, request, params, snapshots, parent)
 
     async def write(self, prepared: Prepared, tx: Transaction) -> Record:
         """Run the start step and insert the process; raise `AlreadyThereError` when its id exists."""
-        process_type, request, params, snapshots, parent = prepared
+        process_type, request, parent = prepared.process_type, prepared.request, prepared.parent
         moved = await self.world.run_step(tx, partial(process_type.start.method, request))
         landing = land(process_type, process_type.check_next(process_type.start, moved))
         calls = first_calls(landing, tracing.context())
@@ -109,8 +112,8 @@ class Starting:
             landing.status,
             landing.due_in,
             landing.lane,
-            params,
-            snapshots,
+            prepared.params,
+            prepared.snapshots,
             encode_calls(calls),
             landing.result,
             process_type.deadline if landing.status == "running" else None,
@@ -125,15 +128,13 @@ class Starting:
         if landing.children:
             await self.world.store.add_children(tx, identity.id, landing.children)
         record = _first_record(process, calls, created, asked_at)
-        await publish_final(tx, process_type, record, self.world.payloads)
+        if process_type.published:
+            await publish_final(tx, process_type, record, self.world.payloads)
         return record
 
     async def _look_up(self, process_type: ProcessType, request: Process[Any]) -> str:
-        looked_up: dict[str, Any] = {}
         plain: dict[str, Any] = {}
-        request.__dict__["looked_up"] = looked_up
-        if not process_type.look_ups:
-            return "{}"
+        looked_up = request.__dict__["looked_up"]
         for name, look_up in process_type.look_ups.items():
             codec = process_type.snapshot_codecs[name]
             plain[name] = codec.plain(await look_up(request))

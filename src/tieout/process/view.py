@@ -68,48 +68,46 @@ def view(record: Record, process_type: ProcessType | None = None, *, replayed: b
     """The view of a row; without its type, or when the result no longer fits it, `result` is plain JSON values."""
     client, owner = split_owner(record.owner)
     return ProcessView(
-        id=record.id.hex(),
-        type=record.type,
-        client=client,
-        owner=owner,
-        key=record.request_key.decode(errors="replace"),
-        state=record.state,
-        status=record.status,
-        result=_result(record, process_type),
-        replayed=replayed,
-        note=record.note,
-        params=_decode(record.params),
-        snapshots=_decode(record.snapshots),
-        calls=[
+        record.id.hex(),
+        record.type,
+        client,
+        owner,
+        record.request_key.decode(errors="replace"),
+        record.state,
+        record.status,
+        None if record.result is None else _result(record.result, record.state, process_type),
+        replayed,
+        record.note,
+        _decode(record.params),
+        {} if record.snapshots == "{}" else _decode(record.snapshots),
+        [
             CallView(entry.n, record.call_key(entry), entry.step, _decode(entry.args), entry.closed, entry.final)
             for entry in record.calls
         ],
-        trail=record.trail,
-        attempts=record.attempts,
-        errors=record.errors,
-        duplicates=record.duplicates,
-        version=record.version,
-        fence=record.fence,
-        wish=record.wish,
-        parent=None if record.parent is None else record.parent.hex(),
-        due=record.due,
-        lane=record.lane,
-        created=record.created,
-        changed=record.changed,
-        unreadable=record.unreadable,
+        record.trail,
+        record.attempts,
+        record.errors,
+        record.duplicates,
+        record.version,
+        record.fence,
+        record.wish,
+        None if record.parent is None else record.parent.hex(),
+        record.due,
+        record.lane,
+        record.created,
+        record.changed,
+        record.unreadable,
     )
 
 
 _decode = msgspec.json.Decoder().decode
 
 
-def _result(record: Record, process_type: ProcessType | None) -> Any:
-    if record.result is None:
-        return None
-    codec = process_type.finals.get(record.state) if process_type else None
+def _result(stored: str, state: str, process_type: ProcessType | None) -> Any:
+    codec = process_type.finals.get(state) if process_type else None
     if codec is not None:
         try:
-            return codec.decode(record.result)
+            return codec.decode(stored)
         except InvalidParams:
             pass
-    return msgspec.json.decode(record.result)
+    return _decode(stored)

@@ -109,8 +109,8 @@ def _start_route(process_type: ProcessType) -> HTTPRouteHandler:
         site, caller = who(request)
         asked = of_client(cls(**params, **{key_field: _required(request, key)}), caller.client)
         seconds = wait_of(prefer, site.settings.max_wait)
-        record, is_replayed = await site.app.begin(asked, seconds)
-        return _started(request, record, seconds, is_replayed=is_replayed)
+        started = await site.app.begin(asked, seconds)
+        return _started(request, started.record, seconds, is_replayed=started.replayed)
 
     start.__doc__ = f"""Start a process of type {process_type.name}; the same request again gets the same process.
 
