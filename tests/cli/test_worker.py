@@ -56,6 +56,16 @@ def test_a_drained_worker_finishes_what_it_has_begun(shop):
     assert shop.delivered(process) == 1
 
 
+def test_what_a_worker_is_made_of_is_no_garbage(shop):
+    """The collector does not look at it while it works."""
+    shop.feels(query="hang")
+    shop.start()
+    make_due(shop)
+    with working(shop):
+        shop.wait_for(lambda: (shop.folder / "called").exists() and (shop.folder / "called").read_text(), "the call")
+    assert int((shop.folder / "called").read_text()) > 10_000
+
+
 def test_what_does_not_end_in_time_is_finished_by_another(shop):
     """A worker whose drain runs out ends cleanly all the same; another worker finishes the process, once."""
     shop.feels(query="hang")

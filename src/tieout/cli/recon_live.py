@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tieout.cli import exits
+from tieout.cli.lasting import settled
 from tieout.cli.printing import Json, age, emit, table
 from tieout.cli.where import ANYWHERE, Place, Where, found, opened
 from tieout.cli.worker import LOG_FORMAT, Level, Stop
@@ -60,10 +60,9 @@ async def worker(
 
 
 async def _settle(watching: Watching) -> None:
-    """Once it follows, what it is made of stays: the collector of garbage need not look at it again and again."""
+    """It has begun once it follows."""
     await watching.watched.wait()
-    gc.collect()
-    gc.freeze()
+    settled()
 
 
 async def status(*, where: Where = ANYWHERE, json: Json = False) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tieout.app import App
+from tieout.cli.lasting import settled
 from tieout.cli.printing import SWITCH, Json, emit, note
 from tieout.cli.routes import alarm_settings_in
 from tieout.cli.where import ANYWHERE, Place, Where, found
@@ -89,9 +89,8 @@ class Telling:
         self.as_json = as_json
 
     def ready(self, _: object = None) -> None:
-        """It has begun. What it is made of stays as long as it does: the collector of garbage need not look at it."""
-        gc.collect()
-        gc.freeze()
+        """It has begun."""
+        settled()
         if self.as_json:
             does = {"sweeps": self.app.sweeps, "relays": self.app.relays}
             emit({"event": "serving", "pid": os.getpid(), "address": self.address, **does})

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from tieout.app import App
 from tieout.cli import exits
+from tieout.cli.lasting import settled
 from tieout.cli.printing import Json, emit
 from tieout.cli.routes import alarm_settings_in
 from tieout.cli.where import ANYWHERE, Place, Where, found
@@ -74,6 +75,7 @@ def duties(app: App) -> dict[str, list[str]]:
 
 async def _until_told(app: App, *, as_json: bool) -> None:
     stop, does = Stop(), duties(app)
+    settled()
     told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in does.items() if names)
     log.info("at work on %s; up to %d processes at a time; SIGTERM drains", told, app.limits.in_flight)
     if as_json:
