@@ -26,9 +26,8 @@ Task = tuple["Future[Any]", Callable[[], Any]]
 class ThreadClock:
     """This machine's monotonic clock, and sleeping that blocks the thread."""
 
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds since some fixed moment."""
 
     async def sleep(self, seconds: float) -> None:
         """Block this thread for so long."""
