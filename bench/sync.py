@@ -69,9 +69,10 @@ async def in_cases(
     rooms, rates = Rooms(hotels), {}
     for case, change in CASES.items():
         change(rooms)
-        prepared = [prepare(rooms, some) for some in batches(hotels)]
         if case != "load":
+            # It forks: answers made before would have to be copied, page by page, when they are first touched.
             server.settle()
+        prepared = [prepare(rooms, some) for some in batches(hotels)]
         gc.collect()
         gc.freeze()
         begun = time.perf_counter()

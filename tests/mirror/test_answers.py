@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mirror.cells import HOTEL
-from tieout.mirror.answers import Garbled, Words, read_answer
+from tieout.mirror.answers import Garbled, Words, read_answer, read_answers
+from tieout.mirror.digests import digest_of
+from tieout.mirror.observed import Observed
 
 GOOD = {"price": [100, 90], "stock": [3, 0], "open": [True, False], "rules": [{"a": 1}, None]}
 LIMIT = (1 << 31) - 1
@@ -57,6 +59,26 @@ def test_a_garbled_answer(field):
     """Lists of another length, values of another type or out of bounds, and fields that nobody knows are refused."""
     with pytest.raises(Garbled):
         read({"a": GOOD, "b": {**GOOD, **field}})
+
+
+@pytest.mark.parametrize("field", [{"price": [True, 90]}, {"price": [90, False]}, {"stock": [False, False]}], ids=repr)
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_flags_are_no_numbers_where_many_are_read(field, is_plain):
+    """True and false are refused wherever numbers stand; ones and noughts are numbers."""
+    sound = {"a": {**GOOD, "price": [1, 0]}, "b": {**GOOD, "price": [2, 500]}}
+    first, _ = read_answers(HOTEL, Words({}), [sound, {"c": GOOD}], 2, is_plain=is_plain)
+    assert first.values["price"].tolist() == [[1, 0], [2, 500]]
+    with pytest.raises(Garbled):
+        read_answers(HOTEL, Words({}), [sound, {"c": GOOD, "d": {**GOOD, **field}}], 2, is_plain=is_plain)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers_of_other_libraries_are_refused(number):
+    """Whatever their value is: an answer that has some has no digest either."""
+    odd = {"a": {**GOOD, "price": [np.int64(number), 90]}}
+    assert digest_of(Observed("h1", 20_000, 2, 1, 2, odd, "sync", complete=True, whole=True)) is None
+    with pytest.raises(Garbled):
+        read_answers(HOTEL, Words({}), [odd], 2)
 
 
 def test_an_answer_without_anything():

@@ -64,7 +64,7 @@ def test_wrong_values_are_garbled_when_packed_too(wrong):
     """Bytes make nothing right."""
     kept = packed(observed({"r1": {**ROOM, "stock": wrong}}))
     assert isinstance(kept.items, Packed)
-    assert read(LAYOUT, Words({}), [kept]).garbled
+    assert read(LAYOUT, Words({}), [(kept, digest_of(kept))]).garbled
 
 
 def test_the_collector_has_nothing_to_go_through():

@@ -10,6 +10,7 @@ from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
 from tieout import App
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
+from tieout.mirror.sightings import each_of
 
 PRICES = (100, 100, 100, 100, 90)
 SECOND = 1_000_000
@@ -45,9 +46,9 @@ class Writer:
         async def read(tx):
             groups = await store.groups(tx, number)
             rows = await store.cells_of(tx, number, [group.n for group in groups])
-            marks = {mark[:2] for mark in await store.suspects(tx, number)}
+            marks = {mark[:2] for mark in (await store.standing(tx, number))[1]}
             seen = await following.sightings.after(tx, number, 1, 10_000)
-            return groups, rows, marks, [one[1:-1] for one in seen]
+            return groups, rows, marks, [one[1:-1] for row in seen for one in each_of(row)]
 
         groups, rows, marks, seen = await following.world.database.read(read)
         cells = layout.unpack([row for *_, row in rows])

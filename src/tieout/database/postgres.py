@@ -84,7 +84,7 @@ class PostgresTransaction:
     async def execute_many(self, sql: str | Statement, rows: Iterable[Mapping[str, Param]], /) -> None:
         self._check()
         statement = compiled(sql, "postgres")
-        args: Sequence[Any] = [statement.bind(row) for row in rows]
+        args: Sequence[Any] = statement.bind_all(rows)
         if not args:
             return
         method, args = ("execute", statement.columns(args)) if statement.lists else ("executemany", [args])

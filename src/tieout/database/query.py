@@ -166,6 +166,15 @@ class Compiled:
             raise self._misnamed(values)
         return picked
 
+    def bind_all(self, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """The same of many rows."""
+        rows = list(rows)
+        try:
+            picked = list(map(self._pick, rows))
+        except KeyError:
+            return [self.bind(row) for row in rows]
+        return picked if set(map(len, rows)) <= {self._count} else [self.bind(row) for row in rows]
+
     def columns(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Bound rows as the lists that it takes; raise `StatementError` when what is no list has two values."""
         columns = zip(self.params, zip(*rows, strict=True), strict=True)

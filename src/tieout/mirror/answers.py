@@ -106,12 +106,21 @@ def read_answer(
 
 
 def read_answers(
-    layout: Layout, words: Words, answers: Sequence[Mapping[str, Mapping[str, Sequence[Any]]]], count: int
+    layout: Layout,
+    words: Words,
+    answers: Sequence[Mapping[str, Mapping[str, Sequence[Any]]]],
+    count: int,
+    *,
+    is_plain: bool = False,
 ) -> list[Answer]:
-    """Many answers to queries for as many cells, at once; raise `Garbled` unless all of all of them is sound."""
+    """Many answers to queries for as many cells, at once; raise `Garbled` unless all of all of them is sound.
+
+    In `is_plain` ones there is nothing that MessagePack does not have, such as the numbers of other libraries.
+    """
     if not all(answers):
         raise Garbled("no items at all")
-    whole = _read(layout.fields, words, list(chain.from_iterable(items.items() for items in answers)), count)
+    items = list(chain.from_iterable(items.items() for items in answers))
+    whole = _read(layout.fields, words, items, count, is_plain=is_plain)
     ends = list(accumulate(map(len, answers)))
     parts = [slice(end - len(items), end) for end, items in zip(ends, answers, strict=True)]
     return [
@@ -125,6 +134,8 @@ def _read(
     words: Words,
     items: Sequence[tuple[str, Mapping[str, Sequence[Any]]]],
     count: int,
+    *,
+    is_plain: bool = False,
 ) -> Answer:
     for key, given in items:
         if given.keys() != fields.keys():
@@ -136,7 +147,7 @@ def _read(
         rows = [given[name] for _, given in items]
         if not (set(map(type, rows)) <= _LISTS and set(map(len, rows)) == {count}):
             rows = [_row(name, row, count) for row in rows]
-        values[name] = _column(name, field, words, rows, present)
+        values[name] = _column(name, field, words, rows, present, is_plain=is_plain)
     return Answer([key for key, _ in items], present, values)
 
 
@@ -155,11 +166,13 @@ def _fields(layout: Layout, given: Mapping[str, Any], *, partial: bool) -> Mappi
     return known
 
 
-def _column(name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:
+def _column(
+    name: str, field: Field, words: Words, rows: Sequence[Sequence[Any]], present: Bools, *, is_plain: bool
+) -> NDArray[Any]:
     """One field of all cells; those that have none are taken out of `present`."""
     if field.kind == "dictionary":
         rows = [words.row(row) for row in rows]
-    column = _flags(rows) if field.kind == "flag" else _numbers(rows)
+    column = _flags(rows) if field.kind == "flag" else _numbers(rows, is_plain=is_plain)
     if column is None:
         column = _some(name, field, rows, present)
     low, high = field.bounds
@@ -182,15 +195,18 @@ def _flags(rows: Sequence[Sequence[Any]]) -> NDArray[Any] | None:
     return column if (column | (values == _FALSE)).all() else None
 
 
-def _numbers(rows: Sequence[Sequence[Any]]) -> NDArray[Any] | None:
+def _numbers(rows: Sequence[Sequence[Any]], *, is_plain: bool) -> NDArray[Any] | None:
     """Rows of nothing but whole numbers of 64 bits; None for others."""
     pack = struct.Struct(f"<{len(rows[0])}q").pack
     try:
         packed = b"".join([pack(*row) for row in rows])
-        has_flags = b"e" in msgspec.json.encode(rows)  # To pack, true and false are numbers.
+        column = np.frombuffer(packed, dtype="<i8").reshape(len(rows), -1)
+        # To pack, true and false are numbers: 1 and 0. Only rows that have these can have a flag, where all is plain.
+        doubtful = np.flatnonzero((column.view("<u8") < 2).any(axis=1)).tolist() if is_plain else range(len(rows))
+        has_flags = b"e" in msgspec.json.encode([rows[at] for at in doubtful])
     except (struct.error, TypeError):
         return None
-    return None if has_flags else np.frombuffer(packed, dtype="<i8").reshape(len(rows), -1)
+    return None if has_flags else column
 
 
 def _some(name: str, field: Field, rows: Sequence[Sequence[Any]], present: Bools) -> NDArray[Any]:

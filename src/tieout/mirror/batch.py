@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieout.mirror.answers import Answer, Garbled, Words, read_answer, read_answers
-from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout, positions
+from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout
 from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Sighting
@@ -20,6 +20,13 @@ ITEMS = 1_500
 
 Told: TypeAlias = tuple[Observed, bytes | None]
 """An observation, and the digest of its answer if that can be known by one."""
+
+
+class Portion(NamedTuple):
+    """Observations that are merged together: what the rows say already is `known`, the others are `news`."""
+
+    known: list[Told]
+    news: list[Told]
 
 
 class Seen(NamedTuple):
@@ -85,46 +92,41 @@ class Round(NamedTuple):
     end: Ints
 
 
-def portions(copy: Copy, told: Sequence[Told]) -> Iterator[list[Told]]:
+def portions(copy: Copy, told: Sequence[Told]) -> Iterator[Portion]:
     """Observations for transactions of at most `ITEMS` items that have to be compared; all of a group in one of them.
 
-    What the rows say already is compared with nothing, and is all in the first.
+    What the rows say already is compared with nothing, and is all in the first. What a group has said before is
+    compared all the same where it says something else too.
     """
     news = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
-    portion = [(one, digest) for one, digest in told if one.group not in news]
+    known = [(one, digest) for one, digest in told if one.group not in news] if news else list(told)
     of_groups: dict[str, list[Told]] = {group: [] for group in news}
-    for one, digest in told:
+    for one, digest in told if news else ():
         if one.group in news:
             of_groups[one.group].append((one, digest))
-    items = 0
+    portion, items = list[Told](), 0
     for group, some in of_groups.items():
         at = copy.index.get(group)
         size = 0 if at is None else copy.sizes[copy.groups[at].n]
         if items and items + size > ITEMS:
-            yield portion
-            portion, items = [], 0
+            yield Portion(known, portion)
+            known, portion, items = [], [], 0
         portion += some
         items += size
-    yield portion
+    yield Portion(known, portion)
 
 
-def to_compare(copy: Copy, told: Sequence[Told]) -> list[Observed]:
-    """The observations that have to be read: what groups have said before is confirmed when all that they say is."""
-    others = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
-    return [one for one, _ in told if one.group in others and one.group in copy.index]
-
-
-def read(layout: Layout, words: Words, observed: Sequence[Observed]) -> Read:
+def read(layout: Layout, words: Words, told: Sequence[Told]) -> Read:
     """Answers, checked."""
     answers: dict[int, Answer] = {}
     garbled: list[tuple[Observed, str]] = []
-    alike: dict[tuple[int, bool], list[Observed]] = defaultdict(list)
-    for one in observed:
-        alike[one.count, one.cause == "push" and not one.complete].append(one)
-    for (count, partial), some in alike.items():
+    alike: dict[tuple[int, bool, bool], list[Observed]] = defaultdict(list)
+    for one, digest in told:
+        alike[one.count, one.cause == "push" and not one.complete, digest is not None].append(one)
+    for (count, partial, is_plain), some in alike.items():
         if not partial:
             try:
-                found = read_answers(layout, words, [one.items for one in some], count)
+                found = read_answers(layout, words, [one.items for one in some], count, is_plain=is_plain)
                 answers.update(zip(map(id, some), found, strict=True))
                 continue
             except Garbled:
@@ -137,18 +139,18 @@ def read(layout: Layout, words: Words, observed: Sequence[Observed]) -> Read:
     return Read(answers, garbled)
 
 
-def sort(copy: Copy, told: Sequence[Told], compared: Sequence[Observed], read: Read) -> Batch:
-    """Observations, sorted, of which those that are `compared` were read: the others are confirmed."""
-    known = [(copy.index.get(one.group), one, digest) for one, digest in told]
-    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for at, one, _ in known if at is None]
-    sound = [(at, one, digest) for at, one, digest in known if at is not None]
-    answers, others = read.answers, {copy.index[one.group] for one in compared}
-    used = {at for at, one, _ in sound if at not in others or id(one) in answers}
-    groups = sorted(used, key=lambda at: copy.groups[at].n)
-    places = {at: place for place, at in enumerate(groups)}
-    confirmed = [Seen(places[at], one, digest) for at, one, digest in sound if at not in others]
-    seen = [(Seen(places[at], one, digest), answers[id(one)]) for at, one, digest in sound if id(one) in answers]
-    return Batch(groups, confirmed, seen, garbled + read.garbled)
+def sort(copy: Copy, portion: Portion, read: Read) -> Batch:
+    """The observations of a portion, of which those that are news were read."""
+    index, answers = copy.index, read.answers
+    lost = [one for one, _ in portion.news if one.group not in index]
+    garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for one in lost]
+    told = [(one, digest) for one, digest in portion.news if id(one) in answers]
+    names = {one.group: copy.groups[index[one.group]].n for one, _ in (*portion.known, *told)}
+    ordered = sorted(names, key=names.__getitem__)
+    places = {name: place for place, name in enumerate(ordered)}
+    confirmed = [Seen(places[one.group], one, digest) for one, digest in portion.known]
+    seen = [(Seen(places[one.group], one, digest), answers[id(one)]) for one, digest in told]
+    return Batch([index[name] for name in ordered], confirmed, seen, garbled + read.garbled)
 
 
 def turns(seen: Sequence[Seen]) -> Iterator[list[Seen]]:
@@ -176,8 +178,12 @@ def windows_of(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bo
     groups = [one.group for one in seen]
     first[groups], cells[groups] = [one.observed.first for one in seen], [one.observed.count for one in seen]
     start[groups], end[groups] = [one.observed.start for one in seen], [one.observed.end for one in seen]
-    at = positions(checks.base, layout.ring)
-    window: Bools = (at >= first[:, None]) & (at < (first + cells)[:, None])
+    # Where a slot is behind the first one is less than the ring is long: two bytes, in place of a position's eight.
+    begin, last = np.maximum(first, checks.base), np.minimum(first + cells, checks.base + layout.ring)
+    behind = (np.arange(layout.ring, dtype=np.int16) - (begin & (layout.ring - 1)).astype(np.int16)[:, None]) & (
+        layout.ring - 1
+    )
+    window: Bools = behind < (last - begin)[:, None]
     return window, start, end
 
 

@@ -162,7 +162,8 @@ class Cataloguer:
     async def _note(self, tx: Transaction, number: int, *, has_changed: bool) -> None:
         await self._store.note_catalogue(tx, number)
         if has_changed:
-            await self._sightings.add(tx, number, [Sighted(0, EVERY, 0, 0, CATALOGUE, 0, 0, True, 0, 0, b"")])
+            head = await self._sightings.head(tx, number)
+            await self._sightings.add(tx, number, head, [Sighted(0, EVERY, 0, 0, CATALOGUE, 0, 0, True, 0, 0, b"")])
 
     async def _do(self, lease: Lease, steps: Sequence[Step]) -> Lease:
         async def work(tx: Transaction) -> Lease:

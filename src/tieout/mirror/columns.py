@@ -13,7 +13,7 @@ from tieout.mirror.arrays import Arrays
 from tieout.mirror.calendar import NEVER, Bools, Cells, Checks, Ints, Layout, positions
 from tieout.mirror.copying import DayEnd, day_end, first_open
 from tieout.mirror.define import Terms
-from tieout.mirror.sightings import Sighted
+from tieout.mirror.sightings import MANY, Sighted, Unchanged, unchanged_of
 from tieout.mirror.store import GroupRow
 
 
@@ -71,12 +71,26 @@ class Columns:
             self._put(np.array([at for at, _ in known]), self.layout.unpack([row for _, row in known]))
 
     def see(self, sighted: Sighted) -> None:
-        """Take in that a group was checked; its rows, if they changed, come by `replace`."""
+        """Take in that groups were checked; their rows, if they changed, come by `replace`."""
+        if sighted.group == MANY:
+            self._see_all(unchanged_of(sighted))
+            return
         group = self.groups.get(sighted.group)
         if group is None or not sighted.whole:
             return
         slots = (sighted.first + np.arange(sighted.cells)) & (self.layout.ring - 1)
         self.checks.start[group, slots] = np.maximum(self.checks.start[group, slots], sighted.start)
+
+    def _see_all(self, seen: Unchanged) -> None:
+        # The latest first: of the sightings of one group it is the one that counts.
+        seen = seen[np.argsort(seen["start"], kind="stable")[::-1]]
+        places = np.array([self.groups.get(n, -1) for n in seen["group"].tolist()], dtype=np.int64)
+        for window in np.unique(seen[["first", "cells"]]):
+            alike = (seen["first"] == window["first"]) & (seen["cells"] == window["cells"]) & (places >= 0)
+            groups, at = np.unique(places[alike], return_index=True)
+            slots = (int(window["first"]) + np.arange(int(window["cells"]))) & (self.layout.ring - 1)
+            cells = np.ix_(groups, slots)
+            self.checks.start[cells] = np.maximum(self.checks.start[cells], seen["start"][alike][at][:, None])
 
     def roll(self, now: int) -> bool:
         """Forget what is over at the server's time `now`; whether any day has ended."""

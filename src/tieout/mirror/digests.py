@@ -20,6 +20,11 @@ class Digests:
     def __init__(self) -> None:
         self._of_groups: dict[str, dict[tuple[int, int], bytes]] = {}
 
+    def has(self, observed: Observed) -> bool:
+        """Whether anything is known of a unit: without, its answer is news, whatever it says."""
+        units = self._of_groups.get(observed.group)
+        return units is not None and (observed.first, observed.count) in units
+
     def knows(self, observed: Observed, digest: bytes | None) -> bool:
         """Whether the rows say already what this answer says."""
         units = self._of_groups.get(observed.group)

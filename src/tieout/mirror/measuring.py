@@ -14,6 +14,7 @@ from tieout.database.query import load
 from tieout.errors import DefinitionError
 from tieout.mirror.calendar import NEVER
 from tieout.mirror.copying import Copy
+from tieout.mirror.sightings import MANY, UNCHANGED
 from tieout.mirror.suppliers import Following
 
 WINDOW = 86_400_000_000
@@ -74,8 +75,9 @@ class Measures:
 
     async def causes(self, tx: Transaction, copy: int) -> dict[str, Asked]:
         """Observations of the last day, by their cause."""
-        rows = await tx.fetch(self.sql.sighted_by_cause, copy=copy, window=WINDOW)
-        return {cause: Asked(queries, int(known), int(changed)) for cause, queries, known, changed in rows}
+        each = UNCHANGED.itemsize
+        rows = await tx.fetch(self.sql.sighted_by_cause, copy=copy, window=WINDOW, many=MANY, size=each)
+        return {cause: Asked(int(sizes) // each, int(known), int(changed)) for cause, sizes, known, changed in rows}
 
     async def suspects(self, tx: Transaction, copy: int) -> int:
         """How many cells are suspect."""

@@ -12,6 +12,7 @@ from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.mirror.batch import (
     Batch,
+    Portion,
     Read,
     Round,
     Rows,
@@ -21,7 +22,6 @@ from tieout.mirror.batch import (
     read,
     rounds,
     sort,
-    to_compare,
     turns,
     windows_of,
 )
@@ -30,7 +30,7 @@ from tieout.mirror.copying import Copy
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.rules import Merged, merge, note_check
-from tieout.mirror.sightings import Sighted, Sightings, pack_days
+from tieout.mirror.sightings import Sighted, Sightings, pack_days, rows_of_many
 from tieout.mirror.store import MirrorStore, Suspect
 
 PIECE = 25
@@ -81,24 +81,26 @@ class Kept(NamedTuple):
         self.missed[:] |= (round_.sighting.seen & ~merged.taken).any(axis=1)
 
 
-async def _digested(observed: Sequence[Observed]) -> list[Told]:
-    """Observations with the digests of their answers; others may run in between."""
+async def _digested(copy: Copy, observed: Sequence[Observed]) -> list[Told]:
+    """Observations with the digests of their answers, where these may be known; others may run in between."""
     told: list[Told] = []
     for at in range(0, len(observed), PIECE):
-        told += [(one, digest_of(one)) for one in observed[at : at + PIECE]]
+        told += [(one, digest_of(one) if copy.digests.has(one) else None) for one in observed[at : at + PIECE]]
         await asyncio.sleep(0)
     return told
 
 
-async def _sorted(copy: Copy, told: Sequence[Told]) -> Batch:
-    """Observations read and sorted; others may run in between."""
-    whole, compared = Read({}, []), to_compare(copy, told)
-    for at in range(0, len(compared), PIECE):
-        answers, garbled = read(copy.layout, copy.words, compared[at : at + PIECE])
+async def _sorted(copy: Copy, portion: Portion) -> Batch:
+    """Observations, of which the news are read, and have their digests from now on; others may run in between."""
+    whole, news = Read({}, []), list[Told]()
+    for at in range(0, len(portion.news), PIECE):
+        told = [(one, digest_of(one) if digest is None else digest) for one, digest in portion.news[at : at + PIECE]]
+        answers, garbled = read(copy.layout, copy.words, [one for one in told if one[0].group in copy.index])
         whole.answers.update(answers)
         whole.garbled.extend(garbled)
+        news += told
         await asyncio.sleep(0)
-    return sort(copy, told, compared, whole)
+    return sort(copy, Portion(portion.known, news), whole)
 
 
 class Publisher:
@@ -118,7 +120,7 @@ class Publisher:
         Many are merged in several transactions, the messages go in the last. It may be done again: what is newer wins,
         whatever is merged twice or late.
         """
-        whole, (first, *others) = Published(0, 0, 0, [], lease), portions(copy, await _digested(observed))
+        whole, (first, *others) = Published(0, 0, 0, [], lease), portions(copy, await _digested(copy, observed))
         batch = await _sorted(copy, first)
         for following in (*others, None):
             # What comes next is read while the database is at work.
@@ -175,9 +177,10 @@ class Publisher:
         await self._write(tx, copy, batch, kept)
         numbers = [copy.groups[group].n for group in batch.groups]
         await self._store.write_checks(tx, copy.number, list(zip(numbers, checks.pack(), strict=True)))
-        await self._sightings.add(tx, copy.number, sighted)
+        head, marks = await self._store.standing(tx, copy.number)
+        await self._sightings.add(tx, copy.number, head, sighted)
         since = max(one.observed.end for one in everything)
-        await self._mark(tx, copy, batch, kept, checks, since)
+        await self._mark(tx, copy, batch, kept, checks, since, marks)
         counts = (cells, int(np.count_nonzero(kept.changed)), int(np.count_nonzero(kept.suspect)))
         return counts, checks, _taken(batch, kept)
 
@@ -194,30 +197,38 @@ class Publisher:
             cells = copy.layout.unpack([cells for _, _, cells in found])
         numbers = [n for _, n in rows]
         owner = np.array([owners[group] for group, _ in rows], dtype=np.int64)
-        places = {copy.names[n]: place for place, n in enumerate(numbers) if n in copy.names}
+        names = map(copy.names.get, numbers)
+        places = {name: place for place, name in enumerate(names) if name is not None}
         cells.roll(checks.base[owner])
         nothing = np.zeros(cells.known.shape, dtype=np.bool_)
         none = np.zeros(len(rows), dtype=np.bool_)
         return Kept(Rows(numbers, owner, places), cells, none, nothing, nothing.copy(), none.copy())
 
     async def _write(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept) -> None:
-        groups, numbers = kept.rows.group.tolist(), kept.rows.numbers
-        packed = copy.layout.pack(kept.cells.pick(kept.written))
-        rows = [
-            (copy.groups[batch.groups[groups[at]]].n, numbers[at], row)
-            for at, row in zip(np.flatnonzero(kept.written).tolist(), packed, strict=True)
-        ]
+        written = np.flatnonzero(kept.written)
+        of_batch = np.array([copy.groups[group].n for group in batch.groups], dtype=np.int64)
+        groups = of_batch[kept.rows.group[written]].tolist()
+        numbers = map(kept.rows.numbers.__getitem__, written.tolist())
+        rows = list(zip(groups, numbers, copy.layout.pack(kept.cells.pick(kept.written)), strict=True))
         await self._store.write_cells(tx, copy.number, rows)
 
-    async def _mark(self, tx: Transaction, copy: Copy, batch: Batch, kept: Kept, checks: Checks, since: int) -> None:
-        """Mark the cells that became suspect; take back the marks of those that are over or were observed since."""
+    async def _mark(
+        self,
+        tx: Transaction,
+        copy: Copy,
+        batch: Batch,
+        kept: Kept,
+        checks: Checks,
+        since: int,
+        marks: Sequence[Suspect],
+    ) -> None:
+        """Mark the cells that became suspect; take back those `marks` that are over or were observed since."""
         ring, rows = copy.layout.ring, kept.rows
         if kept.suspect.any():
             at = positions(kept.cells.base, ring)
             found = zip(*np.nonzero(kept.suspect), strict=True)
             cells = [(rows.numbers[item], int(at[item, slot])) for item, slot in found]
             await self._store.add_suspects(tx, copy.number, cells, since)
-        marks = await self._store.suspects(tx, copy.number)
         if not marks:
             return
         owners = {copy.groups[group].n: place for place, group in enumerate(batch.groups)}
@@ -238,16 +249,20 @@ class Publisher:
 
 
 def confirm(copy: Copy, batch: Batch, checks: Checks) -> list[Sighted]:
-    """Note when the groups were checked of which nothing else is news; a sighting of each of these observations."""
-    base, sighted = checks.base.tolist(), []
+    """Note when the groups were checked of which nothing else is news; the sightings of these observations."""
     for turn in turns(batch.confirmed):
         note_check(checks, *windows_of(copy.layout, checks, turn))
-        for one in turn:
-            observed, n = one.observed, copy.groups[batch.groups[one.group]].n
-            first = max(observed.first, base[one.group])
-            count = observed.first + observed.count - first
-            if count > 0:
-                sighted.append(_sighted(one, n, first, count, copy.sizes[n] * count, 0, b""))
+    numbers = [copy.groups[group].n for group in batch.groups]
+    sizes, sighted = np.array([copy.sizes[n] for n in numbers], dtype=np.int64), list[Sighted]()
+    for cause in sorted({one.observed.cause for one in batch.confirmed}):
+        some = [(one.group, one.observed) for one in batch.confirmed if one.observed.cause == cause]
+        groups = np.array([group for group, _ in some], dtype=np.int64)
+        first = np.maximum([one.first for _, one in some], checks.base[groups])
+        count = np.array([one.first + one.count for _, one in some], dtype=np.int64) - first
+        start = np.array([one.start for _, one in some], dtype=np.int64)
+        took = (np.array([one.end for _, one in some], dtype=np.int64) - start) // 1_000
+        of_cause = (np.array(numbers, dtype=np.int64)[groups], first, count, start, took, sizes[groups] * count)
+        sighted += rows_of_many(cause, *(column[count > 0] for column in of_cause))
     return sighted
 
 

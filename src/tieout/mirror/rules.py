@@ -102,8 +102,8 @@ def merge(
 def note_check(checks: Checks, window: Bools, start: Ints, end: Ints) -> None:
     """Note that whole groups were asked for the cells of `window` from `start` to `end`; an older check is no news."""
     newer = window & (start[:, None] > checks.start)
-    checks.start[newer] = np.broadcast_to(start[:, None], newer.shape)[newer]
-    checks.end[newer] = np.broadcast_to(end[:, None], newer.shape)[newer]
+    np.copyto(checks.start, start[:, None], where=newer)
+    np.copyto(checks.end, end[:, None], where=newer)
 
 
 def times(kept: Cells, checks: Checks, group: Ints) -> tuple[Ints, Ints]:

@@ -192,9 +192,11 @@ class MirrorStore:
             [{"copy": copy, "item": item, "place": position, "since": since} for item, position in cells],
         )
 
-    async def suspects(self, tx: Transaction, copy: int) -> list[Suspect]:
-        """All suspect cells of a copy."""
-        return [Suspect(*row) for row in await tx.fetch(self.sql.suspects, copy=copy)]
+    async def standing(self, tx: Transaction, copy: int) -> tuple[int, list[Suspect]]:
+        """The number of a copy's last sighting (0: none), and all its suspect cells."""
+        rows = await tx.fetch(self.sql.standing, copy=copy)
+        head = int(rows[0][0]) if rows else 0
+        return head, [Suspect(item, place, since) for _, item, place, since in rows if item is not None]
 
     async def clear_suspects(self, tx: Transaction, copy: int, suspects: Iterable[Suspect]) -> None:
         """Take marks back, as they were read; a cell that was marked anew meanwhile stays so."""

@@ -15,7 +15,7 @@ from tieout.errors import DatabaseError
 from tieout.mirror.columns import Columns
 from tieout.mirror.doubts import Doubts
 from tieout.mirror.parts import Marks, Part
-from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings, groups_of
+from tieout.mirror.sightings import CATALOGUE, MANY, Sighted, Sightings, groups_of
 from tieout.mirror.suppliers import Following, World
 from tieout.mirror.view import View
 
@@ -28,10 +28,13 @@ ROWS = 5_000
 """Rows that are unpacked at a time, before others may run."""
 
 SIGHTINGS = 200
-"""Sightings that are taken in at a time: what is decoded of them and their rows is nobody's wait."""
+"""Rows of sightings that are taken in at a time: what is decoded of them and their rows is nobody's wait."""
 
 REPLACED, SEEN = 100, 50
-"""Rows, and sightings, that are merged at a time: less than a millisecond, in which no search runs."""
+"""Rows, and sightings, that are merged at a time: less than a millisecond, in which no search runs.
+
+As much as that is one row of many sightings.
+"""
 
 MARKS = 100_000
 """Suspect cells, and doubts, that views know of at a time; those beyond are suspect only where they are read singly."""
@@ -127,10 +130,13 @@ class Viewing:
         for at in range(0, len(changed.rows), REPLACED):
             part.columns.replace(changed.rows[at : at + REPLACED])
             await asyncio.sleep(0)
-        for at in range(0, len(changed.sighted), SEEN):
-            for one in changed.sighted[at : at + SEEN]:
-                part.columns.see(one)
-            await asyncio.sleep(0)
+        merged = 0
+        for one in changed.sighted:
+            part.columns.see(one)
+            merged += SEEN if one.group == MANY else 1
+            if merged >= SEEN:
+                merged = 0
+                await asyncio.sleep(0)
         part.cursor = changed.sighted[-1].seq
         return part
 

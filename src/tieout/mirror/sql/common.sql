@@ -94,10 +94,12 @@ VALUES (:copy, :item, :place, :since)
 ON CONFLICT (copy, item, place) DO UPDATE SET since = excluded.since
 WHERE excluded.since > tieout_mirror_suspect.since
 
--- name: suspects
-SELECT item, place, since
-FROM tieout_mirror_suspect
-WHERE copy = :copy
+-- The number of the last sighting, and suspect cells: a row without a cell where there is none.
+-- name: standing
+SELECT m.head, s.item, s.place, s.since
+FROM tieout_mirror AS m
+LEFT JOIN tieout_mirror_suspect AS s ON s.copy = m.id
+WHERE m.id = :copy
 
 -- Doubtful since: cells of the item, and windows of its group or of all groups (-1).
 -- name: doubts_of
@@ -257,7 +259,8 @@ FROM tieout_mirror_choice
 WHERE copy = :copy AND until > {now}
 
 -- name: sighted_by_cause
-SELECT cause, count(*) AS queries, sum(known) AS known, sum(changed) AS changed
+SELECT cause, sum(CASE WHEN grp = :many THEN length(days) ELSE :size END) AS sizes,
+    sum(known) AS known, sum(changed) AS changed
 FROM tieout_mirror_sighting
 WHERE copy = :copy AND at > {now} - :window
 GROUP BY cause
