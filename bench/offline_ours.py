@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import tieout
+from tieout.cli.recon import Progress
 from tieout.recon import day, reached, same, side
 from tieout.recon.comparing import Comparison
 
@@ -19,7 +20,7 @@ DAY = day("2026-11-22", ZoneInfo("UTC"))
 
 
 async def run(upstream: str, downstream: str, folder: Path) -> dict[str, Any]:
-    """Compare, and time the whole, and of it what comes after the snapshots."""
+    """Compare as `tieout recon run` does, and time the whole, and of it what comes after the snapshots."""
     comparing: list[float] = []
     for name in ("__init__", "classify"):
         setattr(Comparison, name, _timed(comparing, getattr(Comparison, name)))
@@ -28,7 +29,7 @@ async def run(upstream: str, downstream: str, folder: Path) -> dict[str, Any]:
         ours, theirs = (side(url, table="payment", key="id", when=paid, at="paid_at") for url in (upstream, downstream))
         app.rule("payments", upstream=ours, downstream=theirs, agree=[same("amount"), same("currency")])
         began, cpu = time.monotonic(), time.process_time()
-        ended = await app.recon.run("payments", DAY, folder=folder / "snapshots")
+        ended = await app.recon.run("payments", DAY, folder=folder / "snapshots", progress=Progress())
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     found = {name: ended.totals[name] for name in ("tied", "missing", "orphan", "differs", "duplicate")}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import sqlite3
@@ -12,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tieout.cli import main
+from tieout.cli.recon import Progress
 
 APP = """
 import tieout
@@ -194,3 +196,20 @@ def test_wrong_input_is_told(command, args, message) -> None:
     """What cannot be done is told in one line, with its code, and nothing is compared."""
     status, _, err = command(*args)
     assert (status, "[config]" in err, message in err) == (2, True, True)
+
+
+async def test_what_is_there_is_not_collected_again_and_again_while_breaks_are_judged() -> None:
+    """Once both sides are read, the collector of garbage is kept from all that is there; and that once only."""
+    progress = Progress()
+    gc.unfreeze()
+    try:
+        await progress("reading upstream", 1_000)
+        assert gc.get_freeze_count() == 0
+        await progress("comparing", 0)
+        kept = gc.get_freeze_count()
+        assert kept > 10_000
+        later = [[] for _ in range(1_000)]
+        await progress("comparing", 0)
+        assert gc.get_freeze_count() <= kept + len(later) // 2
+    finally:
+        gc.unfreeze()

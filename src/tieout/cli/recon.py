@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 
 from tieout.app import App
 from tieout.cli import exits
+from tieout.cli.lasting import settled
 from tieout.cli.printing import SWITCH, Json, clock_time, emit, facts, note, say, table
 from tieout.cli.where import ANYWHERE, Where, found, opened
 from tieout.cli.who import Who
@@ -233,13 +234,19 @@ async def abort(
 
 
 class Progress:
-    """How far a comparison is, a line every few seconds on standard error."""
+    """How far a comparison is, a line every few seconds on standard error.
+
+    Once both sides are read, what the program is made of stays: the collector of garbage need not look at it again and
+    again while breaks are judged.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
     async def __call__(self, what: str, count: int) -> None:
         now = time.monotonic()
+        if what == "comparing" and what not in self._last:
+            settled()
         if now - self._last.get(what, 0.0) >= EVERY:
             self._last[what] = now
             note(f"{what}: {count:,}" if count else what)

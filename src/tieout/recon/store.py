@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -158,7 +158,7 @@ def break_id(rule: str, key: Sequence[str | None], apart: str = "") -> bytes:
     return fingerprint(rule, _written(key).decode(), apart)
 
 
-class WrittenBreak(NamedTuple):
+class WrittenBreak(msgspec.Struct, frozen=True, order=True, gc=False):
     """A break on its way into the store. `row` is JSON: its key, its outcome, its detail, its time."""
 
     id: bytes
