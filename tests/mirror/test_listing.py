@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.mirror.hotels import AXIS, FIELDS, OFTEN, RARELY, Hotels
+from tests.mirror.hotels import AXIS, FIELDS, OFTEN, RARELY, Hotels, today
 from tests.mirror.test_following import mirror_of, price
+from tests.mirror.test_publishing import mirror_of as copy_of
 from tests.mirror.test_traffic import Busy, Crowded, is_loaded
 from tests.mirror.waiting import until
 from tieout import App
+from tieout.errors import DatabaseUnavailable
 from tieout.mirror.catalogues import Step, together
+from tieout.mirror.observed import Observed, encode
 from tieout.mirror.traffic import WRITERS
 
 
@@ -63,6 +66,61 @@ async def test_a_catalogue_of_a_supplier_with_one_place_has_it_alone(here):
             listed = hotels.listed
             await until(lambda listed=listed: hotels.listed > listed)
         assert hotels.most_busy == rooms.following("acme").terms.places.plan == 1
+
+
+async def test_a_first_catalogue_is_asked_about_before_it_is_stored(here, monkeypatch):
+    """What it has is asked for at once; nothing of the answers, or of what others have left, is stored before it."""
+    hotels = Hotels(hotels=1)
+    app, rooms = mirror_of(here, hotels, RARELY)
+    following = rooms.following("acme")
+    monkeypatch.setattr("tieout.mirror.traffic.WRITERS", 0)
+    async with app:
+        await until(lambda: len(hotels.asked), 2)
+        store, database = following.world.store, following.world.database
+        of_room = {"price": [90], "stock": [3], "open": [True], "rules": ["none"]}
+        base, at = following.layout.axis.position(today()), following.moments.latest() + 3_600_000_000
+        left = Observed("h0", base, 1, at, at + 1, {"h0-a": of_room}, "order", complete=False, whole=False)
+        await database.transact(lambda tx: store.post(tx, following.number, b"m1", encode(left)))
+        looks, look = [], following.look
+        following.look = lambda *arguments: looks.append(1) or look(*arguments)
+        await until(lambda: len(looks) > 2)
+        assert await price(rooms) == "unknown" and len(hotels.asked) == 2
+        assert await database.read(lambda tx: store.posted(tx, following.number, 10))
+        monkeypatch.undo()
+        await until(lambda: price(rooms), 90)
+        await until(lambda: price(rooms, "h0-b", 19), 100)
+        assert len(hotels.asked) == 2
+
+
+async def test_a_first_catalogue_that_could_not_be_stored_is_read_again(here):
+    """What was answered meanwhile waits for it, as it does for a database that is away."""
+    hotels = Hotels(hotels=1)
+    app, rooms = mirror_of(here, hotels, RARELY)
+    cataloguer = rooms.following("acme").cataloguer
+    store = cataloguer.store
+
+    async def failing(*_):
+        cataloguer.store = store
+        await until(lambda: len(hotels.asked), 2)
+        raise DatabaseUnavailable("gone")
+
+    cataloguer.store = failing
+    async with app:
+        await until(lambda: price(rooms, "h0-b", 19), 100)
+        assert len(hotels.asked) == 2
+
+
+async def test_a_first_catalogue_is_stored_before_a_node_ends(here, monkeypatch):
+    """Whoever is told to stop stores it with what was answered about it."""
+    hotels = Hotels(hotels=1)
+    app, rooms = mirror_of(here, hotels, RARELY)
+    monkeypatch.setattr("tieout.mirror.traffic.WRITERS", 0)
+    async with app:
+        await until(lambda: len(hotels.asked) == 2 and not hotels.busy)
+        assert await price(rooms) == "unknown"
+    reading, rooms = copy_of(here, Hotels(hotels=1))
+    async with reading:
+        assert await price(rooms) == await price(rooms, "h0-b", 19) == 100
 
 
 @asynccontextmanager

@@ -95,6 +95,8 @@ class Catalogue:
 
     def compare(self, copy: Copy, now: int) -> Changes:
         """What it changes in a copy, at the server's time `now`."""
+        if copy.is_new:
+            return Changes(list(self.groups.values()), [], [], list(self.items.values()), [], [])
         known = {group.name: group for group in copy.groups}
         groups = {name: group for name, group in self.groups.items() if name not in known}
         items = {name: item for name, item in self.items.items() if name not in copy.items}
@@ -154,7 +156,9 @@ class Cataloguer:
             copy.digests.clear()
         for some in together(steps):
             lease = await self._do(lease, some)
-        if changes:
+        if copy.is_ahead:
+            copy.is_ahead = False
+        elif changes:
             await self._database.read(lambda tx: copy.load(tx, self._store))
             copy.note_blank(group.n for group in changes.new_groups)
         return lease

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 
 from tieout.config import zone_of
@@ -31,6 +32,7 @@ class Copy:
 
     `sizes` are the numbers of items, by group; `digests` are those of what was merged since it was loaded. Of groups
     that were added since, `blank` has the numbers of their items until their rows are written: nothing is in them.
+    While it `is_ahead` its groups and items are not stored yet: they may be asked for, and not published.
     """
 
     def __init__(self, number: int, layout: Layout, terms: Terms) -> None:
@@ -48,6 +50,7 @@ class Copy:
         self.sizes: Counter[int] = Counter()
         self.digests = Digests()
         self.blank: dict[int, list[int]] = {}
+        self.is_ahead = False
         self._ends: list[DayEnd] = []
 
     async def load(self, tx: Transaction, store: MirrorStore) -> None:
@@ -71,6 +74,19 @@ class Copy:
         self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
         ends = {(group.zone, group.rollover): day_end(self.terms, group.zone, group.rollover) for group in self.groups}
         self._ends = [ends[group.zone, group.rollover] for group in self.groups]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no catalogue was ever stored."""
+        return not (self.groups or self.items or self.gone_groups or self.gone_items)
+
+    def begin(self, groups: Iterable[GroupRow], items: Iterable[ItemName]) -> None:
+        """Know the groups and items of the first catalogue before they are stored, in the order of those that are."""
+        checks = Checks.empty(1, self.layout.ring, 0).pack()[0]
+        unchecked = [msgspec.structs.replace(group, checks=checks) for group in groups]
+        self.take(sorted(unchecked, key=lambda group: group.n), sorted(items, key=lambda item: (item.group, item.n)))
+        self.note_blank(group.n for group in self.groups)
+        self.is_ahead = True
 
     def note_blank(self, groups: Iterable[int]) -> None:
         """Know that this writer has added these groups, all of whose rows are empty."""

@@ -62,7 +62,8 @@ class Leading:
     """Follows one supplier while this node holds its lease.
 
     Asking goes on while the catalogue is read, and while one task at a time writes: it looks and merges what others
-    have left, publishes answers, or stores a catalogue. What changes the groups is stored while nothing is asked.
+    have left, publishes answers, or stores a catalogue. What changes the groups is stored while nothing is asked; only
+    the first catalogue may be asked about before it is stored, which comes before all that is published.
     """
 
     def __init__(self, following: Following, planning: Planning, measuring: Measuring, traffic: Traffic) -> None:
@@ -149,15 +150,17 @@ class Leading:
         listing = self._listing
         if self._world.clock.monotonic() - self._looked_at >= self._look_every:
             self._writing = self._begun(self._look(copy))
-        elif listing.catalogue is not None and not listing.brings_changes:
+        elif listing.catalogue is not None and not (listing.brings_changes or listing.first):
             self._writing = self._begun(self._store(copy, listing.catalogue))
         elif self._traffic.may_write and (work := self._to_write(copy)) is not None:
             self._writing = self._begun(work)
             self._traffic.write(self._writing)
 
     def _to_write(self, copy: Copy) -> Coroutine[Any, Any, None] | None:
-        """What changes rows: answers that have waited for others, then a catalogue that brings something."""
-        if not self._staged:
+        """What changes rows: the first catalogue, answers that have waited for others, then what a later one brings."""
+        if self._listing.first is not None and self._listing.catalogue is not None:
+            return self._store(copy, self._listing.catalogue)
+        if not self._staged or copy.is_new:
             catalogue = None if self._asking else self._listing.catalogue
             return None if catalogue is None else self._store(copy, catalogue)
         is_many = self._staged_items >= PUBLISH_ITEMS
@@ -182,6 +185,8 @@ class Leading:
         await self._listing.finish()
         if self._writing is not None:
             await self._writing
+        if copy.is_ahead and self._listing.catalogue is not None:
+            await self._store(copy, self._listing.catalogue)
         await self._publish(copy)
 
     async def _look(self, copy: Copy) -> None:
@@ -189,7 +194,7 @@ class Leading:
         self._looked_at = self._world.clock.monotonic()
         await self.following.look(self._traffic.read_copy)
         self._keep(await self._world.leases.keep(self._lease))
-        if self.following.has_mail:
+        if self.following.has_mail and not copy.is_ahead:
             self._keep(await self.following.drain(self._lease, copy))
         await self.planning.look(copy)
         if self.following.has_doubts or self.following.has_mail or self.following.has_choices:
@@ -222,7 +227,7 @@ class Leading:
 
     async def _store(self, copy: Copy, catalogue: Catalogue) -> None:
         brings_changes = self._listing.brings_changes
-        self._keep(await self.following.store_catalogue(self._lease, copy, catalogue))
+        self._keep(await self.following.store_catalogue(self._lease, copy, catalogue, self._listing.first))
         self._listing.forget()
         if brings_changes:
             self._asking.forget_plan()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from tieout.coordination.lease import LostLease
 from tieout.errors import DatabaseError
 from tieout.mirror.answers import Garbled
-from tieout.mirror.catalogues import Catalogue
+from tieout.mirror.catalogues import Catalogue, Changes
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import SlowDown
 from tieout.mirror.suppliers import Following
@@ -29,6 +29,8 @@ LONGEST_PAUSE = 300.0
 class Listing:
     """The catalogue of one supplier: whether it is time for it, its reading, and what was read until it is stored.
 
+    When it `brings_changes` nothing may be asked until they are stored. What the `first` one of all brings the copy
+    knows as soon as it is read, so that the supplier can be asked about it at once.
     `hold` makes sure of the lead; `ended` is told when a catalogue was read, or what ends the lead.
     """
 
@@ -42,6 +44,7 @@ class Listing:
         self.following = following
         self.catalogue: Catalogue | None = None
         self.brings_changes = False
+        self.first: Changes | None = None
         self._hold, self._tell = hold, ended
         self._clock = following.world.clock
         self._task: asyncio.Task[None] | None = None
@@ -66,7 +69,7 @@ class Listing:
 
     def forget(self) -> None:
         """What was read is stored."""
-        self.catalogue, self.brings_changes = None, False
+        self.catalogue, self.brings_changes, self.first = None, False, None
 
     async def finish(self) -> None:
         """Wait until what is being read is read."""
@@ -92,7 +95,11 @@ class Listing:
             log.exception("%s: the catalogue is not used", self.following.name)
         else:
             self._failures = 0
-            self.brings_changes = bool(self.following.news(copy, catalogue))
+            changes = self.following.news(copy, catalogue)
+            if copy.is_new:
+                copy.begin(changes.new_groups, changes.new_items)
+                self.first = changes
+            self.brings_changes = bool(changes) and self.first is None
             self.catalogue = catalogue
             return
         self._failures += 1

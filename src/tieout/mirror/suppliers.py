@@ -169,9 +169,15 @@ class Following:
         """What a catalogue changes in a copy as it is now."""
         return catalogue.compare(copy, self.moments.earliest())
 
-    async def store_catalogue(self, lease: Lease, copy: Copy, catalogue: Catalogue) -> Lease:
-        """Store what a catalogue changes, and that it was read. When it changes anything nobody may ask meanwhile."""
-        lease = await self.cataloguer.store(lease, copy, self.news(copy, catalogue))
+    async def store_catalogue(
+        self, lease: Lease, copy: Copy, catalogue: Catalogue, first: Changes | None = None
+    ) -> Lease:
+        """Store what a catalogue changes, and that it was read. When it changes anything nobody may ask meanwhile.
+
+        But where it is the `first` one, of which the copy knows already what it brings.
+        """
+        changes = self.news(copy, catalogue) if first is None else first
+        lease = await self.cataloguer.store(lease, copy, changes)
         await self.look()
         return lease
 
