@@ -128,11 +128,12 @@ class Play(Generic[D]):
         """
         request = self.process_type(**params) if request is None else request
         stage, patience = self.stage, duration(within)
-        record, replayed = stage.accept(request, retry=retry)
+        started = stage.accept(request, retry=retry)
+        record = started.record
         self._last = record.id.hex()
         if until == "rest":
             stage.drive(lambda: stage.read(record.id).status != "running", self.now + patience)
-        return view(stage.read(record.id), stage.types[record.type], replayed=replayed)
+        return view(stage.read(record.id), stage.types[record.type], replayed=started.replayed)
 
     async def report(self, call: str | int | Try, outcome: Reported, *, source: Source = "push") -> str:
         """`App.report`, from outside: `call` is a call key, a `Try`, or the number of a call of the last process."""

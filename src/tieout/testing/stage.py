@@ -12,6 +12,7 @@ from tieout.database import connect
 from tieout.errors import TieoutError
 from tieout.process.process import Process, type_of
 from tieout.process.record import Record
+from tieout.process.starting import Started
 from tieout.testing.crash import Crash, Crashed, Points
 from tieout.testing.downstream import ScriptedCaller, steps_of
 from tieout.testing.life import Life
@@ -55,14 +56,14 @@ class Stage:
         self.deps = deps
         self.life = self._born()
 
-    def accept(self, request: Process[Any], *, retry: bool) -> tuple[Record, bool]:
-        """Start a process as a client does, who asks again when the worker dies; whether it was there already."""
+    def accept(self, request: Process[Any], *, retry: bool) -> Started:
+        """Start a process as a client does, who asks again when the worker dies."""
         while True:
             life = self.life
             task = life.begin(life.app.engine.start(request))
             self.drive(lambda: task.done() or self.life is not life, math.inf)  # noqa: B023 - called before it changes
             if self.life is life:
-                return self._accept(task.result) if task.exception() is None else self._refuse(task.exception())
+                return self._accept(task.result()) if task.exception() is None else self._refuse(task.exception())
             self.timeline.note("the client gets no answer")
             if not retry:
                 raise Crashed("the worker died before it could answer")
@@ -166,13 +167,13 @@ class Stage:
             raise PlayFailed("nothing can happen any more: something in a handler or snapshot waits for ever")
         self.time.now = max(self.time.now, until)
 
-    def _accept(self, result: Callable[[], Any]) -> tuple[Record, bool]:
-        record, replayed = result()
-        if not replayed and record.status == "running":
+    def _accept(self, started: Started) -> Started:
+        record = started.record
+        if not started.replayed and record.status == "running":
             self._accepted.append(record)
-        told = "was there already" if replayed else "accepted"
+        told = "was there already" if started.replayed else "accepted"
         self.timeline.note(f"{record.type} {record.request_key.decode()!r} {told}, at {record.state}")
-        return record, replayed
+        return started
 
     def _refuse(self, error: BaseException | None) -> Any:
         said = getattr(error, "code", None) if isinstance(error, TieoutError) else type(error).__name__
