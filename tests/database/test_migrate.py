@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 
 import pytest
 
-from tieout.database import connect, stepwise
+from tieout.database import connect, sqlite_session, stepwise
 from tieout.database.migrate import check, migrate, migrations, plan
 from tieout.database.query import split
 from tieout.errors import ConfigError, DatabaseError, SchemaMismatch, StatementError
@@ -104,6 +105,22 @@ async def test_several_processes_may_migrate_at_once(url, folder):
     for handle in handles:
         await check(handle, folder)
         await handle.close()
+
+
+async def test_tables_may_come_while_somebody_looks(tmp_path, folder, monkeypatch):
+    """SQLite cannot tell why a statement failed: what another process makes meanwhile is no reason to fail."""
+    missing_table = sqlite_session.missing_table
+
+    def late(connection, statement):
+        with sqlite3.connect(tmp_path / "a.db") as another:
+            another.execute("CREATE TABLE tieout_migration (number, name, digest, applied_at)")
+        return missing_table(connection, statement)
+
+    monkeypatch.setattr(sqlite_session, "missing_table", late)
+    database = connect(f"sqlite:///{tmp_path}/a.db")
+    await database.open()
+    assert [one.number for one in await plan(database, folder)] == [1, 2]
+    await database.close()
 
 
 class Crash(BaseException):
