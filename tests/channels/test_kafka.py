@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from functools import partial
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from tests.channels.messages import message
+from tieout.channels import kafka
 from tieout.channels.kafka import KafkaChannel
 
 
@@ -54,3 +57,40 @@ async def test_services_consume_apart(broker, channel, topic):
             (came,) = await subscription.receive(10)
         await subscription.close()
         assert came.id == f"{1:032x}"
+
+
+class Closing:
+    """A client that closes in its own way."""
+
+    def __init__(self, settings, close) -> None:
+        self._client = Consumer(settings)
+        self.close = close
+
+    def __getattr__(self, name: str):
+        return getattr(self._client, name)
+
+
+async def test_a_client_that_does_not_leave_its_group_is_left_behind(channel, topic, monkeypatch, caplog):
+    """Closing ends all the same, and is told of; so does the program, which does not wait for that thread."""
+    stuck, threads = threading.Event(), set(threading.enumerate())
+    monkeypatch.setattr(kafka, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(kafka, "Consumer", partial(Closing, close=stuck.wait))
+    subscription = await channel.subscribe(topic)
+    async with asyncio.timeout(30):
+        await subscription.close()
+    waiting = [one for one in set(threading.enumerate()) - threads if one.name == "tieout-kafka-close"]
+    stuck.set()
+    assert "left behind" in caplog.text
+    assert [one.daemon for one in waiting] == [True]
+
+
+async def test_what_closing_fails_of_is_told(channel, topic, monkeypatch):
+    """The client's error is not lost in its thread."""
+
+    def fail() -> None:
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN))
+
+    monkeypatch.setattr(kafka, "Consumer", partial(Closing, close=fail))
+    subscription = await channel.subscribe(topic)
+    with pytest.raises(KafkaException):
+        await subscription.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -15,6 +18,8 @@ from confluent_kafka import Message as KafkaMessage
 from tieout.contracts import Delivery, Message
 
 T = TypeVar("T")
+
+log = logging.getLogger("tieout.channels")
 
 CONNECT_SECONDS = 3.0
 """Longest that the cluster may take to say which topics it has."""
@@ -30,6 +35,9 @@ FULL_MILLISECONDS = 20
 
 RECEIVE_SECONDS = 0.5
 """How long one look for messages waits: closing waits for as long."""
+
+CLOSE_SECONDS = 10.0
+"""Longest that leaving a group may take."""
 
 ID_HEADER = "Tieout-Id"
 
@@ -147,12 +155,46 @@ class KafkaSubscription:
         await self._do(partial(self._consumer.commit, offsets=offsets, asynchronous=False))
 
     async def close(self) -> None:
-        """Leave the group; others are given what was not acknowledged."""
-        await self._do(self._consumer.close)
+        """Leave the group; others are given what was not acknowledged.
+
+        A client that does not come back from that is left behind: the group notices that it is gone.
+        """
+        await self._do(_nothing)  # what it was at has ended
         self._thread.shutdown(wait=False)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await _abandonable(self._consumer.close)
+        except TimeoutError:
+            log.warning("the client of Kafka has not left its group in %g s, and is left behind", CLOSE_SECONDS)
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _abandonable(work: Callable[[], None]) -> asyncio.Future[None]:
+    """What comes of `work`, in a thread that the program does not wait for when it ends."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        if not ended.done():
+            ended.set_result(None) if error is None else ended.set_exception(error)
+
+    def run() -> None:
+        error = None
+        try:
+            work()
+        except Exception as raised:  # noqa: BLE001 - whoever waits is told of it
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, error)
+
+    Thread(target=run, name="tieout-kafka-close", daemon=True).start()
+    return ended
 
 
 def _publish(producer: Producer, messages: Sequence[Message]) -> list[str | KafkaError | None]:
