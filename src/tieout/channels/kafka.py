@@ -159,7 +159,7 @@ class KafkaSubscription:
 
         A client that does not come back from that is left behind: the group notices that it is gone.
         """
-        await self._do(_nothing)  # what it was at has ended
+        await self._do(lambda: None)  # what it was at has ended
         self._thread.shutdown(wait=False)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -169,10 +169,6 @@ class KafkaSubscription:
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _abandonable(work: Callable[[], None]) -> asyncio.Future[None]:
