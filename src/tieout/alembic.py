@@ -41,10 +41,12 @@ def upgrade(connection: Connection, *, to: int | None = None) -> list[str]:
     SQLite and PostgreSQL it is part of the transaction that Alembic has open; MySQL commits each change of tables.
     Raise `SchemaMismatch` when the tables are not those of this version, or a `DatabaseError`.
     """
-    from tieout.sessions.sqlalchemy import SqlalchemyTransaction
+    from tieout.sessions.sqlalchemy import SqlalchemyTransaction, begin_at_server
 
     tx = SqlalchemyTransaction(connection, connection)
     tx.learn()
+    if tx.dialect == "sqlite":
+        begin_at_server(connection, "BEGIN IMMEDIATE")
     try:
         return [str(migration) for migration in drive(migrate(_Open(tx), to=to))]
     finally:

@@ -59,6 +59,35 @@ async def test_services_consume_apart(broker, channel, topic):
         assert came.id == f"{1:032x}"
 
 
+async def test_one_that_joins_ends_no_other_subscription(channel, topic):
+    """While partitions are shared out anew nothing is committed: that is no error, and those messages come again."""
+    await channel.publish([message(n, topic) for n in range(100)])
+    first = await channel.subscribe(topic)
+    found = set()
+
+    async def take(subscription):
+        while len(found) < 100:
+            came = await subscription.receive(1)
+            await subscription.acknowledge(came)
+            found.update(one.id for one in came)
+
+    async with asyncio.timeout(90):
+        came = await first.receive(1)
+        second = await channel.subscribe(topic)
+        for _ in range(100):  # the other one waits for its share until the first one looks for more
+            await first.acknowledge(came)
+        found.update(one.id for one in came)
+        both = [asyncio.ensure_future(take(one)) for one in (first, second)]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    ended = [task.exception() for task in both if task.done()]
+    for task in both:
+        task.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+    await first.close()
+    await second.close()
+    assert ended == [None] and len(found) == 100
+
+
 class Closing:
     """A client that closes in its own way."""
 

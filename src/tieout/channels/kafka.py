@@ -49,6 +49,7 @@ _REFUSALS = {
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's name for what it knows without asking
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - the client's name for what it knows without asking
 }
+_MOVED = {KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID}
 
 
 class KafkaChannel:
@@ -149,10 +150,18 @@ class KafkaSubscription:
         return came
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Commit the offset behind the last of these in each partition."""
+        """Commit the offset behind the last of these in each partition.
+
+        While the group shares its partitions out anew, as it does whenever a node comes or goes, nothing can be
+        committed: these are delivered again, here or to another member.
+        """
         ends = {(one.topic, one.receipt[0]): one.receipt[1] + 1 for one in deliveries}
         offsets = [TopicPartition(topic, partition, end) for (topic, partition), end in ends.items()]
-        await self._do(partial(self._consumer.commit, offsets=offsets, asynchronous=False))
+        try:
+            await self._do(partial(self._consumer.commit, offsets=offsets, asynchronous=False))
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVED:
+                raise
 
     async def close(self) -> None:
         """Leave the group; others are given what was not acknowledged.

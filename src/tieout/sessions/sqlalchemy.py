@@ -196,7 +196,7 @@ def begin_at_server(connection: Connection, sqlite: str) -> None:
     if is_sqlite and driver.in_transaction:
         return
     if driver.isolation_level is None if is_sqlite else _commits_by_itself(connection):
-        raise UsageError("this connection is in autocommit: a process would not wait for the commit")
+        raise UsageError("this connection is in autocommit: nothing on it waits for a commit")
     if is_sqlite:
         connection.exec_driver_sql(sqlite)
 
