@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tieout.mirror.axis import days, one, position_of, slots
 from tieout.mirror.calendar import Checks
-from tieout.mirror.schedule import Unit, Wanted, due_units, latest_tick, tier
+from tieout.mirror.schedule import Unit, Wanted, by_turns, due_units, latest_tick, tier
 
 UTC_ZONE = ZoneInfo("UTC")
 SECOND = 1_000_000
@@ -145,3 +146,21 @@ def test_no_more_than_asked_for():
     """The plan gives as many units as there is room for."""
     wanted = [Wanted(tier(days(60), every="1h"), HOUR)]
     assert len(due(wanted, checks(50), now=HOUR, limit=7)) == 7
+
+
+def test_turns_that_begin_anew_favour_nobody():
+    """Doubtful units have their share of the queries, however few are asked for before it is planned anew."""
+    doubtful, planned = [Unit(n, 0, 10) for n in range(50)], [Unit(n, 10, 10) for n in range(50)]
+    for share in (0.02, 0.5):
+        firsts = [by_turns(doubtful, planned, share, Random(seed))[0] for seed in range(2_000)]
+        assert abs(firsts.count(doubtful[0]) / 2_000 - share) < 0.04
+        assert firsts.count(doubtful[0]) + firsts.count(planned[0]) == 2_000
+
+
+def test_turns_leave_nothing_out():
+    """Every unit comes once, and those of a kind in their order."""
+    doubtful, planned = [Unit(n, 0, 10) for n in range(30)], [Unit(n, 0, 10) for n in range(20, 90)]
+    found = by_turns(doubtful, planned, 0.5, Random(1))
+    assert sorted(unit.group for unit in found) == list(range(90))
+    assert [unit for unit in found if unit.group < 20] == doubtful[:20]
+    assert [unit for unit in found if unit.group >= 30] == planned[10:]

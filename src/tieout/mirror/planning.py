@@ -22,6 +22,7 @@ from tieout.mirror.schedule import (
     doubted_units,
     due_units,
     latest_tick,
+    never_asked,
     settled,
 )
 from tieout.mirror.store import Suspect
@@ -35,6 +36,12 @@ DEMAND_EVERY = 30.0
 
 BOOST = 4
 """How many times as often a boosted group is asked for."""
+
+BESIDE_PLAN = 0.5
+"""Share of the queries that doubtful cells have, as long as there are some, beside what the plan's ticks make due."""
+
+BESIDE_FIRST_LOAD = 0.02
+"""The same beside what was never asked for, of which readers are told nothing at all yet."""
 
 FIRST_AUDIT = 60.0
 """Seconds that a copy is led before the first audit; and the shortest mean time between two."""
@@ -82,7 +89,8 @@ class Planning:
             )
             if effort is None or effort[unit.group]
         ]
-        return by_turns(doubted, due)[:limit]
+        share = BESIDE_FIRST_LOAD if due and never_asked(due[0], copy.checks) else BESIDE_PLAN
+        return by_turns(doubted, due, share, following.world.chance)[:limit]
 
     def audit(self, copy: Copy) -> Unit | None:
         """A unit drawn from all of them, when it is time: at moments of a Poisson process, so that nothing is favoured.

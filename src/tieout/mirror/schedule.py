@@ -8,9 +8,10 @@ another tier, a reader or an order has refreshed meanwhile is not asked for agai
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import zip_longest
+from random import Random
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -158,9 +159,21 @@ def settled(doubt: Doubted, checks: Checks, first: NDArray[np.int64], count: int
     return not bool((inside & (times <= doubt.since)).any())
 
 
-def by_turns(one: Sequence[Unit], other: Sequence[Unit]) -> list[Unit]:
-    """Both in turn, each unit once: neither keeps the other waiting."""
-    return list(dict.fromkeys(unit for pair in zip_longest(one, other) for unit in pair if unit is not None))
+def by_turns(one: Sequence[Unit], other: Sequence[Unit], share: float, chance: Random) -> list[Unit]:
+    """Both in their order, each unit once; the next is of `one` by `share`, so that neither keeps the other waiting.
+
+    Each turn is drawn by chance: however often it is planned anew, those that come first have no more than their share.
+    """
+    ones, others, taken = deque(one), deque(other), dict[Unit, None]()
+    while ones and others:
+        taken[(ones if chance.random() < share else others).popleft()] = None
+    return list(dict.fromkeys([*taken, *ones, *others]))
+
+
+def never_asked(unit: Unit, checks: Checks) -> bool:
+    """Whether no cell of a unit was ever asked for."""
+    _, latest = _checked(checks, np.array([unit.first]), unit.cells, np.array([unit.group]))
+    return int(latest[0]) == NEVER
 
 
 def due_units(
