@@ -67,11 +67,11 @@ async def test_applies_what_is_missing_once(database, folder):
 
 
 async def test_a_broken_migration_leaves_nothing(database, folder):
-    """When a statement of a migration fails nothing of it stays; those before it do. MySQL goes on from there."""
+    """When a statement of a migration fails no row of it stays; those before it do. MySQL goes on behind its tables."""
     add(folder, 3, "CREATE TABLE b (n BIGINT); INSERT INTO a (n) VALUES (2); SELECT nonsense FROM nowhere;")
     await refused(DatabaseError, migrate(database, None, folder))
     assert [str(one) for one in await plan(database, folder)] == ["0003_step"]
-    assert len(await database.read(fetching("SELECT * FROM a"))) == (2 if database.dialect == "mysql" else 1)
+    assert len(await database.read(fetching("SELECT * FROM a"))) == 1
     add(folder, 3, "CREATE TABLE b (n BIGINT);")
     await migrate(database, None, folder)
     await check(database, folder)
@@ -216,7 +216,7 @@ async def test_mysql_goes_on_after_a_crash_at_any_statement(mariadb, monkeypatch
     crashed = set()
 
     async def crash_once(self, tx) -> None:
-        statement = self.migration.number, self.step
+        statement = self.migration.number, self.number
         if statement not in crashed:
             crashed.add(statement)
             raise LookupError("cut off")
@@ -231,11 +231,43 @@ async def test_mysql_goes_on_after_a_crash_at_any_statement(mariadb, monkeypatch
     await database.close()
 
 
+async def test_mysql_notes_nothing_of_a_statement_that_another_went_on_to(mariadb, folder, monkeypatch):
+    """Of two that find a cut off statement done, the later one does not take the next one, which failed, for done."""
+    database = connect(mariadb.url(mariadb.database()))
+    await database.open()
+    await database.transact(executing("CREATE TABLE c (other BIGINT)"))
+    add(folder, 3, "CREATE TABLE b (n BIGINT); CREATE TABLE c (n BIGINT);")
+    whole, transact = stepwise.Step.note_done, database.transact
+
+    async def cut(self, tx) -> None:
+        if self.migration.number == 3:
+            monkeypatch.setattr(stepwise.Step, "note_done", whole)
+            raise LookupError
+        await whole(self, tx)
+
+    async def transact_after_another(work):
+        try:
+            return await transact(work)
+        except stepwise.StepFailed:
+            monkeypatch.setattr(database, "transact", transact)
+            await refused(StatementError, migrate(database, None, folder))
+            raise
+
+    monkeypatch.setattr(stepwise.Step, "note_done", cut)
+    with pytest.raises(LookupError):
+        await migrate(database, None, folder)
+    monkeypatch.setattr(database, "transact", transact_after_another)
+    error = await refused(StatementError, migrate(database, None, folder))
+    assert error.sqlstate == "1050"
+    await database.close()
+
+
 async def test_mysql_believes_no_work_done_that_it_has_not_begun(mariadb, folder):
-    """A table that somebody else made is an error, and is not taken for one of an earlier try."""
+    """A table that somebody else made is an error each time, and is not taken for one of an earlier try."""
     database = connect(mariadb.url(mariadb.database()))
     await database.open()
     await database.transact(executing("CREATE TABLE a (other BIGINT)"))
-    error = await refused(StatementError, migrate(database, None, folder))
-    assert error.sqlstate == "1050"
+    for _ in range(3):
+        error = await refused(StatementError, migrate(database, None, folder))
+        assert error.sqlstate == "1050"
     await database.close()

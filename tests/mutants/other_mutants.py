@@ -280,8 +280,8 @@ DATABASES = (
     mutant(
         "work that was not begun is not believed done",
         "database/stepwise.py",
-        "        if step is None or not step.is_again or error.sqlstate not in _DONE_ALREADY:",
-        "        if step is None or error.sqlstate not in _DONE_ALREADY:",
+        "self.is_done = step.is_again and error.sqlstate in _DONE_ALREADY",
+        "self.is_done = error.sqlstate in _DONE_ALREADY",
         "database/test_migrate.py::test_mysql_believes_no_work_done_that_it_has_not_begun",
     ),
     mutant(

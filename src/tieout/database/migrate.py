@@ -93,7 +93,7 @@ async def migrate(
     """
     known = migrations(database.dialect, folder)
     done: list[Migration] = []
-    apply_next = _step_on if database.dialect in stepwise.STEPWISE else _apply_next
+    apply_next = _go_on if database.dialect in stepwise.STEPWISE else _apply_next
     while any(to is None or pending.number <= to for pending in await plan(database, folder)):
         applied = await apply_next(database, known)
         if applied is None:
@@ -108,26 +108,29 @@ async def _apply_next(database: Database, known: Sequence[Migration]) -> Migrati
     return await database.transact(partial(_apply, known))
 
 
-async def _step_on(database: Database, known: Sequence[Migration]) -> Migration | None:
-    """Run one statement of the next migration, or record it when all have been run."""
+async def _go_on(database: Database, known: Sequence[Migration]) -> Migration | None:
+    """Run what is left of the next migration, and record it; None if it has to be looked at again."""
 
-    async def find(tx: Transaction) -> stepwise.Statements | None:
+    async def run(tx: Transaction) -> Migration | None:
         migration = await _next(known, tx)
-        if migration is None:
-            return None
-        return stepwise.Statements(migration.number, list(split(migration.text, tx.dialect)))
-
-    async def record_if_done(tx: Transaction) -> Migration | None:
-        migration, statements = await _next(known, tx), await find(tx)
-        if migration is None or statements is None:
-            return None
-        if not (await stepwise.next_step(tx, statements)).is_past_the_end:
-            return None
-        await _record(migration, tx)
+        if migration is not None:
+            texts = list(split(migration.text, tx.dialect))
+            await stepwise.run_rest(tx, stepwise.Statements(migration.number, texts))
+            await _record(migration, tx)
         return migration
 
-    await stepwise.run_next(database, find)
-    return await database.transact(record_if_done)
+    async def note(tx: Transaction) -> None:
+        await _lock(tx)
+        await stepwise.note_failed(tx, failed)
+
+    try:
+        return await database.transact(run)
+    except stepwise.StepFailed as raised:
+        failed = raised
+        await database.transact(note)
+        if failed.is_done:
+            return None
+        raise failed.error from None
 
 
 async def _apply(known: Sequence[Migration], tx: Transaction) -> Migration | None:

@@ -1,4 +1,4 @@
-"""Migrations where a change of tables commits at once, as in MySQL: one statement at a time, so that they can go on.
+"""Migrations where a change of tables commits at once, as in MySQL: each statement is noted, so that they can go on.
 
 A statement is noted as begun before it runs, and as done after it. After a crash the first one that is not done runs
 again; if it was begun, that it finds its work done is no error.
@@ -6,12 +6,12 @@ again; if it was begun, that it finds its work done is no error.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tieout.contracts import Database, Row, Transaction
+from tieout.contracts import Transaction
 from tieout.database.query import Compiled
-from tieout.errors import DatabaseError
+from tieout.errors import StatementError
 
 STEPWISE = frozenset({"mysql"})
 """Dialects whose CREATE, ALTER and DROP commit at once."""
@@ -48,51 +48,70 @@ class Statements(NamedTuple):
     texts: Sequence[str]
 
 
+class StepFailed(Exception):
+    """The server refused a statement, because an earlier try had done its work, or for another reason: `error`."""
+
+    def __init__(self, step: Step, error: StatementError) -> None:
+        super().__init__(str(error))
+        self.step = step
+        self.error = error
+        self.is_done = step.is_again and error.sqlstate in _DONE_ALREADY
+
+
 class Step:
     """One statement of a migration, and whether an earlier try of it was begun and not noted as done."""
 
-    def __init__(self, migration: Statements, row: Row | None) -> None:
-        begun, done = (row[0], row[1]) if row is not None else (0, 0)
+    def __init__(self, migration: Statements, begun: int, done: int) -> None:
         self.migration = migration
-        self.step = done + 1
+        self.number = done + 1
         self.is_again = begun > done
 
     @property
     def is_past_the_end(self) -> bool:
-        return self.step > len(self.migration.texts)
+        return self.number > len(self.migration.texts)
 
     async def run(self, tx: Transaction) -> None:
-        """Note it as begun, run it, note it as done. If it changes tables, that commits the first note before it."""
-        number = self.migration.number
-        await tx.execute(_NOTE, number=number, begun=self.step, done=self.step - 1)
-        text = self.migration.texts[self.step - 1]
-        await tx.execute(Compiled(f"statement {self.step} of migration {number}", text, (), tx.dialect))
+        """Note it as begun, run it, note it as done; raise `StepFailed`.
+
+        If it changes tables, that commits all before it: its own first note, and that the statement before it is done.
+        """
+        await self._note(tx, begun=self.number, done=self.number - 1)
+        text, name = self.migration.texts[self.number - 1], f"statement {self.number} of migration"
+        try:
+            await tx.execute(Compiled(f"{name} {self.migration.number}", text, (), tx.dialect))
+        except StatementError as error:
+            raise StepFailed(self, error) from error
         await self.note_done(tx)
 
     async def note_done(self, tx: Transaction) -> None:
-        await tx.execute(_NOTE, number=self.migration.number, begun=self.step, done=self.step)
+        await self._note(tx, begun=self.number, done=self.number)
+
+    async def note_open(self, tx: Transaction) -> None:
+        """Note it as not begun: what there is of its kind is not its work."""
+        await self._note(tx, begun=self.number - 1, done=self.number - 1)
+
+    async def _note(self, tx: Transaction, *, begun: int, done: int) -> None:
+        await tx.execute(_NOTE, number=self.migration.number, begun=begun, done=done)
 
 
-async def run_next(database: Database, find: Callable[[Transaction], Awaitable[Statements | None]]) -> None:
-    """Run the next statement of the migration that `find` gives, if there is one."""
-    step: Step | None = None
+async def run_rest(tx: Transaction, migration: Statements) -> None:
+    """Run the statements that are not done; raise `StepFailed`, which has to be noted in another transaction."""
+    step = await next_step(tx, migration)
+    while not step.is_past_the_end:
+        await step.run(tx)
+        step = Step(migration, step.number, step.number)
+    await tx.execute(_TABLE)  # it is there, and yet this commits what was noted: whoever joined us may roll back
 
-    async def work(tx: Transaction) -> None:
-        nonlocal step
-        migration = await find(tx)
-        step = await next_step(tx, migration) if migration is not None else None
-        if step is not None and not step.is_past_the_end:
-            await step.run(tx)
 
-    try:
-        await database.transact(work)
-    except DatabaseError as error:
-        if step is None or not step.is_again or error.sqlstate not in _DONE_ALREADY:
-            raise
-        await database.transact(step.note_done)
+async def note_failed(tx: Transaction, failed: StepFailed) -> None:
+    """Note what a refused statement came to, unless somebody has gone on meanwhile."""
+    step = await next_step(tx, failed.step.migration)
+    if step.number == failed.step.number:
+        await (step.note_done(tx) if failed.is_done else step.note_open(tx))
 
 
 async def next_step(tx: Transaction, migration: Statements) -> Step:
     """The first statement that is not done."""
     await tx.execute(_TABLE)
-    return Step(migration, await tx.fetch_one(_STEPS, number=migration.number))
+    row = await tx.fetch_one(_STEPS, number=migration.number)
+    return Step(migration, *((0, 0) if row is None else (row["begun"], row["done"])))
