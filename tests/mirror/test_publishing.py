@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from random import Random
 
 import pytest
 
 from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
 from tieout import App
+from tieout.database import connect, load
+from tieout.mirror.calendar import RUN
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 from tieout.mirror.sightings import each_of
@@ -95,7 +99,7 @@ async def test_what_was_said_before_is_as_if_it_were_compared(tmp_path, seed):
         for step in range(60):
             told = [observation(chance, hotels, now + step * SECOND) for _ in range(chance.randrange(1, 5))]
             observed = [Observed(group, base + first, *rest) for group, first, *rest in told]
-            confirmed += sum(knows.copy.digests.knows(one, digest_of(one)) for one in observed)
+            confirmed += sum(knows.copy.digests.expected(one) == digest_of(one) is not None for one in observed)
             assert await knows.publish(observed) == await forgets.publish(observed)
             assert await knows.stored() == await forgets.stored()
     assert confirmed
@@ -116,6 +120,7 @@ async def test_many_portions_are_as_one(tmp_path, monkeypatch, seed):
             with monkeypatch.context() as patch:
                 patch.setattr("tieout.mirror.batch.ITEMS", 2)
                 patch.setattr("tieout.mirror.publishing.PIECE", 1)
+                patch.setattr("tieout.mirror.publishing.DIGESTED", 1)
                 in_many = await many.publish(observed)
             assert await one.publish(observed) == in_many
             stored, stored_in_many = await one.stored(), await many.stored()
@@ -158,6 +163,65 @@ async def test_rows_that_were_just_added_are_not_read(here, monkeypatch):
         assert await writer.publish([answer("h2", 100, 3)]) == (20, 20, 0)
         assert await writer.publish([answer("h0", 90, 4), answer("h1", 100, 4)]) == (40, 20, 0)
         assert reads == [1, 1]
+
+
+async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkeypatch):
+    """Where a transaction fails, what was merged for those after it is as if nobody had looked at it."""
+    app, rooms = mirror_of(here, Hotels(hotels=4))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+        store, writes = writer.following.world.store, []
+        write_cells = store.write_cells
+
+        async def failing_once(tx, copy, rows):
+            await write_cells(tx, copy, rows)
+            writes.append(len(rows))
+            if len(writes) == 2:
+                raise ConnectionResetError
+
+        def answers(price, at):
+            rows = {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["a"] * 10}
+            moment = now + at * SECOND
+            for group in ("h0", "h1", "h2", "h3"):
+                items = {f"{group}-{room}": rows for room in "ab"}
+                yield Observed(group, base, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
+
+        monkeypatch.setattr("tieout.mirror.batch.ITEMS", 2)
+        monkeypatch.setattr(store, "write_cells", failing_once)
+        with pytest.raises(ConnectionResetError):
+            await writer.publish(list(answers(100, 1)))
+        assert await writer.publish(list(answers(100, 2))) == (80, 60, 0)
+        assert writes == [2, 2, 2, 2, 2]
+        checks, known, *_ = await writer.stored()
+        assert [sum(prices) for prices in known["price"]] == [1_000] * 8
+        assert len({check[-RUN.itemsize :] for check in checks}) == 1
+
+
+def test_many_rows_are_found_by_their_numbers(servers):
+    """PostgreSQL writes the rows of a transaction without reading all of the copy, which is not much larger."""
+    database, statement = connect(servers.migrated("postgres")), load("tieout.mirror", "postgres").write_cells
+    numbers = f"'{{{','.join(map(str, range(1_500)))}}}'"
+    values = {"copy": "1", "grp": numbers, "n": numbers, "cells": "array_fill(''::bytea, ARRAY[1500])"}
+    text = re.sub(r"\$(\d+)", lambda mark: values[statement.params[int(mark[1]) - 1]], statement.text)
+
+    async def plan_of(tx):
+        await tx.execute(
+            "INSERT INTO tieout_mirror_item (copy, grp, n, name, cells)"
+            " SELECT 1, n, n, int8send(n), decode(repeat('00', 592), 'hex') FROM generate_series(1::bigint, 9000) AS n"
+        )
+        await tx.execute("ANALYZE tieout_mirror_item")
+        return "\n".join(line for (line,) in await tx.fetch(f"EXPLAIN {text}"))
+
+    async def explained():
+        await database.open()
+        try:
+            return await database.transact(plan_of)
+        finally:
+            await database.close()
+
+    plan = asyncio.run(explained())
+    assert "Index Scan using tieout_mirror_item_" in plan and "Seq Scan" not in plan, plan
 
 
 async def test_windows_that_overlap(here):

@@ -14,7 +14,7 @@ from tieout.coordination.budget import Budget
 from tieout.coordination.lease import Lease, Leases
 from tieout.coordination.slots import Slots
 from tieout.messages import Inbox
-from tieout.mirror import publishing
+from tieout.mirror import merging
 from tieout.mirror.calendar import NEVER
 from tieout.mirror.doubts import Doubts
 from tieout.mirror.pushing import Pushing
@@ -78,8 +78,8 @@ async def _forget_all(store: MirrorStore, tx: Any, copy: int, suspects: Any) -> 
 
 
 PATCHES: dict[str, tuple[Any, str, Any]] = {
-    "last-come-wins": (publishing, "merge", _merge_whatever_comes_last),
-    "never-doubts": (publishing, "merge", _merge_without_doubts),
+    "last-come-wins": (merging, "merge", _merge_whatever_comes_last),
+    "never-doubts": (merging, "merge", _merge_without_doubts),
     "pushes-are-of-now": (Pushing, "_interval", _now),
     "no-fence": (Leases, "guard", _guarded_always),
     "late-tokens": (Budget, "use", _use_late),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tieout.mirror.answers import Answer, Garbled, Words, read_answer, read_answers
 from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout
 from tieout.mirror.copying import Copy
-from tieout.mirror.observed import Observed
+from tieout.mirror.observed import Cause, Observed
 from tieout.mirror.rules import Sighting
 
 ITEMS = 1_500
 """Most items whose rows are read and written in one transaction: short enough that nobody waits for it."""
 
-Told: TypeAlias = tuple[Observed, bytes | None]
+Told: TypeAlias = tuple[Observed, int | None]
 """An observation, and the digest of its answer if that can be known by one."""
 
 
@@ -34,12 +34,33 @@ class Seen(NamedTuple):
 
     group: int
     observed: Observed
-    digest: bytes | None
+    digest: int | None
 
     @property
     def is_whole(self) -> bool:
         """Whether the check time of its group can stand for it."""
         return self.observed.whole and self.observed.complete
+
+
+class Asked(NamedTuple):
+    """What observations were about, and when, as columns; `group` has the places of their groups in the batch."""
+
+    group: Ints
+    first: Ints
+    cells: Ints
+    start: Ints
+    end: Ints
+
+    @classmethod
+    def of(cls, places: Sequence[int], observed: Sequence[Observed]) -> Asked:
+        """The columns of observations of groups with these places."""
+        first, cells = [one.first for one in observed], [one.count for one in observed]
+        start, end = [one.start for one in observed], [one.end for one in observed]
+        return cls(*(np.array(column, dtype=np.int64) for column in (places, first, cells, start, end)))
+
+    def pick(self, some: Bools) -> Asked:
+        """Some of them."""
+        return Asked(*(column[some] for column in self))
 
 
 class Read(NamedTuple):
@@ -50,14 +71,17 @@ class Read(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Observations as they are merged: `groups` are the places of their groups in the copy, by their numbers.
+    """Observations as they are merged: `groups` are the places of their groups in the copy, in order, with `numbers`.
 
-    What is `confirmed` is what the rows say already; the others are compared with them. `garbled` ones are not used,
-    for the reasons given.
+    What is `confirmed`, for the `causes` given, is what the rows say already; the others are compared with them. Both
+    are `observed`. `garbled` ones are not used, for the reasons given.
     """
 
     groups: list[int]
-    confirmed: list[Seen]
+    numbers: list[int]
+    observed: list[Observed]
+    confirmed: Asked
+    causes: list[Cause]
     seen: list[tuple[Seen, Answer]]
     garbled: list[tuple[Observed, str]]
 
@@ -92,13 +116,12 @@ class Round(NamedTuple):
     end: Ints
 
 
-def portions(copy: Copy, told: Sequence[Told]) -> Iterator[Portion]:
+def portions(copy: Copy, told: Sequence[Told], news: Collection[str]) -> Iterator[Portion]:
     """Observations for transactions of at most `ITEMS` items that have to be compared; all of a group in one of them.
 
     What the rows say already is compared with nothing, and is all in the first. What a group has said before is
-    compared all the same where it says something else too.
+    compared all the same where it says something else too: where it is among the groups of which something is `news`.
     """
-    news = {one.group for one, digest in told if not copy.digests.knows(one, digest)}
     known = [(one, digest) for one, digest in told if one.group not in news] if news else list(told)
     of_groups: dict[str, list[Told]] = {group: [] for group in news}
     for one, digest in told if news else ():
@@ -145,12 +168,14 @@ def sort(copy: Copy, portion: Portion, read: Read) -> Batch:
     lost = [one for one, _ in portion.news if one.group not in index]
     garbled = [(one, f"the catalogue has no group {one.group!r:.100}") for one in lost]
     told = [(one, digest) for one, digest in portion.news if id(one) in answers]
-    names = {one.group: copy.groups[index[one.group]].n for one, _ in (*portion.known, *told)}
-    ordered = sorted(names, key=names.__getitem__)
-    places = {name: place for place, name in enumerate(ordered)}
-    confirmed = [Seen(places[one.group], one, digest) for one, digest in portion.known]
-    seen = [(Seen(places[one.group], one, digest), answers[id(one)]) for one, digest in told]
-    return Batch([index[name] for name in ordered], confirmed, seen, garbled + read.garbled)
+    observed, known = [one for one, _ in (*portion.known, *told)], len(portion.known)
+    of_groups = np.array([index[one.group] for one in observed], dtype=np.int64)
+    groups, of_batch = np.unique(of_groups, return_inverse=True)
+    places, in_order = of_batch.tolist(), groups.tolist()
+    numbers = [copy.groups[at].n for at in in_order]
+    confirmed, causes = Asked.of(places[:known], observed[:known]), [one.cause for one in observed[:known]]
+    seen = [(Seen(at, one, digest), answers[id(one)]) for at, (one, digest) in zip(places[known:], told, strict=True)]
+    return Batch(in_order, numbers, observed, confirmed, causes, seen, garbled + read.garbled)
 
 
 def turns(seen: Sequence[Seen]) -> Iterator[list[Seen]]:
@@ -170,14 +195,23 @@ def rounds(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen
             yield _round(layout, rows, checks, [(one, answers[id(one)]) for one in turn])
 
 
-def windows_of(layout: Layout, checks: Checks, seen: Sequence[Seen]) -> tuple[Bools, Ints, Ints]:
+def apart(asked: Asked) -> Iterator[Asked]:
+    """All observations, each group once in a turn."""
+    order = np.argsort(asked.group, kind="stable")
+    begins = np.flatnonzero(np.diff(asked.group[order], prepend=-1))
+    turn = np.zeros(len(order), dtype=np.int64)
+    turn[order] = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    for at in range(int(turn.max(initial=-1)) + 1):
+        yield asked.pick(turn == at)
+
+
+def windows_of(layout: Layout, checks: Checks, asked: Asked) -> tuple[Bools, Ints, Ints]:
     """Of each group of the batch the cells that were asked for, and when; none for a group that was not."""
     count = len(checks.base)
     first, cells = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     start, end = np.full(count, NEVER, dtype=np.int64), np.full(count, NEVER, dtype=np.int64)
-    groups = [one.group for one in seen]
-    first[groups], cells[groups] = [one.observed.first for one in seen], [one.observed.count for one in seen]
-    start[groups], end[groups] = [one.observed.start for one in seen], [one.observed.end for one in seen]
+    first[asked.group], cells[asked.group] = asked.first, asked.cells
+    start[asked.group], end[asked.group] = asked.start, asked.end
     # Where a slot is behind the first one is less than the ring is long: two bytes, in place of a position's eight.
     begin, last = np.maximum(first, checks.base), np.minimum(first + cells, checks.base + layout.ring)
     behind = (np.arange(layout.ring, dtype=np.int16) - (begin & (layout.ring - 1)).astype(np.int16)[:, None]) & (
@@ -208,7 +242,8 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen
                     values[name][places, slots] = column[:, cells]
                     if told is not None:
                         told[name][places, slots] = there[:, cells]
-    window, start, end = windows_of(layout, checks, [one for one, _ in seen])
+    asked = Asked.of([one.group for one, _ in seen], [one.observed for one, _ in seen])
+    window, start, end = windows_of(layout, checks, asked)
     whole = seen[0][0].is_whole
     seen_cells = window[rows.group] if whole else present
     sighting = Sighting(seen_cells, present, values, start[rows.group], end[rows.group], whole, told)

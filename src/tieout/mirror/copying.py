@@ -30,9 +30,10 @@ class DayEnd(NamedTuple):
 class Copy:
     """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here.
 
-    `sizes` are the numbers of items, by group; `digests` are those of what was merged since it was loaded. Of groups
-    that were added since, `blank` has the numbers of their items until their rows are written: nothing is in them.
-    While it `is_ahead` its groups and items are not stored yet: they may be asked for, and not published.
+    Groups stand in the order of their numbers; `sizes` are the numbers of their items. `digests` are those of what was
+    merged since it was loaded. Of groups that were added since, `blank` has the numbers of their items until their rows
+    are written: nothing is in them. While it `is_ahead` its groups and items are not stored yet: they may be asked for,
+    and not published.
     """
 
     def __init__(self, number: int, layout: Layout, terms: Terms) -> None:
@@ -52,6 +53,7 @@ class Copy:
         self.blank: dict[int, list[int]] = {}
         self.is_ahead = False
         self._ends: list[DayEnd] = []
+        self._end: Ints = np.zeros(0, dtype=np.int64)
 
     async def load(self, tx: Transaction, store: MirrorStore) -> None:
         """Read all of it."""
@@ -73,7 +75,9 @@ class Copy:
         self.blank = {}
         self.checks = Checks.unpack([bytes(group.checks) for group in self.groups], self.layout.ring)
         ends = {(group.zone, group.rollover): day_end(self.terms, group.zone, group.rollover) for group in self.groups}
-        self._ends = [ends[group.zone, group.rollover] for group in self.groups]
+        self._ends = list(dict.fromkeys(ends.values()))
+        places = {of_group: self._ends.index(end) for of_group, end in ends.items()}
+        self._end = np.array([places[group.zone, group.rollover] for group in self.groups], dtype=np.int64)
 
     @property
     def is_new(self) -> bool:
@@ -97,9 +101,9 @@ class Copy:
 
     def first(self, now: int, groups: Sequence[int] | None = None) -> Ints:
         """The first open position of each group, or of some, at the server's time `now`."""
-        ends = self._ends if groups is None else [self._ends[at] for at in groups]
-        at = {end: first_open(self.layout.axis, now, end) for end in set(ends)}
-        return np.array([at[end] for end in ends], dtype=np.int64)
+        firsts = np.array([first_open(self.layout.axis, now, end) for end in self._ends], dtype=np.int64)
+        first: Ints = firsts[self._end if groups is None else self._end[groups]]
+        return first
 
 
 def day_end(terms: Terms, zone: str | None, rollover: int | None) -> DayEnd:

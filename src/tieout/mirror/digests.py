@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from typing import Any
 
 from tieout.mirror.observed import Observed
 from tieout.mirror.packed import UNENCODABLE, Packed, encoded
-
-SIZE = 16
-"""Bytes of a digest: two different answers of one unit never share it."""
 
 
 class Digests:
@@ -18,17 +15,12 @@ class Digests:
     """
 
     def __init__(self) -> None:
-        self._of_groups: dict[str, dict[tuple[int, int], bytes]] = {}
+        self._of_groups: dict[str, dict[tuple[int, int], int]] = {}
 
-    def has(self, observed: Observed) -> bool:
-        """Whether anything is known of a unit: without, its answer is news, whatever it says."""
+    def expected(self, observed: Observed) -> int | None:
+        """The digest of an answer that says what the rows say; None where that is not known: any answer is news."""
         units = self._of_groups.get(observed.group)
-        return units is not None and (observed.first, observed.count) in units
-
-    def knows(self, observed: Observed, digest: bytes | None) -> bool:
-        """Whether the rows say already what this answer says."""
-        units = self._of_groups.get(observed.group)
-        return digest is not None and units is not None and units.get((observed.first, observed.count)) == digest
+        return None if units is None else units.get((observed.first, observed.count))
 
     def clear(self) -> None:
         """Know nothing at all."""
@@ -41,7 +33,7 @@ class Digests:
         for unit in [unit for unit in units if unit[0] < end and sum(unit) > first]:
             del units[unit]
 
-    def learn(self, observed: Observed, digest: bytes, base: int) -> None:
+    def learn(self, observed: Observed, digest: int, base: int) -> None:
         """The rows say what this answer says; `base` is the first position of its group that is not over."""
         units = self._of_groups.setdefault(observed.group, {})
         for unit in [unit for unit in units if sum(unit) <= base]:
@@ -49,12 +41,12 @@ class Digests:
         units[observed.first, observed.count] = digest
 
 
-def digest_of(observed: Observed) -> bytes | None:
+def digest_of(observed: Observed) -> int | None:
     """The digest of an answer about all cells of a group; None for what is less, or cannot be encoded."""
     if not (observed.whole and observed.complete):
         return None
-    items = observed.items
+    items: Any = observed.items
     try:
-        return blake2b(items.body if isinstance(items, Packed) else encoded(items), digest_size=SIZE).digest()
+        return hash(items.body if type(items) is Packed else encoded(items))
     except UNENCODABLE:
         return None

@@ -18,10 +18,11 @@ INSERT INTO tieout_mirror_item (copy, grp, n, name, cells, gone)
 SELECT :copy::bigint, one.grp, one.n, one.name, :cells::bytea, NULL
 FROM {each}(:grp::bigint[], :n::bigint[], :name::bytea[]) AS one (grp, n, name)
 
+-- The planner does not look into a subquery for how long its list is: it might read all rows of a copy to find hundreds.
 -- name: write_cells
 UPDATE tieout_mirror_item AS i
 SET cells = one.cells
-FROM {each}(:grp::bigint[], :n::bigint[], :cells::bytea[]) AS one (grp, n, cells)
+FROM {each}((SELECT :grp::bigint[]), (SELECT :n::bigint[]), (SELECT :cells::bytea[])) AS one (grp, n, cells)
 WHERE i.copy = :copy::bigint AND i.grp = one.grp AND i.n = one.n
 
 -- name: write_checks
