@@ -154,9 +154,9 @@ def main() -> None:
                     tell(f"round {number + 1} {side:8} {case:10} {rate:12,.0f} cells/s")
     for case in CASES:
         found = {side: statistics.median(rates[case, side]) for side in options.sides if (case, side) in rates}
-        ratios = {f"ratio_{side}": round(found["ours"] / rate, 1) for side, rate in found.items() if side != "ours"}
-        told = {side: round(rate) for side, rate in found.items()}
-        print(json.dumps({"bench": "sync", "case": case, **told, **(ratios if "ours" in found else {})}))
+        mine, told = found.pop("ours", None), {side: round(rate) for side, rate in found.items()}
+        ratios = {f"ratio_{side}": round(mine / rate, 1) for side, rate in found.items()} if mine else {}
+        print(json.dumps({"bench": "sync", "case": case, **({"ours": round(mine)} if mine else {}), **told, **ratios}))
 
 
 if __name__ == "__main__":
