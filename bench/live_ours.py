@@ -58,7 +58,7 @@ async def following() -> AsyncIterator[None]:
         await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
-        freeze()
+        gc.freeze()
         yield
     finally:
         task.cancel()
@@ -95,6 +95,7 @@ async def begin() -> Places:
 async def follow_all(pairs: int, total: int) -> float:
     """Row events per second until all pairs are tied."""
     async with app:
+        freeze()
         begun = time.perf_counter()
         async with following():
             await tied(total)
@@ -145,6 +146,7 @@ async def follow(first: int, last: int, pairs_a_second: float) -> dict[str, floa
         waits.extend((now - facts[-1].come.at) / 1e3 for facts in keys[::SAMPLE])
 
     Live._note_kept = noted  # noqa: SLF001 - as above
+    freeze()
     async with app, following():
         writers = [
             await asyncio.create_subprocess_exec(

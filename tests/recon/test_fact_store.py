@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 import tieout
+from tieout.errors import UniqueViolation
 from tieout.recon.fact_store import FactStore
 from tieout.recon.facts import Body, Kept, Seen
 from tieout.recon.rules import Record
 
 KEYS = ['["ключ","日本"]', '["a\\\\u0000b "]', '["A"]', '["a"]']
+PARTED = '["a\\u001eb"]'
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql"])
@@ -34,3 +36,21 @@ async def test_keys_and_records_stay_as_they_are(made, dialect) -> None:
         last = await app.database.transact(lambda tx: store.forget(tx, 3, "", 100, 10))
         assert last == ""
         assert dict(await app.database.read(lambda tx: store.count(tx, 3))) == {"waiting": 3}
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres", "mysql"])
+async def test_what_is_begun_was_not_kept_before(made, dialect) -> None:
+    """What a key is begun with is kept as it is, one or many, with any character; what was kept before is not lost."""
+    url = await made(dialect, "begun")
+    store = FactStore(dialect)
+    record = Record(None, ("a\x1eb", "\x1f\n\t", ""))
+    async with tieout.App(url, sweep=False, migrate=True) as app:
+        await app.database.transact(lambda tx: store.begin(tx, 3, {PARTED: Kept("tied", None, 7, body=Body([record]))}))
+        many = {key: Kept("waiting", n or None, n) for n, key in enumerate(KEYS)}
+        await app.database.transact(lambda tx: store.begin(tx, 3, many))
+        found = await app.database.read(lambda tx: store.kept(tx, 3, [PARTED, *KEYS]))
+        assert (found[PARTED].outcome, found[PARTED].due, found[PARTED].body) == ("tied", None, Body([record]))
+        assert [(found[key].due, found[key].changed) for key in KEYS] == [(None, 0), (1, 1), (2, 2), (3, 3)]
+        with pytest.raises(UniqueViolation):
+            await app.database.transact(lambda tx: store.begin(tx, 3, {'["new"]': Kept("tied"), PARTED: Kept()}))
+        assert await app.database.read(lambda tx: store.kept(tx, 3, [PARTED, '["new"]'])) == {PARTED: found[PARTED]}

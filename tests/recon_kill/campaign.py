@@ -38,9 +38,9 @@ class Tally(Kills):
     """What plays have come to."""
 
     REQUIRED = (
-        *("kept_facts", "write_facts", "add_facts", "pass_feed", "count_rule", "note_breaks", "mend_break"),
-        *("raise_alarm", "renew_lease", "take_lease", "activate_rule", "go_live", "note_gap", "COMMIT", "due_facts"),
-        *("open points", "take points", "take prizes", "confirm points", "write", "mend"),
+        *("kept_facts", "begin_facts", "write_facts", "add_facts", "pass_feed", "count_rule", "note_breaks"),
+        *("mend_break", "raise_alarm", "renew_lease", "take_lease", "activate_rule", "go_live", "note_gap"),
+        *("COMMIT", "due_facts", "open points", "take points", "take prizes", "confirm points", "write", "mend"),
     )
 
 

@@ -41,7 +41,7 @@ async def _nothing(*_, **__):
     return None
 
 
-@pytest.mark.parametrize("lost", ["write", "mend"])
+@pytest.mark.parametrize("lost", ["begin", "write", "mend"])
 def test_what_is_not_kept_or_not_mended_is_noticed(theatre, monkeypatch, lost):
     """When facts are not kept though their position is, or a break is not closed, that is told."""
     monkeypatch.setattr("tests.recon_kill.nodes.SETTLING", 4.0)

@@ -29,8 +29,8 @@ class World(VirtualWorld[Node]):
 
     LOOKED_AT = frozenset(
         {
-            *("write_facts", "add_facts", "drop_facts", "doubt_facts", "forget_facts", "pass_feed", "note_gap"),
-            *("activate_rule", "go_live", "note_breaks", "mend_break", "raise_alarm", "reopen_alarm"),
+            *("begin_facts", "write_facts", "add_facts", "drop_facts", "doubt_facts", "forget_facts", "pass_feed"),
+            *("note_gap", "activate_rule", "go_live", "note_breaks", "mend_break", "raise_alarm", "reopen_alarm"),
         }
     )
     ENDS = 2 * CALM

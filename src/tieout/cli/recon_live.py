@@ -42,6 +42,7 @@ async def worker(
         watching = app.recon.watching(rule or ())
         app.sweeps = False
         async with app:
+            settled()
             stop = Stop()
             following = asyncio.create_task(watching.watch_forever())
             settling = asyncio.create_task(_settle(watching))
@@ -60,9 +61,9 @@ async def worker(
 
 
 async def _settle(watching: Watching) -> None:
-    """It has begun once it follows."""
+    """It has begun once it follows; its feeds are read by then, and are not to be held up."""
     await watching.watched.wait()
-    settled()
+    settled(at_once=True)
 
 
 async def status(*, where: Where = ANYWHERE, json: Json = False) -> int:

@@ -61,14 +61,19 @@ class Decoder:
         """
         try:
             kind = data[place]
+            if kind == COMMITTED:
+                _, _, end, at = COMMIT(data, place + 1)
+                at += SINCE_2000
+                if self._changes:
+                    changes, self._changes = tuple(self._changes), []
+                    return Committed(Position(self._history, end, self._resume), at, changes, at)
+                return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
             if kind in CHANGES:
                 table = self._tables[NUMBER(data, place + 1)[0]]
                 if table is not None:
                     self._changes.append(_change(table, kind, data, place + 5))
                     if len(self._changes) > LARGEST:
                         raise FeedGap(f"{table.name}: a transaction changes more than {LARGEST} rows")
-            elif kind == COMMITTED:
-                return self._committed(data, place)
             elif kind == BEGIN:
                 self._changes, self._beats = [], False
             else:
@@ -76,14 +81,6 @@ class Decoder:
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise FeedGap(f"a message came that cannot be read: {data[place : place + 40].hex()}") from error
         return None
-
-    def _committed(self, data: bytes, place: int) -> Told | None:
-        _, _, end, at = COMMIT(data, place + 1)
-        changes, at = self._changes, at + SINCE_2000
-        if changes:
-            self._changes = []
-            return Committed(Position(self._history, end, self._resume), at, tuple(changes), at)
-        return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
 
     def _other(self, kind: int, data: bytes, place: int) -> None:
         """Take a message that neither changes a row nor bounds a transaction."""

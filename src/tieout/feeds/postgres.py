@@ -159,7 +159,7 @@ class PostgresFeed(Taking):
                 if length < 0:
                     self._end(wire.pgconn)
                 break
-            data, came = bytes(view), came + 1
+            data, came = view.tobytes(), came + 1
             if data[0] == CHANGED:
                 one = decoder.feed(data, XLOG)
                 if one is not None:

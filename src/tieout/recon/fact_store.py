@@ -19,6 +19,9 @@ Phase: TypeAlias = Literal["baseline", "live"]
 
 EMPTY = Body()
 
+PARTED = "\x1e"
+"""What stands between two values of a column: no JSON has it, nor has the name of an outcome, nor a number."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Body).decode
 
@@ -62,17 +65,17 @@ class FactRow(msgspec.Struct, gc=False):
     body: Body | str
 
 
-def _as_lists(keys: Mapping[str, Kept]) -> list[list[str | None]]:
-    """A list for each column, in the order of the keys."""
+def _as_texts(keys: Mapping[str, Kept]) -> list[str]:
+    """A text for each column, with its values in the order of the keys; nothing for NULL."""
     ordered = sorted(keys)
     kept = [keys[key] for key in ordered]
     return [
-        [*ordered],
-        [one.outcome for one in kept],
-        [None if one.due is None else str(one.due) for one in kept],
-        [str(one.changed) for one in kept],
-        ["1" if one.told else "0" for one in kept],
-        [_encode(one.body).decode() for one in kept],
+        PARTED.join(ordered),
+        PARTED.join([one.outcome for one in kept]),
+        PARTED.join(["" if one.due is None else str(one.due) for one in kept]),
+        PARTED.join([str(one.changed) for one in kept]),
+        PARTED.join(["1" if one.told else "0" for one in kept]),
+        PARTED.join([_encode(one.body).decode() for one in kept]),
     ]
 
 
@@ -84,8 +87,8 @@ def _as_json(keys: Mapping[str, Kept], body: Callable[[Kept], Body | str]) -> st
     return _encode(rows).decode()
 
 
-_ROWS: Mapping[str, Callable[[Mapping[str, Kept]], str | list[list[str | None]]]] = {
-    "postgres": _as_lists,
+_ROWS: Mapping[str, Callable[[Mapping[str, Kept]], str | list[str]]] = {
+    "postgres": _as_texts,
     "mysql": partial(_as_json, body=lambda one: _encode(one.body).decode()),
     "sqlite": partial(_as_json, body=lambda one: one.body),
 }
@@ -109,6 +112,10 @@ class FactStore:
     async def write(self, tx: Transaction, rule: int, keys: Mapping[str, Kept]) -> None:
         """Keep these, in the order of their keys."""
         await tx.execute(self.sql.write_facts, rule=rule, rows=self._rows(keys))
+
+    async def begin(self, tx: Transaction, rule: int, keys: Mapping[str, Kept]) -> None:
+        """Keep these, of which nothing is kept: nobody else begins to meanwhile."""
+        await tx.execute(self.sql.begin_facts, rule=rule, rows=self._rows(keys))
 
     async def add(self, tx: Transaction, rule: int, keys: Mapping[str, Kept]) -> None:
         """Keep these where nothing is kept yet."""

@@ -265,17 +265,26 @@ class Live:
         totals = rule.totals.copy()
         keys = {**dict.fromkeys(facts), **dict.fromkeys(one.key for one in settled)}
         kept = await self._store.kept(tx, rule.number, list(keys))
+        known = frozenset(kept)
         mended = self._take(rule, facts, kept, totals)
         news = News([], mended, [])
         for one in settled:
             self._settle(rule, one, kept, totals, news)
-        await self._store.write(tx, rule.number, kept)
+        await self._write(tx, rule.number, kept, known)
         if any(news):
             await self._world.telling.tell(tx, rule.rule, rule.judged, news)
         if overlong := sum(self._followers[name].overlong for name in rule.feeds):
             totals["unfollowed"] = overlong
         await self._store.count_rule(tx, rule.rule.name, totals)
         return totals
+
+    async def _write(self, tx: Transaction, rule: int, keys: Mapping[str, Kept], known: frozenset[str]) -> None:
+        """Keep these, of which some were known; others tidy away what is known, and nobody else begins anything."""
+        fresh = {key: one for key, one in keys.items() if key not in known} if known else keys
+        if fresh:
+            await self._store.begin(tx, rule, fresh)
+        if known:
+            await self._store.write(tx, rule, {key: keys[key] for key in known})
 
     def _take(
         self, rule: Followed, facts: Mapping[str, Sequence[Fact]], kept: dict[str, Kept], totals: Counter[str]

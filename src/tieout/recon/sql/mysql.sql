@@ -42,6 +42,14 @@ ON DUPLICATE KEY UPDATE
     outcome = VALUES(outcome), due = VALUES(due), changed_at = VALUES(changed_at), told = VALUES(told),
     body = VALUES(body)
 
+-- name: begin_facts
+INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
+SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body
+FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+    record_key VARCHAR(700) CHARACTER SET utf8mb4 PATH '$.record_key', outcome VARCHAR(16) PATH '$.outcome', due BIGINT PATH '$.due',
+    changed_at BIGINT PATH '$.changed_at', told INT PATH '$.told', body LONGTEXT CHARACTER SET utf8mb4 PATH '$.body'
+)) AS given
+
 -- name: add_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT :rule, given.record_key, given.outcome, given.due, given.changed_at, given.told, given.body

@@ -4,22 +4,36 @@ SELECT record_key, outcome, due, changed_at, told, body
 FROM tieout_recon_fact
 WHERE rule = :rule AND record_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:keys AS json))))
 
--- The rows come as a list for each column, which takes the server half the time of JSON.
+-- The rows come as a text for each column, which takes the server half the time of JSON.
 -- name: write_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT CAST(:rule AS integer), given.*
-FROM (SELECT CAST(:rows AS text[]) AS one) AS lists, unnest(
-    one[1:1], one[2:2], CAST(one[3:3] AS bigint[]), CAST(one[4:4] AS bigint[]), CAST(one[5:5] AS integer[]), one[6:6]
+FROM (SELECT CAST(:rows AS text[]) AS one) AS texts, unnest(
+    string_to_array(one[1], E'\x1e'), string_to_array(one[2], E'\x1e'),
+    CAST(string_to_array(one[3], E'\x1e', '') AS bigint[]), CAST(string_to_array(one[4], E'\x1e') AS bigint[]),
+    CAST(string_to_array(one[5], E'\x1e') AS integer[]), string_to_array(one[6], E'\x1e')
 ) AS given (record_key, outcome, due, changed_at, told, body)
 ON CONFLICT (rule, record_key) DO UPDATE
 SET outcome = excluded.outcome, due = excluded.due, changed_at = excluded.changed_at, told = excluded.told,
     body = excluded.body
 
+-- Without a word on conflicts: looking for one first, and noting that there was none, is a third of what a row takes.
+-- name: begin_facts
+INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
+SELECT CAST(:rule AS integer), given.*
+FROM (SELECT CAST(:rows AS text[]) AS one) AS texts, unnest(
+    string_to_array(one[1], E'\x1e'), string_to_array(one[2], E'\x1e'),
+    CAST(string_to_array(one[3], E'\x1e', '') AS bigint[]), CAST(string_to_array(one[4], E'\x1e') AS bigint[]),
+    CAST(string_to_array(one[5], E'\x1e') AS integer[]), string_to_array(one[6], E'\x1e')
+) AS given (record_key, outcome, due, changed_at, told, body)
+
 -- name: add_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT CAST(:rule AS integer), given.*
-FROM (SELECT CAST(:rows AS text[]) AS one) AS lists, unnest(
-    one[1:1], one[2:2], CAST(one[3:3] AS bigint[]), CAST(one[4:4] AS bigint[]), CAST(one[5:5] AS integer[]), one[6:6]
+FROM (SELECT CAST(:rows AS text[]) AS one) AS texts, unnest(
+    string_to_array(one[1], E'\x1e'), string_to_array(one[2], E'\x1e'),
+    CAST(string_to_array(one[3], E'\x1e', '') AS bigint[]), CAST(string_to_array(one[4], E'\x1e') AS bigint[]),
+    CAST(string_to_array(one[5], E'\x1e') AS integer[]), string_to_array(one[6], E'\x1e')
 ) AS given (record_key, outcome, due, changed_at, told, body)
 ON CONFLICT (rule, record_key) DO NOTHING
 

@@ -12,6 +12,11 @@ ON CONFLICT (rule, record_key) DO UPDATE
 SET outcome = excluded.outcome, due = excluded.due, changed_at = excluded.changed_at, told = excluded.told,
     body = excluded.body
 
+-- name: begin_facts
+INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
+SELECT :rule, json_extract(value, '$.record_key'), json_extract(value, '$.outcome'), json_extract(value, '$.due'), json_extract(value, '$.changed_at'), json_extract(value, '$.told'), json_extract(value, '$.body')
+FROM json_each(:rows)
+
 -- name: add_facts
 INSERT INTO tieout_recon_fact (rule, record_key, outcome, due, changed_at, told, body)
 SELECT :rule, json_extract(value, '$.record_key'), json_extract(value, '$.outcome'), json_extract(value, '$.due'), json_extract(value, '$.changed_at'), json_extract(value, '$.told'), json_extract(value, '$.body')
