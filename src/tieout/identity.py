@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -95,6 +96,20 @@ def fingerprint(*parts: str) -> bytes:
         raw = part.encode()
         hashed.update(_FRAME.pack(len(raw)) + raw)
     return hashed.digest()
+
+
+def fingerprints(first: str, others: Iterable[bytes], *last: str) -> list[bytes]:
+    """`fingerprint(first, one, *last)` for the text that is each of `others` in UTF-8."""
+    raw = first.encode()
+    begun = _fingerprint_hash()
+    begun.update(_FRAME.pack(len(raw)) + raw)
+    end = b"".join(_FRAME.pack(len(one.encode())) + one.encode() for one in last)
+    copy, frame, made = begun.copy, _FRAME.pack, list[bytes]()
+    for one in others:
+        hashed = copy()
+        hashed.update(frame(len(one)) + one + end)
+        made.append(hashed.digest())
+    return made
 
 
 def call_key(process: bytes, n: int) -> str:

@@ -162,7 +162,7 @@ def test_both_sides_may_be_looked_through_at_a_time(tmp_path) -> None:
     assert comparison.classify().candidates == 200
     batches = list(comparison.candidates(10))
     with ThreadPoolExecutor(6) as threads:
-        asked = [(side, keys, threads.submit(comparison.find, side, keys)) for keys in batches for side in rows]
+        asked = [(side, keys, threads.submit(comparison.found, side, keys)) for keys in batches for side in rows]
         for side, keys, found in asked:
-            assert found.result() == {key: [Record(150, (side,))] for key in keys}
+            assert found.result().records == {key: [Record(150, (side,))] for key in keys}
     comparison.close()

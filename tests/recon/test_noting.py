@@ -36,7 +36,7 @@ class Kept:
 async def test_breaks_are_stored_many_at_a_time_and_none_is_lost() -> None:
     """Nothing is stored before there is enough of it, by however many it is added; the rest is when it is left."""
     kept, all_of_them = Kept(), breaks(*range(10))
-    async with Noting(kept, most=4) as noting:
+    async with Noting(kept, least=4) as noting:
         await asyncio.gather(*(noting.add([one]) for one in all_of_them[:3]))
         assert kept.parts == []
         await asyncio.gather(*(noting.add([one]) for one in all_of_them[3:]))
@@ -44,8 +44,28 @@ async def test_breaks_are_stored_many_at_a_time_and_none_is_lost() -> None:
     assert min(len(part) for part in kept.parts[:-1]) >= 4
 
 
-async def added(note, most: int, *parts: list, error: Exception | None = None) -> None:
-    async with Noting(note, most) as noting:
+async def test_whoever_finds_breaks_waits_only_once_very_many_are_held() -> None:
+    """While some are being stored others are held, and stored together; a store that is slow holds up who adds."""
+    kept, slow = Kept(), asyncio.Event()
+
+    async def note(found: list) -> None:
+        await slow.wait()
+        await kept(found)
+
+    async with Noting(note, least=2) as noting:
+        await noting.add(breaks(1, 2))
+        await noting.add(breaks(*range(3, 10)))
+        late = asyncio.create_task(noting.add(breaks(10)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not late.done()
+        slow.set()
+        await late
+    assert [len(part) for part in kept.parts] == [2, 8]
+
+
+async def added(note, least: int, *parts: list, error: Exception | None = None) -> None:
+    async with Noting(note, least) as noting:
         for part in parts:
             await noting.add(part)
         await asyncio.sleep(0)
@@ -53,11 +73,11 @@ async def added(note, most: int, *parts: list, error: Exception | None = None) -
             raise error
 
 
-@pytest.mark.parametrize(("most", "parts"), [(1, 2), (5, 1)])
-async def test_a_failure_to_store_is_raised_to_whoever_adds_next(most, parts) -> None:
+@pytest.mark.parametrize(("least", "parts"), [(1, 5), (5, 1)])
+async def test_a_failure_to_store_is_raised_to_whoever_adds_next(least, parts) -> None:
     """What was not stored is never passed over, be it the last of all."""
     with pytest.raises(DatabaseUnavailable):
-        await added(Kept(fails=True), most, *(breaks(n) for n in range(parts)))
+        await added(Kept(fails=True), least, *(breaks(n) for n in range(parts)))
 
 
 async def test_after_an_error_nothing_more_is_stored() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from tieout.recon.columns import Key
 from tieout.recon.define import Rule
 from tieout.recon.evidence import told_break
-from tieout.recon.reading import Key
 from tieout.recon.rules import judge
 from tieout.recon.sources import Opened, opened
 from tieout.recon.store import NewBreak

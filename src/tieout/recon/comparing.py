@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from tieout.recon.columns import Columns, Key
 from tieout.recon.facts import SIDES
 from tieout.recon.periods import Period
 from tieout.recon.plain import (
@@ -26,8 +27,8 @@ from tieout.recon.plain import (
     number_text,
     text_of,
 )
-from tieout.recon.reading import Found, Key, unpacked
-from tieout.recon.rules import Judged, Record, SideName
+from tieout.recon.reading import Found, unpacked
+from tieout.recon.rules import Judged, SideName
 
 MEMORY = "1600MB"
 """What DuckDB may use before it goes on in temporary files: ten million pairs do not need them, and the whole process
@@ -59,7 +60,7 @@ class Comparison:
             }
         )
         there = held(files, len(judged.fields), keys)
-        self._keys, self._texts = there.keys, there.texts
+        self._keys, self._texts, self._fields = there.keys, there.texts, len(there.values)
         self._plain = Plain(judged, period, there, written)
         self._whole = {side: None if sample < 1 else _whole_rows(file, self._keys) for side, file in files.items()}
         self._doubtful: set[SideName] = set()
@@ -126,17 +127,17 @@ class Comparison:
         while rows := cursor.fetchmany(batch):
             yield rows
 
-    def find(self, side: SideName, keys: Sequence[Key]) -> dict[Key, list[Record]]:
+    def found(self, side: SideName, keys: Sequence[Key]) -> Columns:
         """A side's rows of these keys, as its snapshot has them."""
         if not keys:
-            return {}
+            return Columns([], [], [])
         with self._seeking:
             if side not in self._doubtful:
                 self._find_doubtful(side)
-        found: dict[Key, list[Record]] = {}
-        for one in self._unpacked(self._having(f"{side}_doubtful", keys)):
-            found.setdefault(tuple(str(part) for part in one.key), []).append(Record(one.at, one.values))
-        return found
+        parts = len(self._keys)
+        rows = self._having(f"{side}_doubtful", keys)
+        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * (parts + 1 + self._fields)
+        return Columns(list(zip(*columns[:parts], strict=True)), list(columns[parts]), columns[parts + 1 :])
 
     def _find_doubtful(self, side: SideName) -> None:
         """Note for all candidates at a time which rows a side has of them."""

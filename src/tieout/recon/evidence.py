@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tieout.recon.columns import Key
 from tieout.recon.periods import Period, utc
-from tieout.recon.reading import Found, Key
+from tieout.recon.reading import Found
 from tieout.recon.rules import Judged, Outcome, Record, SideName, Verdict
 from tieout.recon.store import Differs, Evidence, NewBreak, Shown, Told
 
@@ -28,10 +29,21 @@ def told_break(
     period: Period | None = None,
 ) -> NewBreak:
     """A break with its evidence. Its time is the anchor's, or the other side's; of several one in `period`, if any."""
-    differences = [Differs(one.field, _cut(one.upstream), _cut(one.downstream), one.why) for one in verdict.differences]
-    up, down = _records(judged, "upstream", ours), _records(judged, "downstream", theirs)
-    detail = Evidence(verdict.sides, tuple(differences), up, down, tuple(causes))
+    detail = evidence(judged, verdict, ours, theirs, causes)
     return NewBreak(key, verdict.outcome, detail, at=_time(anchored(judged, ours, theirs), period))
+
+
+def evidence(
+    judged: Judged, verdict: Verdict, ours: Sequence[Record], theirs: Sequence[Record], causes: Sequence[str] = ()
+) -> Evidence:
+    """What is kept beside a verdict."""
+    up, down = _records(judged, "upstream", ours), _records(judged, "downstream", theirs)
+    return Evidence(verdict.sides, differing(verdict), up, down, tuple(causes))
+
+
+def differing(verdict: Verdict) -> tuple[Differs, ...]:
+    """What differs, as a break tells it."""
+    return tuple([Differs(one.field, cut(one.upstream), cut(one.downstream), one.why) for one in verdict.differences])
 
 
 def anchored(judged: Judged, ours: Sequence[Record], theirs: Sequence[Record]) -> list[int]:
@@ -65,11 +77,12 @@ def _records(judged: Judged, side: SideName, records: Sequence[Record]) -> Told:
     else:
         names = [field.downstream for field in judged.fields]
     shown = [
-        Shown(None if one.at is None else utc(one.at), dict(zip(names, map(_cut, one.values), strict=True)))
+        Shown(None if one.at is None else utc(one.at), dict(zip(names, map(cut, one.values), strict=True)))
         for one in records[:RECORDS]
     ]
     return Told(len(records), tuple(shown))
 
 
-def _cut(value: str | None) -> str | None:
+def cut(value: str | None) -> str | None:
+    """A value as a break keeps it."""
     return value if value is None or len(value) <= VALUE else f"{value[:VALUE]}…"

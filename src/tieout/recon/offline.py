@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -16,14 +16,15 @@ from tieout.coordination.lease import Lease, Leases
 from tieout.errors import DefinitionError, NotAllowed, TieoutError
 from tieout.recon.comparing import Comparison
 from tieout.recon.define import Rule
-from tieout.recon.evidence import anchored, told_break, told_unkeyed
-from tieout.recon.facts import SIDES
+from tieout.recon.doubts import Doubts, together
+from tieout.recon.evidence import told_unkeyed
 from tieout.recon.noting import Noting
 from tieout.recon.periods import Period
 from tieout.recon.plain import Counts, Sifted, Terms
-from tieout.recon.reading import Found, Key
-from tieout.recon.rules import Judged, Record, SideName, Verdict, judge
+from tieout.recon.reading import Found
+from tieout.recon.rules import Judged, SideName
 from tieout.recon.running import Running
+from tieout.recon.settling import AGAIN
 from tieout.recon.snapshot import FORMAT, take
 from tieout.recon.sources import Both, Opened, opened
 from tieout.recon.spark import Sieve, reach
@@ -32,22 +33,16 @@ from tieout.recon.threads import to_its_end
 
 T = TypeVar("T")
 
-DOUBTS = 2_500
+DOUBTS = 5_000
 """Keys that are judged at a time."""
 
 AT_ONCE = 3
 """Batches of keys that are at work: while one is judged, the sources answer the others."""
 
-NOBODY: Sequence[Record] = ()
-"""What a side has of a key that it lacks."""
-
 HELD = 5.0
 """Seconds between two looks at the lease while DuckDB is at work."""
 
 NONE = Counts(0, 0, 0, 0)
-
-AGAIN = "tied when asked again"
-"""What became of keys whose snapshots differed, since one was taken before the other."""
 
 
 class World(NamedTuple):
@@ -209,80 +204,6 @@ class Offline:
             if self._lease is not None and not self._world.leases.may_begin(self._lease):
                 self._lease = await self._world.leases.renew(self._lease)
         await self._running.progress(what, count)
-
-
-class Doubts:
-    """Keys that do not plainly agree: both sources are asked for them as they are now, and the judge decides."""
-
-    def __init__(self, rule: Rule, period: Period, both: Both, comparison: Comparison, tally: Counter[str]) -> None:
-        self._rule, self._period, self._both, self._comparison = rule, period, both, comparison
-        self._tally = tally
-        self.asked = 0
-
-    async def settle(self, keys: Sequence[Key]) -> list[WrittenBreak]:
-        """The breaks among these keys; all are tallied."""
-        judged, (one, other) = self._both.judged, self._both.sides
-        upstream, downstream = await together(self._find(one, keys), self._find(other, keys))
-        self.asked += len(keys)
-        verdicts: list[tuple[Key, Verdict]] = []
-        for key in keys:
-            ours, theirs = upstream.get(key, NOBODY), downstream.get(key, NOBODY)
-            verdict = judge(judged, ours, theirs)
-            name = self._standing(verdict, anchored(judged, ours, theirs))
-            self._tally[name] += 1
-            if verdict.is_break and name == verdict.outcome:
-                verdicts.append((key, verdict))
-        causes = await self._causes(verdicts)
-
-        def told(key: Key, verdict: Verdict) -> NewBreak:
-            records = upstream.get(key, NOBODY), downstream.get(key, NOBODY)
-            return told_break(judged, key, verdict, *records, causes.get(key, ()), self._period)
-
-        # One after the other, so that little is alive at a time: else the collector of garbage would see it all.
-        return [written(self._rule.name, told(key, verdict)) for key, verdict in verdicts]
-
-    def _standing(self, verdict: Verdict, times: Sequence[int]) -> str:
-        """What this period makes of a verdict: another period's pair is carried, and some times are ignored."""
-        if verdict.outcome == "withdrawn":
-            return verdict.outcome
-        if verdict.outcome != "duplicate" and times and not any(map(self._period.__contains__, times)):
-            return "carried"
-        if verdict.outcome == "tied":
-            return AGAIN
-        ignores = self._rule.ignores if verdict.is_break else ()
-        return "ignored" if ignores and any(at in one.period for one in ignores for at in times) else verdict.outcome
-
-    async def _find(self, side: Opened, keys: Sequence[Key]) -> dict[Key, list[Record]]:
-        if side.probes:
-            return await side.reading.find(side.rows, keys)
-        return await asyncio.to_thread(self._comparison.find, side.reading.name, keys)
-
-    async def _causes(self, verdicts: Sequence[tuple[Key, Verdict]]) -> dict[Key, list[str]]:
-        """What may have caused that a key is not there, as far as its side can tell."""
-        causes: dict[Key, list[str]] = {}
-        lacking = [(key, verdict) for key, verdict in verdicts if verdict.outcome in {"missing", "orphan"}]
-        keys = {name: [key for key, verdict in lacking if name in verdict.sides] for name in SIDES}
-        ours, theirs = self._both.sides
-        states = await together(self._states(ours, keys["upstream"]), self._states(theirs, keys["downstream"]))
-        for name, found in zip(SIDES, states, strict=True):
-            for key, state in found.items():
-                causes.setdefault(key, []).append(f"{name} has it, with {state}")
-            for key, other in (await asyncio.to_thread(self._comparison.similar, name, keys[name])).items():
-                causes.setdefault(key, []).append(f"{name} has {'/'.join(other)}, which is written differently")
-        return causes
-
-    async def _states(self, side: Opened, keys: Sequence[Key]) -> dict[Key, str]:
-        return await side.reading.states(side.rows, keys) if side.probes else {}
-
-
-async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
-    """All at a time; what fails first is raised once the others were stopped."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _unkeyed(judged: Judged, side: Opened, comparison: Comparison, tally: Counter[str]) -> list[NewBreak]:

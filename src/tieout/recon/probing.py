@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from tieout.recon.asking import states
+from tieout.recon.columns import Key
 from tieout.recon.following import Follower
 from tieout.recon.live import Followed, Live, Settlement, World
-from tieout.recon.reading import Key
 from tieout.recon.rules import Record, judge
 from tieout.recon.translating import key_parts
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tieout.config import zone_of
 from tieout.contracts import Copying, Param, Row
 from tieout.errors import DefinitionError
+from tieout.recon.columns import Columns, Key, columns_of, joined
 from tieout.recon.copied import parsed
 from tieout.recon.define import Side
 from tieout.recon.dialects import LARGEST, Column, Dialect, can_hold, surely_holds
@@ -21,9 +22,6 @@ from tieout.recon.feed_texts import written_micros, written_moment
 from tieout.recon.periods import UNITS, Period
 from tieout.recon.rules import Record, SideName
 from tieout.recon.values import Kind, finite, local_converter, micros, moment_text, number_text
-
-Key: TypeAlias = tuple[str, ...]
-"""The canonical texts of the columns of a key."""
 
 Texts: TypeAlias = Sequence[Any] | pa.Array
 """A column's texts, None where it is NULL; what was copied may have come as numbers."""
@@ -136,18 +134,20 @@ class Reading:
 
     async def find(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, list[Record]]:
         """What the source has now for these keys, whenever it happened."""
-        found: dict[Key, list[Record]] = {}
+        return (await self.found(rows, keys)).records
+
+    async def found(self, rows: Rows, keys: Sequence[Key]) -> Columns:
+        """The same by column."""
+        parts = []
         possible = self._possible(keys)
         for first in range(0, len(possible), self._dialect.asks):
             asked = set(possible[first : first + self._dialect.asks])
             where, params = self._dialect.asked(self.key, list(asked))
             sql = self._select([where])
             async for batch in rows.stream(sql, batch=self._dialect.asks, **params, **self._states()):
-                columns = self.converted(list(zip(*batch, strict=True)))
-                for key, at, values in rows_in(columns, len(self.key)):
-                    if key in asked:
-                        found.setdefault(key, []).append(Record(at, values))
-        return found
+                texts = self.converted(list(zip(*batch, strict=True)))
+                parts.append(columns_of(texts, len(self.key)).among(asked))
+        return joined(parts, len(self.fields))
 
     async def states(self, rows: Rows, keys: Sequence[Key]) -> dict[Key, str]:
         """What keys that are there, but in which the event has not happened, have instead."""

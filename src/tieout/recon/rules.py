@@ -98,7 +98,7 @@ def judge(rule: Judged, upstream: Sequence[Record], downstream: Sequence[Record]
         [
             found
             for number, field in enumerate(rule.fields)
-            if (found := _difference(field, _values(upstream, number), _values(downstream, number)))
+            if (found := _difference(field, number, upstream, downstream))
         ]
     )
     if differences:
@@ -120,10 +120,15 @@ def _values(records: Sequence[Record], number: int) -> list[str | None]:
     return [record.values[number] for record in records]
 
 
-def _difference(field: Field, upstream: list[str | None], downstream: list[str | None]) -> Difference | None:
+def _difference(
+    field: Field, number: int, upstream: Sequence[Record], downstream: Sequence[Record]
+) -> Difference | None:
+    if len(upstream) == len(downstream) == 1 and not field.summed:
+        return _unequal(field, upstream[0].values[number], downstream[0].values[number])
+    ours, theirs = _values(upstream, number), _values(downstream, number)
     if field.summed:
-        return _unequal(field, _sum(upstream), _sum(downstream))
-    return next((found for one in upstream for other in downstream if (found := _unequal(field, one, other))), None)
+        return _unequal(field, _sum(ours), _sum(theirs))
+    return next((found for one in ours for other in theirs if (found := _unequal(field, one, other))), None)
 
 
 def _sum(values: list[str | None]) -> str | None:
@@ -151,7 +156,8 @@ def _why(field: Field, one: str | None, other: str | None) -> str:
         return "" if one is other and not field.summed else "is not there"
     if field.domain == "text":
         return "" if one == other else "differs"
-    ours, theirs = finite(one), finite(other)
+    ours = finite(one)
+    theirs = ours if one == other else finite(other)
     if ours is None or theirs is None:
         return "is no finite number" if field.domain == "number" else "is no finite time"
     if ours == theirs:

@@ -10,7 +10,7 @@ import msgspec
 
 from tieout.contracts import Transaction
 from tieout.database.query import load
-from tieout.identity import encode_json, fingerprint, parse_json
+from tieout.identity import encode_json, fingerprint, fingerprints, parse_json
 from tieout.recon.define import Rule
 from tieout.recon.periods import Period
 from tieout.recon.rules import Outcome
@@ -123,7 +123,7 @@ class NewBreak(msgspec.Struct, frozen=True, gc=False):
     @property
     def finding(self) -> bytes:
         """What stands for what was found, wherever and whenever: the outcome and both sides' records."""
-        return _finding(self.outcome, self.detail)
+        return fingerprint(self.outcome, found_text(self.detail))
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -145,7 +145,7 @@ class Break(msgspec.Struct, frozen=True):
     @property
     def repair_key(self) -> str:
         """The request key of what repairs it: the same as long as the same is found."""
-        return f"{self.id.hex()}-{_finding(self.outcome, self.detail).hex()}"
+        return f"{self.id.hex()}-{fingerprint(self.outcome, found_text(self.detail)).hex()}"
 
 
 def run_id(rule: str, period: Period) -> bytes:
@@ -173,6 +173,23 @@ def written(rule: str, one: NewBreak) -> WrittenBreak:
     return WrittenBreak(fingerprint(rule, key, one.apart), one.finding, row)
 
 
+def written_many(
+    rule: str,
+    outcome: Outcome,
+    keys: Sequence[Sequence[str | None]],
+    texts: Sequence[tuple[str, str]],
+    times: Sequence[int | None],
+) -> list[WrittenBreak]:
+    """The same of many with one outcome, whose details and findings are JSON already, and which all have a key."""
+    told = list(map(_written, keys))
+    ids = fingerprints(rule, told, "")
+    findings = fingerprints(outcome, [finding.encode() for _, finding in texts])
+    return [
+        WrittenBreak(one, finding, _written((key.decode(), outcome, detail, at)))
+        for one, finding, key, (detail, _), at in zip(ids, findings, told, texts, times, strict=True)
+    ]
+
+
 def _statements(breaks: Iterable[WrittenBreak]) -> Iterator[list[WrittenBreak]]:
     part, size = list[WrittenBreak](), 0
     for one in breaks:
@@ -185,12 +202,13 @@ def _statements(breaks: Iterable[WrittenBreak]) -> Iterator[list[WrittenBreak]]:
         yield part
 
 
-def _finding(outcome: str, detail: Evidence | dict[str, Any]) -> bytes:
+def found_text(detail: Evidence | dict[str, Any]) -> str:
+    """What was found, as JSON: both sides' records, and what differs."""
     if isinstance(detail, Evidence):
         found = [detail.upstream, detail.downstream, detail.differences]
     else:
         found = [detail.get(name) for name in ("upstream", "downstream", "differences")]
-    return fingerprint(outcome, _written(found).decode())
+    return _written(found).decode()
 
 
 def live_run(rule: Rule) -> Run:

@@ -6,7 +6,7 @@ are hex digits. What is no finite number or moment ("NaN", "infinity") stays as 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Literal, TypeAlias
@@ -37,6 +37,14 @@ MICROSECOND = timedelta(microseconds=1)
 def micros(text: str | None) -> int | None:
     """A moment's microseconds, of its canonical text; None for what is no finite moment."""
     return int(text) if text is not None and text.lstrip("-").isdigit() else None
+
+
+def all_micros(texts: Sequence[str | None]) -> list[int | None]:
+    """`micros` of each; most often all are whole numbers, which is seen of all at a time."""
+    known = [text for text in texts if text]
+    joined = "".join(known)
+    is_plain = len(known) == len(texts) and joined.isascii() and joined.isdigit()
+    return list(map(int, known)) if is_plain else list(map(micros, texts))
 
 
 def number_text(value: str) -> str:
