@@ -74,6 +74,13 @@ def test_a_value_without_a_mapping_is_a_difference() -> None:
     assert judge(rule, rows(("odd",)), rows(("odd",))).differences[0].why == "has no mapping"
 
 
+def test_one_part_is_told_as_a_sum_is() -> None:
+    """What is added up is told as a number, however many parts there are; a part that is not there is no number."""
+    rule = Judged((Field("amount", "amount", "number", Decimal(0), summed=True),), frozenset({"downstream"}))
+    assert judge(rule, rows(("1.0",)), rows(("2.00",))).differences[0][1:3] == ("1", "2")
+    assert judge(rule, rows((None,)), rows((None,))).differences[0].why == "is not there"
+
+
 def test_parts_are_added_up_to_the_last_digit() -> None:
     """Ten times 0.1 is 1; a part that is no number cannot be added up; other fields have to agree with every part."""
     rule = Judged((Field("amount", "amount", "number", Decimal(0), summed=True), SKU), frozenset({"downstream"}))

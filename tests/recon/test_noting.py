@@ -54,11 +54,11 @@ async def test_whoever_finds_breaks_waits_only_once_very_many_are_held() -> None
 
     async with Noting(note, least=2) as noting:
         await noting.add(breaks(1, 2))
-        await noting.add(breaks(*range(3, 10)))
+        early = asyncio.create_task(noting.add(breaks(*range(3, 10))))
         late = asyncio.create_task(noting.add(breaks(10)))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert not late.done()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (early.done(), late.done()) == (True, False)
         slow.set()
         await late
     assert [len(part) for part in kept.parts] == [2, 8]

@@ -27,6 +27,7 @@ FIELDS = [
     (Field("note", "note"), [*ODD, None]),
     (Field("state", "st%te", mapping={"done": "S", "%": "?0?"}), ["done", "S", "%", "?0?", None]),
     (Field("cost", 'v"l?e'), ["a", "b"]),
+    (Field("?0?", "?1?"), ["a", "b"]),
     (Field("paid", "paid", "number"), NUMBERS),
     (Field("paid", "paid", "number", Decimal("0.01")), NUMBERS),
     (Field("sum", "sum", "number", Decimal(0), summed=True), NUMBERS),

@@ -42,9 +42,8 @@ def micros(text: str | None) -> int | None:
 def all_micros(texts: Sequence[str | None]) -> list[int | None]:
     """`micros` of each; most often all are whole numbers, which is seen of all at a time."""
     known = [text for text in texts if text]
-    joined = "".join(known)
-    is_plain = len(known) == len(texts) and joined.isascii() and joined.isdigit()
-    return list(map(int, known)) if is_plain else list(map(micros, texts))
+    is_plain = len(known) == len(texts) and "".join(known).isdigit()
+    return list(map(int, known) if is_plain else map(micros, texts))
 
 
 def number_text(value: str) -> str:
