@@ -37,10 +37,6 @@ BUSY_STEP_SECONDS = 0.001
 """How often it asks meanwhile."""
 
 _AS_IT_IS = frozenset({int, str})
-CACHE_BYTES = 64 << 20
-"""Most memory for pages of whoever writes. Of what a transaction changes beyond that, pages are written and read again
-and again: with SQLite's own 2 MB, thousands of rows with several indexes took half as long again."""
-
 _BINDABLE = frozenset({NoneType, bool, int, str, bytes})
 _COMMIT_MODES = {"wal", "memory"}
 
@@ -76,7 +72,6 @@ class Session:
                 f"{path} cannot be kept in WAL mode, only in mode {mode!r}: is it on a network file system?"
             )
         run(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        run(f"PRAGMA cache_size = -{CACHE_BYTES >> 10}")
         _refuse_read_only(self.connection)
         if path is not None:
             _write_log_anew(self.connection, path)

@@ -33,7 +33,7 @@ from tieout.recon.threads import to_its_end
 
 T = TypeVar("T")
 
-DOUBTS = 5_000
+DOUBTS = 2_500
 """Keys that are judged at a time."""
 
 AT_ONCE = 3
