@@ -43,7 +43,7 @@ def found(files, rule: Judged, sample: float = 1.0, period: Period = PERIOD):
         (
             sorted(map(str, comparison.unkeyed(side))),
             comparison.undated(side)[0],
-            {key: sorted(map(str, rows)) for key, rows in comparison.find(side, keys).items()},
+            {key: sorted(map(str, rows)) for key, rows in comparison.found(side, keys).records.items()},
             comparison.similar(side, keys),
         )
         for side in SIDES
