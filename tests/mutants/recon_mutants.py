@@ -7,6 +7,7 @@ from tests.mutants.mutant import mutant
 COMPARING = "recon/test_comparing.py"
 COPIED = "recon/test_copied.py"
 FACTS = "recon/test_facts.py"
+INTAKE = "recon/test_intake.py"
 LIVE = "recon/test_live.py"
 
 MUTANTS = (
@@ -100,6 +101,20 @@ MUTANTS = (
         "        if after.covers(position):\n            return True",
         "        if after.covers(position):\n            return False",
         f"{LIVE}::test_one_that_goes_on_knows_what_the_last_one_knew",
+    ),
+    mutant(
+        "nothing stays in the intake twice",
+        "recon/following.py",
+        "fresh = portions[self._stayed.get(feed, 0) :]",
+        "fresh = portions",
+        f"{INTAKE}::test_nothing_stays_twice",
+    ),
+    mutant(
+        "a batch passes what it has taken",
+        "recon/following.py",
+        "batch.passed[feed] = portion.passed",
+        "batch.passed[feed] = portions[-1].passed",
+        f"{INTAKE}::test_halves_whose_others_have_not_come_stay_for_the_next_batch",
     ),
     mutant(
         "a feed that says nothing is told",

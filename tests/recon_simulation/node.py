@@ -13,6 +13,7 @@ from tests.recon_simulation.source import DONE, FarDatabase, LogFeed
 from tieout.alarm.store import AlarmStore
 from tieout.contracts import Transaction
 from tieout.errors import CommitUnknown, DatabaseError, DatabaseUnavailable
+from tieout.recon import following
 from tieout.recon.define import Rule, reached, rule, same, side, sums
 from tieout.recon.opening import FeedOptions
 from tieout.recon.watching import Watching
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tests.recon_simulation.world import World
 
 T = TypeVar("T")
+
+following.MANY = 3  # a handful of facts is many in a small world: some stay for the next batch here too
 
 
 class FaultyDatabase(FarDatabase):

@@ -22,6 +22,9 @@ database would be idle while the next batch is read, and nobody would read while
 HELD = 20_000
 """Facts that wait to be kept; beyond that feeds are not read, and their sources keep what comes."""
 
+MANY = 2_000
+"""Facts of a batch of which some may stay for the next one: a few hundredths of a second's."""
+
 BEAT_EVERY = 0.5
 """Seconds between two heartbeats: how long a quiet source may leave a check waiting."""
 
@@ -42,50 +45,88 @@ class Passed(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Facts in the order in which they were read, and how far each feed was read with them."""
+    """Facts in the order in which each feed told them, and how far each feed was read with them."""
 
     facts: list[Fact]
     passed: dict[str, Passed]
 
 
+class Portion(NamedTuple):
+    """What a feed has told at a time."""
+
+    facts: list[Fact]
+    passed: Passed
+
+
 class Intake:
-    """Where facts wait. All that waits is taken at once, so that facts and positions always fit."""
+    """Where facts wait. They are taken by whole portions, so that facts and positions always fit.
+
+    Where many wait, the last portions of a feed stay for the next batch if the other side of most of their keys has not
+    come yet: a key whose halves are kept one after the other costs more than twice as much. Nothing stays twice.
+    """
 
     def __init__(self) -> None:
-        self._facts: list[Fact] = []
-        self._passed: dict[str, Passed] = {}
+        self._portions: dict[str, list[Portion]] = {}
+        self._stayed: dict[str, int] = {}
+        self._count = 0
         self._came, self._room = asyncio.Event(), asyncio.Event()
 
     def put(self, feed: str, facts: list[Fact], passed: Passed) -> None:
         """Add what a feed has told up to a position."""
-        self._facts += facts
-        self._passed[feed] = passed
+        self._portions.setdefault(feed, []).append(Portion(facts, passed))
+        self._count += len(facts)
         self._came.set()
 
     async def room(self) -> None:
         """Wait until more may be added."""
-        while len(self._facts) >= HELD:
+        while self._count >= HELD:
             self._room.clear()
             await self._room.wait()
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return self._count
 
     def wake(self) -> None:
         """Have what waits elsewhere kept too."""
         self._came.set()
 
     async def came(self) -> None:
-        """Wait until something was added."""
+        """Wait until something was added, or has stayed."""
         await self._came.wait()
 
     def take(self) -> Batch:
-        """All that waits."""
-        batch = Batch(self._facts, self._passed)
-        self._facts, self._passed = [], {}
-        self._came.clear()
+        """What waits, but for what is to stay."""
+        batch = Batch([], {})
+        self._stayed = self._staying() if self._count >= MANY else {}
+        left = {}
+        for feed, portions in self._portions.items():
+            taken = len(portions) - self._stayed.get(feed, 0)
+            for portion in portions[:taken]:
+                batch.facts.extend(portion.facts)
+                batch.passed[feed] = portion.passed
+            if taken < len(portions):
+                left[feed] = portions[taken:]
+        self._portions = left
+        self._count -= len(batch.facts)
+        if not left:
+            self._came.clear()
         self._room.set()
         return batch
+
+    def _staying(self) -> dict[str, int]:
+        """How many of each feed's last portions stay: those whose keys mostly no other feed has told; never all."""
+        told = {feed: {fact.key for one in several for fact in one.facts} for feed, several in self._portions.items()}
+        staying = {}
+        for feed, portions in self._portions.items():
+            others = set().union(*(keys for name, keys in told.items() if name != feed))
+            fresh = portions[self._stayed.get(feed, 0) :]
+            staying[feed] = next((n for n, one in enumerate(reversed(fresh)) if _meets(one, others)), len(fresh))
+        return staying if any(staying[feed] < len(portions) for feed, portions in self._portions.items()) else {}
+
+
+def _meets(portion: Portion, keys: set[str]) -> bool:
+    """Whether most of a portion's keys are among these; a portion without any holds nothing up."""
+    return 2 * sum([fact.key in keys for fact in portion.facts]) >= len(portion.facts)
 
 
 class Follower:
