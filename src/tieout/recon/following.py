@@ -94,10 +94,10 @@ class Intake:
         """Wait until something was added, or has stayed."""
         await self._came.wait()
 
-    def take(self) -> Batch:
-        """What waits, but for what is to stay."""
+    def take(self, *, whole: bool = False) -> Batch:
+        """What waits, but for what is to stay; all of it if `whole`: who has asked the sources relies on that."""
         batch = Batch([], {})
-        self._stayed = self._staying() if self._count >= MANY else {}
+        self._stayed = self._staying() if self._count >= MANY and not whole else {}
         left = {}
         for feed, portions in self._portions.items():
             taken = len(portions) - self._stayed.get(feed, 0)

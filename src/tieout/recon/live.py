@@ -166,7 +166,7 @@ class Live:
             if len(self.intake) < SMALL:
                 await self._clock.sleep(LINGER)
             async with self._writing:
-                await self._keep(self._sorted(self.intake.take()))
+                await self._keep(self._sorted(self.intake.take(whole=bool(self._settled))))
             await self._confirm()
 
     async def guarded(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
