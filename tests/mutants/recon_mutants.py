@@ -110,6 +110,13 @@ MUTANTS = (
         f"{INTAKE}::test_nothing_stays_twice",
     ),
     mutant(
+        "all that was read is taken with what sources have said",
+        "recon/live.py",
+        "self.intake.take(whole=bool(self._settled))",
+        "self.intake.take()",
+        f"{INTAKE}::test_what_sources_have_said_is_judged_with_all_that_was_read",
+    ),
+    mutant(
         "a batch passes what it has taken",
         "recon/following.py",
         "batch.passed[feed] = portion.passed",

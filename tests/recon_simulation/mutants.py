@@ -12,12 +12,13 @@ import msgspec
 from tieout.coordination.lease import Lease, Leases
 from tieout.recon.fact_store import FactStore
 from tieout.recon.facts import AT_ONCE, Fact, Kept
-from tieout.recon.following import Follower
+from tieout.recon.following import Batch, Follower, Intake
 from tieout.recon.live import Followed, Live
 from tieout.recon.rules import Judged, Record, Verdict
 from tieout.recon.watching import Watching
 
 _take, _stand, _settle, _kept_in = Kept.take, Kept.stand, Kept.settle, Live._kept_in  # noqa: SLF001 - what is mutated
+_taken = Intake.take
 
 
 def _first_watermark(live: Live, rule: Followed) -> int:
@@ -95,6 +96,11 @@ async def _gap_unnoticed(watching: Watching, missed: Any) -> None:
     await watching._database.transact(lambda tx: tx.execute(sql, at=end, name=missed.feed))  # noqa: SLF001 - what is mutated
 
 
+def _taken_in_part(intake: Intake, *, whole: bool = False) -> Batch:
+    """Some of what was read stays, though sources were asked since, and have answered."""
+    return _taken(intake)
+
+
 PATCHES: dict[str, tuple[Any, str, Any]] = {
     "first-watermark": (Live, "watermark", _first_watermark),
     "kept-never": (Follower, "_was_kept", _never),
@@ -107,6 +113,7 @@ PATCHES: dict[str, tuple[Any, str, Any]] = {
     "no-duplicates": (Kept, "take", _no_duplicates),
     "never-withdrawn": (Kept, "take", _never_withdrawn),
     "no-fence": (Leases, "guard", _guarded_always),
+    "answered-before-all-is-taken": (Intake, "take", _taken_in_part),
     "gap-unnoticed": (Watching, "_note_gap", _gap_unnoticed),
 }
 """What stands in the place of what."""

@@ -10,10 +10,12 @@ from tests.recon_simulation.mutants import MUTANTS
 from tests.recon_simulation.prove import KIND
 from tests.recon_simulation.runs import run
 
-SEEDS = range(60)
+SEEDS = range(20, 80)
+"""Of seeds in a row, sixty in which every fault and every rare state comes."""
+
 JOBS = max(2, os.cpu_count() or 1)
 
-RARELY = {"gap-unnoticed": 74}
+RARELY = {"answered-before-all-is-taken": 86, "gap-unnoticed": 109}
 """The first seed that has caught a wrong engine before, where others were tried in vain: the search begins there."""
 
 

@@ -95,7 +95,7 @@ class Intake:
         await self._came.wait()
 
     def take(self, *, whole: bool = False) -> Batch:
-        """What waits, but for what is to stay; all of it if `whole`: who has asked the sources relies on that."""
+        """What waits, but for what is to stay; all of it if `whole`."""
         batch = Batch([], {})
         self._stayed = self._staying() if self._count >= MANY and not whole else {}
         left = {}
@@ -114,19 +114,23 @@ class Intake:
         return batch
 
     def _staying(self) -> dict[str, int]:
-        """How many of each feed's last portions stay: those whose keys mostly no other feed has told; never all."""
-        told = {feed: {fact.key for one in several for fact in one.facts} for feed, several in self._portions.items()}
+        """How many of each feed's last portions stay: those of whose keys mostly one side alone waits; never all."""
+        told: tuple[set[str], set[str]] = (set(), set())
+        for portions in self._portions.values():
+            for portion in portions:
+                for fact in portion.facts:
+                    told[fact.side].add(fact.key)
+        pairs = told[0] & told[1]
         staying = {}
         for feed, portions in self._portions.items():
-            others = set().union(*(keys for name, keys in told.items() if name != feed))
             fresh = portions[self._stayed.get(feed, 0) :]
-            staying[feed] = next((n for n, one in enumerate(reversed(fresh)) if _meets(one, others)), len(fresh))
+            staying[feed] = next((n for n, one in enumerate(reversed(fresh)) if _meets(one, pairs)), len(fresh))
         return staying if any(staying[feed] < len(portions) for feed, portions in self._portions.items()) else {}
 
 
-def _meets(portion: Portion, keys: set[str]) -> bool:
+def _meets(portion: Portion, pairs: set[str]) -> bool:
     """Whether most of a portion's keys are among these; a portion without any holds nothing up."""
-    return 2 * sum([fact.key in keys for fact in portion.facts]) >= len(portion.facts)
+    return 2 * sum([fact.key in pairs for fact in portion.facts]) >= len(portion.facts)
 
 
 class Follower:

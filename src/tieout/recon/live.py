@@ -160,7 +160,7 @@ class Live:
             await self._moved.wait()
 
     async def keep_forever(self) -> None:
-        """Keep what comes, batch by batch."""
+        """Keep what comes, batch by batch; what sources have said only with all that was read before they said it."""
         while True:
             await self.intake.came()
             if len(self.intake) < SMALL:
