@@ -36,8 +36,8 @@ async def planned(tmp_path):
         yield plan, copy
 
 
-def share_of_doubts(plan, copy):
-    firsts = [plan.units(copy, 100)[0].group for _ in range(1_000)]
+def share_of_doubts(plan, copy, left_out=frozenset()):
+    firsts = [plan.units(copy, 100, left_out)[0].group for _ in range(1_000)]
     return firsts.count(0) / len(firsts)
 
 
@@ -45,6 +45,15 @@ async def test_a_first_load_goes_before_what_is_doubtful(planned):
     """As long as something was never asked for, doubtful cells have few queries, however often it is planned anew."""
     plan, copy = planned
     assert 0 < share_of_doubts(plan, copy) < 2 * BESIDE_FIRST_LOAD
+
+
+async def test_what_is_asked_for_already_leaves_its_turns_to_its_like(planned):
+    """Where the plan's first units are being asked for, doubtful cells do not come before those behind them."""
+    plan, copy = planned
+    asked = {unit for unit in plan.units(copy, 100) if unit.group in {1, 2}}
+    assert len(asked) == 4
+    assert 0 < share_of_doubts(plan, copy, asked) < 2 * BESIDE_FIRST_LOAD
+    assert not asked & set(plan.units(copy, 100, asked))
 
 
 async def test_what_is_doubtful_takes_turns_with_the_plan(planned):

@@ -138,14 +138,10 @@ class Asking:
         now = self._world.clock.monotonic()
         if now < self._planned_until and (self._plan or not self._was_something):
             return
-        busy = {*self._tasks.values(), *(unit for unit, (_, until) in self._failures.items() if until > now)}
-        known = {(one.group, one.first, one.count) for one in answered}
-        due = self.planning.units(copy, len(busy) + len(known) + PLANNED)
-        self._plan = deque(
-            (unit, "sync")
-            for unit in due
-            if unit not in busy and (copy.groups[unit.group].name, unit.first, unit.cells) not in known
-        )
+        failed = (unit for unit, (_, until) in self._failures.items() if until > now)
+        known = (Unit(copy.index[one.group], one.first, one.count) for one in answered if one.group in copy.index)
+        units = self.planning.units(copy, PLANNED, {*self._tasks.values(), *failed, *known})
+        self._plan = deque((unit, "sync") for unit in units)
         self._was_something = bool(self._plan)
         nothing_lasts = max(NOTHING_LASTS, NOTHING_EACH * self._traffic.leads)
         self._planned_until = now + (PLAN_LASTS if self._plan else nothing_lasts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -72,23 +73,24 @@ class Planning:
         self._audit_at = world.clock.monotonic() + FIRST_AUDIT
         self._is_loaded = False
 
-    def units(self, copy: Copy, limit: int) -> list[Unit]:
-        """Which units to ask for next, at most `limit`."""
+    def units(self, copy: Copy, limit: int, left_out: Collection[Unit] = frozenset()) -> list[Unit]:
+        """Which units to ask for next, at most `limit`, but for those `left_out`, which are asked for already.
+
+        They are left out before others take turns: where most of what is due is, what is doubtful has no more turns.
+        """
         following, now = self.following, self.following.moments.earliest()
         first, resting, axis = copy.first(now), following.terms.resting, following.layout.axis
         effort = self._effort if self._effort is not None and len(self._effort) == len(first) else None
-        due = due_units(
-            self._wanted(now, len(first)), copy.checks, first, self._most, now, resting, limit, effort=effort
-        )
+        found = limit + len(left_out)
+        wanted = self._wanted(now, len(first))
+        due = due_units(wanted, copy.checks, first, self._most, now, resting, found, effort=effort)
+        due = [unit for unit in due if unit not in left_out]
         if not self._doubted:
-            return due
-        doubted = [
-            unit
-            for unit in doubted_units(
-                self._doubted, copy.checks, first, axis.count, self._most, now=now, resting=resting, limit=limit
-            )
-            if effort is None or effort[unit.group]
-        ]
+            return due[:limit]
+        doubted = doubted_units(
+            self._doubted, copy.checks, first, axis.count, self._most, now=now, resting=resting, limit=found
+        )
+        doubted = [unit for unit in doubted if unit not in left_out and (effort is None or effort[unit.group])]
         share = BESIDE_FIRST_LOAD if due and never_asked(due[0], copy.checks) else BESIDE_PLAN
         return by_turns(doubted, due, share, following.world.chance)[:limit]
 
