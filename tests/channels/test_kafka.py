@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -12,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from tests.channels.messages import message
 from tieout.channels import kafka
 from tieout.channels.kafka import KafkaChannel
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -86,6 +91,13 @@ async def test_one_that_joins_ends_no_other_subscription(channel, topic):
     await first.close()
     await second.close()
     assert ended == [None] and len(found) == 100
+
+
+def test_one_that_leaves_while_partitions_are_given_out_comes_to_its_end():
+    """Whatever its group is about to tell it: else the client may wait for ever, and the whole program with it."""
+    command = [sys.executable, "-m", "tests.channels.leaving"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 class Closing:

@@ -36,6 +36,9 @@ FULL_MILLISECONDS = 20
 RECEIVE_SECONDS = 0.5
 """How long one look for messages waits: closing waits for as long."""
 
+SETTLE_SECONDS = 0.05
+"""How long one look for what a group has still told us waits, before it is left."""
+
 CLOSE_SECONDS = 10.0
 """Longest that leaving a group may take."""
 
@@ -172,12 +175,24 @@ class KafkaSubscription:
         self._thread.shutdown(wait=False)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await _abandonable(self._consumer.close)
+                await _abandonable(partial(_leave, self._consumer))
         except TimeoutError:
             log.warning("the client of Kafka has not left its group in %g s, and is left behind", CLOSE_SECONDS)
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _leave(consumer: Consumer) -> None:
+    """Leave the group.
+
+    Partitions that were just given to us are answered for before that: once their group has ended, librdkafka waits for
+    that answer for ever (its issue 4884), and its binding keeps the interpreter's lock, so that all stands still.
+    """
+    consumer.unsubscribe()
+    while consumer.poll(SETTLE_SECONDS) is not None:
+        pass
+    consumer.close()
 
 
 def _abandonable(work: Callable[[], None]) -> asyncio.Future[None]:
