@@ -128,12 +128,25 @@ async def test_many_portions_are_as_one(tmp_path, monkeypatch, seed):
             assert stored[:3] + stored[4:] == stored_in_many[:3] + stored_in_many[4:]
 
 
+def answering(writer):
+    """Complete answers of ten days of a hotel's two rooms, at one price, so many seconds from now."""
+    base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+
+    def answer(group, price, at):
+        rows = {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["a"] * 10}
+        items = {f"{group}-{room}": rows for room in "ab"}
+        moment = now + at * SECOND
+        return Observed(group, base, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
+
+    return answer
+
+
 async def test_rows_that_were_just_added_are_not_read(here, monkeypatch):
     """Nothing is in them until something is written, and they are read from then on: also where writing has failed."""
     app, rooms = mirror_of(here, Hotels(hotels=3))
     async with app:
         writer = await Writer(rooms, forgets=False).begin()
-        base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+        answer = answering(writer)
         store, reads = writer.following.world.store, []
         cells_of, write_cells = store.cells_of, store.write_cells
 
@@ -144,14 +157,6 @@ async def test_rows_that_were_just_added_are_not_read(here, monkeypatch):
         async def failing(tx, copy, rows):
             await write_cells(tx, copy, rows)
             raise ConnectionResetError
-
-        def answer(group, price, at):
-            items = {
-                f"{group}-{room}": {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["a"] * 10}
-                for room in "ab"
-            }
-            moment = now + at * SECOND
-            return Observed(group, base, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
 
         monkeypatch.setattr(store, "cells_of", reading)
         assert await writer.publish([answer("h0", 100, 1), answer("h1", 100, 1)]) == (40, 40, 0)
@@ -170,7 +175,7 @@ async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkey
     app, rooms = mirror_of(here, Hotels(hotels=4))
     async with app:
         writer = await Writer(rooms, forgets=False).begin()
-        base, now = writer.following.layout.axis.position(today()), writer.following.moments.earliest()
+        answer = answering(writer)
         store, writes = writer.following.world.store, []
         write_cells = store.write_cells
 
@@ -180,18 +185,12 @@ async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkey
             if len(writes) == 2:
                 raise ConnectionResetError
 
-        def answers(price, at):
-            rows = {"price": [price] * 10, "stock": [3] * 10, "open": [True] * 10, "rules": ["a"] * 10}
-            moment = now + at * SECOND
-            for group in ("h0", "h1", "h2", "h3"):
-                items = {f"{group}-{room}": rows for room in "ab"}
-                yield Observed(group, base, 10, moment, moment + 1, items, "sync", complete=True, whole=True)
-
+        groups = ("h0", "h1", "h2", "h3")
         monkeypatch.setattr("tieout.mirror.batch.ITEMS", 2)
         monkeypatch.setattr(store, "write_cells", failing_once)
         with pytest.raises(ConnectionResetError):
-            await writer.publish(list(answers(100, 1)))
-        assert await writer.publish(list(answers(100, 2))) == (80, 60, 0)
+            await writer.publish([answer(group, 100, 1) for group in groups])
+        assert await writer.publish([answer(group, 100, 2) for group in groups]) == (80, 60, 0)
         assert writes == [2, 2, 2, 2, 2]
         checks, known, *_ = await writer.stored()
         assert [sum(prices) for prices in known["price"]] == [1_000] * 8

@@ -81,14 +81,14 @@ class Planning:
         following, now = self.following, self.following.moments.earliest()
         first, resting, axis = copy.first(now), following.terms.resting, following.layout.axis
         effort = self._effort if self._effort is not None and len(self._effort) == len(first) else None
-        found = limit + len(left_out)
+        enough = limit + len(left_out)
         wanted = self._wanted(now, len(first))
-        due = due_units(wanted, copy.checks, first, self._most, now, resting, found, effort=effort)
+        due = due_units(wanted, copy.checks, first, self._most, now, resting, enough, effort=effort)
         due = [unit for unit in due if unit not in left_out]
         if not self._doubted:
             return due[:limit]
         doubted = doubted_units(
-            self._doubted, copy.checks, first, axis.count, self._most, now=now, resting=resting, limit=found
+            self._doubted, copy.checks, first, axis.count, self._most, now=now, resting=resting, limit=enough
         )
         doubted = [unit for unit in doubted if unit not in left_out and (effort is None or effort[unit.group])]
         share = BESIDE_FIRST_LOAD if due and never_asked(due[0], copy.checks) else BESIDE_PLAN

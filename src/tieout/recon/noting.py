@@ -12,7 +12,6 @@ from tieout.recon.store import WrittenBreak
 NOTED = 50_000
 """Breaks that are stored at a time, some 30 MB: each changes other pages, most of which are changed by several then."""
 
-
 HELD = 4
 """Times as many that wait at the most while others are being stored: the more at a time, the less each costs."""
 
