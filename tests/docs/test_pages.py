@@ -34,6 +34,12 @@ def test_the_code_of_a_page_works(page: str, tmp_path: Path) -> None:
     assert any(path.name.startswith("test_") for path in files)
 
 
+def test_what_the_readme_shows_is_whole(tmp_path: Path) -> None:
+    """Each of its files, those that no test of it uses included, names only what there is."""
+    shown = ", ".join(path.stem for path in blocks.write("README.md", tmp_path))
+    blocks.run(f"python -W error -c 'import {shown}'", tmp_path)
+
+
 def test_every_block_of_the_quickstart_runs() -> None:
     """The quickstart shows nothing but files that are written and commands that are run."""
     shown = blocks.blocks("docs/tutorial/quickstart.md")
