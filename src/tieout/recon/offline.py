@@ -14,6 +14,7 @@ from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.errors import DefinitionError, NotAllowed, TieoutError
+from tieout.identity import digest
 from tieout.recon.comparing import Comparison
 from tieout.recon.define import Rule
 from tieout.recon.doubts import Doubts, together
@@ -66,6 +67,7 @@ class Offline:
         self._world, self._rule, self._period, self._folder = world, rule, period, folder
         self._running, self._spark = running, spark
         self._lease: Lease | None = None
+        self._is_over = True
         self._asked = asyncio.Lock()
 
     async def run(self, *, unfinished: bool = False) -> Run:
@@ -78,8 +80,11 @@ class Offline:
         if self._rule.needs_time:
             sides = " and ".join(self._rule.needs_time)
             raise DefinitionError(f"{self._rule.name}: {sides} has no at=, so that no period can be told")
-        if not unfinished:
-            await self._check_over()
+        self._is_over = await self._has_passed()
+        if not (self._is_over or unfinished):
+            raise NotAllowed(
+                f"{self._period} and the grace behind it have not passed: what comes late would be missing"
+            )
         if self._spark:
             await to_its_end(reach, self._spark)
         self._lease = await self._world.leases.take(f"recon:{self._rule.name}:{self._period}"[:255])
@@ -127,10 +132,17 @@ class Offline:
             _remove(left.files)
 
     async def _snapshots(self, both: Both) -> dict[SideName, Path]:
-        """A file for each side; the version in its name keeps a changed rule from taking up an older one's."""
+        """A file for each side; the rule's version and sources in its name keep others' from being taken up.
+
+        What was read before the period was over is taken up by nobody: it lacks what has come since.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{FORMAT}-{self._rule.version}-{self._period.since}-{self._period.until}"
+        sources = digest([side.source if isinstance(side.source, str) else "" for _, side in self._rule.sides])
+        stem = f"{FORMAT}-{self._rule.version}-{sources}-{self._period.since}-{self._period.until}"
+        stem += "" if self._is_over else "-unfinished"
         files = {side.reading.name: self._folder / f"{stem}-{side.reading.name}.parquet" for side in both.sides}
+        if not self._is_over:
+            _remove(files)
         read = self._period.padded(self._rule.edge)
         async with asyncio.TaskGroup() as group:
             for side in both.sides:
@@ -173,15 +185,14 @@ class Offline:
         ended = await self._world.database.transact(work)
         return run if ended is None else ended
 
-    async def _check_over(self) -> None:
+    async def _has_passed(self) -> bool:
+        """Whether the period and the grace behind it have."""
+
         async def now(tx: Transaction) -> int:
             row = await tx.fetch_one("SELECT {now} AS now")
             return 0 if row is None else int(row[0])
 
-        if await self._world.database.read(now) < self._period.until + self._rule.grace:
-            raise NotAllowed(
-                f"{self._period} and the grace behind it have not passed: what comes late would be missing"
-            )
+        return await self._world.database.read(now) >= self._period.until + self._rule.grace
 
     async def _aside(self, work: Callable[[], T], stop: Callable[[], None] | None = None) -> T:
         """Run what takes its time in a thread, and hold the lease meanwhile; `stop` has it end soon."""

@@ -1,0 +1,77 @@
+"""What an earlier comparison has read is taken up only where it stands for what is to be compared now."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.recon.conftest import DAY, compared, run
+from tests.recon.test_offline import change, filled, prize, rule
+from tieout.recon.offline import Offline
+
+
+async def stopped(app, folder, **options) -> None:
+    """A comparison that ends once both sides are read, and leaves their snapshots."""
+
+    async def stop(what: str, count: int) -> None:
+        if what == "comparing":
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await app.recon.run("redemption", DAY, folder=folder, progress=stop, **options)
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """Says from when on the period is over, whatever the clock says."""
+
+    def says(*, is_over: bool) -> None:
+        async def told(_: Offline) -> bool:
+            return is_over
+
+        monkeypatch.setattr(Offline, "_has_passed", told)
+
+    return says
+
+
+async def test_what_was_read_before_the_period_was_over_is_not_taken_up(app, made, tmp_path, passed) -> None:
+    """Rows that came behind a snapshot of a period at work are compared: their breaks would be seen by nobody."""
+    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
+    async with app() as opened:
+        rule(opened, upstream, downstream)
+        passed(is_over=False)
+        await stopped(opened, tmp_path / "work", unfinished=True)
+        await run(upstream, f'INSERT INTO "change" VALUES {change(2)}')
+        passed(is_over=True)
+        ended, breaks = await compared(opened, "redemption", tmp_path / "work")
+    assert {key: one.outcome for key, one in breaks.items()} == {("2",): "missing"}
+    assert (ended.state, ended.totals["tied"]) == ("broken", 1)
+
+
+async def test_what_is_unfinished_is_read_anew_each_time(app, made, tmp_path, passed) -> None:
+    """Who looks at a period at work twice sees what has come in between."""
+    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
+    async with app() as opened:
+        rule(opened, upstream, downstream)
+        passed(is_over=False)
+        await stopped(opened, tmp_path / "work", unfinished=True)
+        await run(upstream, f'INSERT INTO "change" VALUES {change(2)}')
+        ended = await opened.recon.run("redemption", DAY, folder=tmp_path / "work", unfinished=True)
+    assert (ended.totals["tied"], ended.totals["missing"]) == (1, 1)
+
+
+async def test_what_was_read_of_another_source_is_not_taken_up(app, made, tmp_path) -> None:
+    """A rule whose side is now another database compares that one, whatever was left of the one before."""
+    (tmp_path / "other").mkdir()
+    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
+    async with app() as opened:
+        rule(opened, upstream, downstream)
+        await stopped(opened, tmp_path / "work")
+    other = upstream.replace("up.db", "other/up.db")
+    (tmp_path / "other" / "up.db").write_bytes((tmp_path / "up.db").read_bytes())
+    await run(other, f'INSERT INTO "change" VALUES {change(2)}')
+    async with app() as opened:
+        rule(opened, other, downstream)
+        _, breaks = await compared(opened, "redemption", tmp_path / "work")
+    assert {key: one.outcome for key, one in breaks.items()} == {("2",): "missing"}
