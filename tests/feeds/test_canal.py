@@ -27,6 +27,8 @@ def test_values_are_exact() -> None:
     row = {"id": "1", "v": "漢字", "at": "2026-11-22 20:00:00.000001", "raw": "\x00ÿ\x10"}
     (change,) = read(flat("INSERT", [row]), zone="Asia/Shanghai").changes
     assert change.after == {"id": "1", "v": "漢字", "at": "2026-11-22 12:00:00.000001+00", "raw": "\\x00ff10"}
+    (change,) = read(flat("INSERT", [{"id": "1", "at": "0000-00-00 00:00:00"}]), zone="Asia/Shanghai").changes
+    assert change.after == {"id": "1", "at": "0000-00-00 00:00:00"}
 
 
 def test_times_are_the_logs() -> None:
@@ -49,6 +51,9 @@ def test_times_are_the_logs() -> None:
         (flat("INSERT", [{"id": 1}]), "no flat messages"),
         (flat("INSERT", [{"id": "1", "at": "soon"}]), "no time"),
         ({"op": "c"}, "no flat message"),
+        (flat("INSERT", [None]), "not built as its format says"),
+        (flat("INSERT", [{"id": "1", "raw": "漢"}]), "not built as its format says"),
+        (flat("INSERT", None), "tells no row"),
     ],
 )
 def test_what_is_not_told_whole_is_a_gap(told, named) -> None:

@@ -103,7 +103,21 @@ def test_what_is_not_told_whole_is_a_gap(told, key, named) -> None:
         read(told, key)
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"op": NaN}', b"12"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"op": NaN}',
+        b"12",
+        b"[" * 100_000,
+        b'{"op": "c", "source": null}',
+        b'{"op": "c", "source": {"ts_ms": "soon", "table": "t"}}',
+        b'{"schema": [], "payload": {"op": "c", "source": {}}}',
+        b'{"id": "1", "status": "END", "data_collections": [{"data_collection": "public.t"}]}',
+    ],
+)
 def test_what_is_no_message_is_a_gap(body) -> None:
     """Bytes that are no JSON object are not passed over in silence."""
     with pytest.raises(FeedGap):
@@ -140,6 +154,11 @@ DECIMAL = {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "pa
             "2026-11-22 12:00:00.500000+00",
         ),
         (9_223_372_036_825_200_000, {"type": "int64", "name": "io.debezium.time.MicroTimestamp"}, "infinity"),
+        (3_723_000_001, {"type": "int64", "name": "io.debezium.time.MicroTime"}, "01:02:03.000001"),
+        (-3_600_000_000, {"type": "int64", "name": "io.debezium.time.MicroTime"}, "-01:00:00"),
+        (90_000_000_000, {"type": "int64", "name": "io.debezium.time.MicroTime"}, "25:00:00"),
+        (1_001, {"type": "int32", "name": "io.debezium.time.Time"}, "00:00:01.001000"),
+        (86_399_999_999_999, {"type": "int64", "name": "io.debezium.time.NanoTime"}, "23:59:59.999999"),
         (b64(b"\x00\xff\x10"), {"type": "bytes"}, "\\x00ff10"),
         (True, {"type": "boolean"}, "t"),
         (1.5, {"type": "double"}, "1.5"),
@@ -170,6 +189,8 @@ def test_a_flag_is_written_as_its_database_does() -> None:
         (NOON * 1_000, "us", "2026-11-22 12:00:00"),
         (NOON * 10**6, "ns", "2026-11-22 12:00:00"),
         ("2026-11-22T12:00:00Z", "iso", "2026-11-22 12:00:00+00"),
+        ("9999-12-31T23:59:59-05:00", "iso", "infinity"),
+        ("0001-01-01T00:00:00+05:00", "iso", "-infinity"),
         (b64(b"a"), "bytes", "\\x61"),
     ],
 )
@@ -186,6 +207,7 @@ def test_values_without_a_schema_are_as_was_said(value, written, text) -> None:
         (1234567890123456.789, None, "decimal.handling.mode"),
         ("2026", "us", "no time"),
         (True, "number", "no exact number"),
+        ("2026-11-22T12:00:00", "iso", "names no zone"),
         ("a!", "bytes", "no base64"),
         (5, "bytes", "no base64"),
     ],

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from tieout.contracts import Delivery
 from tieout.errors import FeedGap
 from tieout.feeds.changes import Change, Row, Tables
-from tieout.feeds.messages import Said, document, lacking, named, wanted_of
+from tieout.feeds.messages import Said, document, lacking, named, taken_apart, wanted_of
 
 ROWS = ("INSERT", "UPDATE", "DELETE")
 
@@ -17,6 +17,9 @@ REWRITES = ("TRUNCATE", "ERASE", "RENAME", "ALTER", "CREATE")
 """What is done to a table: where it is one that is told of, what became of its rows is not."""
 
 FULL = "set binlog_row_image = FULL"
+
+NO_TIME = "0000-00-00 00:00:00"
+"""Stands for no time, as the source's own feed tells it too: no zone changes that."""
 
 
 class Canal:
@@ -36,6 +39,10 @@ class Canal:
 
     def read(self, delivery: Delivery) -> Said | None:
         """What a message says; as `Reader.read`."""
+        with taken_apart(delivery):
+            return self._read(delivery)
+
+    def _read(self, delivery: Delivery) -> Said | None:
         told = document(delivery)
         if told is None:
             return None
@@ -59,6 +66,8 @@ class Canal:
 
     def _changes(self, table: str, kind: str, told: dict[str, Any]) -> list[Change]:
         rows, olds, types = told.get("data") or [], told.get("old") or [], told.get("mysqlType") or {}
+        if not rows:
+            raise FeedGap(f"{table}: a message of {kind} tells no row")
         if kind == "UPDATE" and (len(olds) != len(rows) or not all(isinstance(one, dict) for one in olds)):
             raise FeedGap(f"{table}: rows were changed, and are not told as they were: {FULL}")
         changes = []
@@ -87,6 +96,8 @@ class Canal:
         return value
 
     def _in_utc(self, table: str, name: str, value: str) -> str:
+        if value.startswith(NO_TIME):
+            return value
         try:
             local = datetime.fromisoformat(value).replace(tzinfo=self._zone)
         except ValueError as error:

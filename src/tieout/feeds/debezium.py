@@ -25,6 +25,8 @@ from tieout.feeds.messages import (
     lacking,
     moment,
     named,
+    span,
+    taken_apart,
     wanted_of,
     without_public,
 )
@@ -85,6 +87,10 @@ class Debezium:
 
     def read(self, delivery: Delivery) -> Said | None:
         """What a message says; as `Reader.read`."""
+        with taken_apart(delivery):
+            return self._read(delivery)
+
+    def _read(self, delivery: Delivery) -> Said | None:
         told = document(delivery)
         if told is None:
             return None
@@ -184,8 +190,8 @@ def _text(value: Any, field: dict[str, Any] | None, written: Written | None) -> 
     if name in COUNTED:
         return _time(value, COUNTED[name])
     if name in {"io.debezium.time.MicroTime", "io.debezium.time.Time", "io.debezium.time.NanoTime"}:
-        divisor = {"io.debezium.time.Time": 1 / 1_000, "io.debezium.time.NanoTime": 1_000}.get(name, 1)
-        return moment(int(value / divisor)).partition(" ")[2]
+        times, parts = {"io.debezium.time.Time": (1_000, 1), "io.debezium.time.NanoTime": (1, 1_000)}.get(name, (1, 1))
+        return span(value * times // parts)
     if field.get("type") == "bytes":
         return "\\x" + _raw(value).hex()
     if field.get("type") in {"double", "float"} and _column(parameters).startswith(EXACT):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -69,6 +70,16 @@ def document(delivery: Delivery) -> dict[str, Any] | None:
     return found
 
 
+@contextmanager
+def taken_apart(delivery: Delivery) -> Iterator[None]:
+    """Take a message apart in here: what is not built as its format says is a gap, which says where it came."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"[:200]
+        raise FeedGap(f"a message of {delivery.topic} is not built as its format says: {why}") from error
+
+
 def without_public(tables: Tables) -> Tables:
     """The same, with those of PostgreSQL's schema "public" by their bare names, as its own feed calls them."""
     if isinstance(tables, Mapping):
@@ -103,12 +114,25 @@ def moment(micros: int, zone: str = "") -> str:
 
 
 def instant(text: str) -> str:
-    """ISO 8601 with a zone, in UTC."""
+    """ISO 8601 with a zone, in UTC; what no calendar reaches is infinite. Raise `ValueError` where it names no zone."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         return "-infinity" if text.startswith("-") else "infinity"
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
+    if at.tzinfo is None:
+        raise ValueError(f"{text[:60]!r} names no zone")
+    try:
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ") + "+00"
+    except OverflowError:
+        return "-infinity" if at.year == 1 else "infinity"
+
+
+def span(micros: int) -> str:
+    """A time of day, or how long something takes: MySQL's TIME may be negative, and longer than a day."""
+    seconds, fraction = divmod(abs(micros), 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    text = f"{'-' if micros < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{second:02}"
+    return f"{text}.{fraction:06}" if fraction else text
 
 
 def day(days: int) -> str:
