@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tieout.errors import InvalidParams
 from tieout.mirror.axis import days, one, position_of, slots
 from tieout.mirror.calendar import Checks
 from tieout.mirror.schedule import Unit, Wanted, by_turns, due_units, latest_tick, tier
@@ -86,6 +87,23 @@ def test_other_axes():
     assert slots("30m", "14d").first(90 * 60 * SECOND, UTC_ZONE) == 3
     assert slots("30m", "14d").count == 14 * 48
     assert one.first(1, UTC_ZONE) == 0
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001 - made UTC below
+def test_a_slot_begins_where_it_is_said_to(at):
+    """To the microsecond: the moment that a slot is told to begin at is in that slot, and none before it is."""
+    axis, begins = slots("1500ms", "15m"), at.replace(tzinfo=UTC)
+    position = axis.position(begins)
+    start = axis.start_of(position)
+    assert start <= begins < axis.start_of(position + 1)
+    assert axis.position(start) == position == axis.position(start - timedelta(microseconds=1)) + 1
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+def test_moments_beyond_the_calendar_are_refused(text):
+    """A moment whose slot no calendar can name is the caller's mistake, with its code."""
+    with pytest.raises(InvalidParams, match="too far off"):
+        slots("30m", "14d").read(text)
 
 
 def checks(groups, ring=64):

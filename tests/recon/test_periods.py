@@ -75,11 +75,32 @@ def test_local_times_are_converted_as_written_ones(at, zone: str) -> None:
         (at - at.replace(year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0))
         // timedelta(microseconds=1)
     )
-    try:
-        written = moment_text(local.isoformat(), ZoneInfo(zone))
-    except OverflowError:
-        return
-    assert local_converter(ZoneInfo(zone))(micros) == written
+    assert local_converter(ZoneInfo(zone))(micros) == moment_text(local.isoformat(), ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "micros"),
+    [
+        ("9999-12-31T23:59:59.999999", "America/New_York", 253_402_318_799_999_999),
+        ("9999-12-31T23:59:59-05:00", "UTC", 253_402_318_799_000_000),
+        ("0001-01-01T00:00:00", "Asia/Tokyo", -62_135_630_339_000_000),
+    ],
+)
+def test_a_time_that_stands_for_never_is_a_moment_too(text: str, zone: str, micros: int) -> None:
+    """The calendar's first and last moments, which many tables have for "never", are moments in every zone."""
+    assert moment_text(text, ZoneInfo(zone)) == str(micros)
+
+
+def test_what_lies_beyond_the_calendar_stays_as_it_was() -> None:
+    """A local time of the year 10000, of which nobody knows the zone's rules, ends no comparison."""
+    assert local_converter(BERLIN)("253402300800000000") == "253402300800000000"
+
+
+def test_a_period_may_reach_to_the_calendars_ends_and_not_beyond() -> None:
+    """The last day has no end; a period from its first day on is one, in every zone."""
+    with pytest.raises(ConfigError, match="the last day of the calendar"):
+        day("9999-12-31", UTC)
+    assert between("0001-01-01", "9999-12-31", ZoneInfo("Asia/Shanghai")).since < -62_135_596_800_000_000
 
 
 @pytest.mark.parametrize(

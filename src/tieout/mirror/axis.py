@@ -6,7 +6,7 @@ its cells in a ring: position p stands at p modulo the ring's size, so that time
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,11 @@ SHORTEST_SLOT = 1_000_000
 """Microseconds: the positions of shorter slots would not fit into 32 bits."""
 
 EPOCH = date(1970, 1, 1).toordinal()
+
+MOMENT_0 = datetime(1970, 1, 1, tzinfo=UTC)
+
+YEARS = range(2, 9_999)
+"""Years of which every moment is within the calendar, in every zone."""
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -64,7 +69,9 @@ class Axis(msgspec.Struct, frozen=True):
             case "days", date():
                 return position_of(first)
             case "slots", datetime() if first.tzinfo is not None:
-                return round(first.astimezone(UTC).timestamp() * 1_000_000) // self.every
+                if first.year not in YEARS:
+                    raise InvalidParams(f"first={first.isoformat()} is too far off")
+                return (first - MOMENT_0) // timedelta(microseconds=self.every)
         wanted = {"one": "none", "days": "a date", "slots": "a datetime with a time zone"}[self.kind]
         raise InvalidParams(f"first={first!r}: on this axis it has to be {wanted}")
 
@@ -83,7 +90,7 @@ class Axis(msgspec.Struct, frozen=True):
             case "days":
                 return day_at(position)
             case "slots":
-                return datetime.fromtimestamp(position * self.every / 1_000_000, UTC)
+                return MOMENT_0 + timedelta(microseconds=position * self.every)
             case "one":
                 return None
 

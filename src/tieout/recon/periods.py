@@ -56,9 +56,11 @@ def day(text: str, zone: ZoneInfo) -> Period:
     """One day of a zone, which may have 23 or 25 hours; raise `ConfigError`."""
     try:
         first = date.fromisoformat(text)
+        return Period(_begin(first, zone), _begin(first + timedelta(days=1), zone))
     except ValueError as error:
         raise ConfigError(f"{text!r} is no day: write for instance 2030-01-31") from error
-    return Period(_begin(first, zone), _begin(first + timedelta(days=1), zone))
+    except OverflowError as error:
+        raise ConfigError(f"{text!r} is the last day of the calendar, which has no end") from error
 
 
 def between(since: str, until: str, zone: ZoneInfo) -> Period:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from tieout.recon.periods import Period, iso
 from tieout.recon.reading import Reading, Rows
 from tieout.recon.rules import Field, Judged, SideName
 from tieout.recon.threads import to_its_end
-from tieout.recon.values import DOMAINS, Domain, finite
+from tieout.recon.values import DOMAINS, EPOCH, MICROSECOND, Domain, finite
 
 
 class Opened(NamedTuple):
@@ -113,7 +112,13 @@ def _columns(rule: Rule, name: SideName) -> list[str]:
 
 
 def _date(rule: Rule, period: Period | None) -> str | None:
-    return None if period is None else datetime.fromtimestamp(period.since / 1e6, zone_of(rule.zone)).date().isoformat()
+    """The first day of a period in the rule's zone; None without one, or where no calendar reaches."""
+    try:
+        if period is not None:
+            return (EPOCH + period.since * MICROSECOND).astimezone(zone_of(rule.zone)).date().isoformat()
+    except OverflowError:
+        pass
+    return None
 
 
 @asynccontextmanager

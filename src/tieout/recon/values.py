@@ -90,10 +90,13 @@ def moment_text(value: str, zone: ZoneInfo) -> str:
 
 
 def instant(at: datetime, zone: ZoneInfo) -> int:
-    """Microseconds since 1970 UTC. An hour that comes twice in `zone` is taken for the later one."""
+    """Microseconds since 1970 UTC, also where that lies beyond the calendar's years, as the last moment of 9999 may.
+
+    An hour that comes twice in `zone` is taken for the later one.
+    """
     if at.tzinfo is None:
         at = at.replace(tzinfo=zone, fold=1)
-    return (at.astimezone(UTC) - EPOCH) // MICROSECOND
+    return (at - EPOCH) // MICROSECOND
 
 
 def local_converter(zone: ZoneInfo) -> Callable[[str], str]:
@@ -102,7 +105,10 @@ def local_converter(zone: ZoneInfo) -> Callable[[str], str]:
     def convert(value: str) -> str:
         if not value.lstrip("-").isdigit():
             return value
-        return str(instant((EPOCH + int(value) * MICROSECOND).replace(tzinfo=None), zone))
+        try:
+            return str(instant((EPOCH + int(value) * MICROSECOND).replace(tzinfo=None), zone))
+        except OverflowError:  # no calendar says how far a zone is from UTC then
+            return value
 
     return convert
 
