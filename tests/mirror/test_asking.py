@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from tieout.coordination.budget import Token
 from tieout.mirror.asking import AHEAD, NEAR, Asking
+from tieout.mirror.observed import Observed
 from tieout.mirror.schedule import Unit
 
 EACH = 2.0
@@ -52,10 +54,11 @@ class Tokens:
         return True
 
 
-async def early(queries, *, is_crowded):
-    """By how much before its time each token was asked for, of so many queries one behind the other."""
-    clock = Moving()
-    budget, units = Tokens(clock), [Unit(0, first, 10) for first in range(queries)]
+COPY = SimpleNamespace(groups=[SimpleNamespace(name="h1"), SimpleNamespace(name="h2")], index={"h1": 0, "h2": 1})
+
+
+def asking_for(units, clock, ended, *, is_crowded=False):
+    """What asks a supplier that answers nothing for these units; `units` is told what is left out."""
 
     async def ask(*_):
         return None
@@ -64,25 +67,27 @@ async def early(queries, *, is_crowded):
     leases = SimpleNamespace(may_begin=lambda *_: True)
     world = SimpleNamespace(clock=clock, leases=leases, chance=SimpleNamespace(random=lambda: 0.5))
     following = SimpleNamespace(
-        world=world, budget=budget, terms=terms, paused=False, may_ask=lambda: True, unanswered=0, ask=ask
+        world=world, budget=Tokens(clock), terms=terms, paused=False, may_ask=lambda: True, unanswered=0, ask=ask
     )
-    planning = SimpleNamespace(units=lambda *_: units, audit=lambda _: None)
+    planning = SimpleNamespace(units=units, audit=lambda _: None)
     traffic = SimpleNamespace(places=asyncio.Semaphore(1), is_crowded=is_crowded, till=None, leads=1)
-    ended = asyncio.Event()
-    asking = Asking(
-        following,
-        planning,
-        traffic,
-        lease=lambda: None,
-        renew=None,
-        stage=None,
-        ended=lambda error: ended.set() if error is None else pytest.fail(repr(error)),
+    return Asking(following, planning, traffic, lease=lambda: None, renew=None, stage=None, ended=ended)
+
+
+async def early(queries, *, is_crowded):
+    """By how much before its time each token was asked for, of so many queries one behind the other."""
+    clock, units, ended = Moving(), [Unit(0, first, 10) for first in range(queries)], asyncio.Event()
+    asking = asking_for(
+        lambda *_: units,
+        clock,
+        lambda error: ended.set() if error is None else pytest.fail(repr(error)),
+        is_crowded=is_crowded,
     )
     for _ in range(queries):
-        asking.begin(SimpleNamespace(groups=[SimpleNamespace(name="h1")]), [])
+        asking.begin(COPY, [])
         await ended.wait()
         ended.clear()
-    return budget.early
+    return asking.following.budget.early
 
 
 async def test_a_token_is_taken_some_time_before_its_own():
@@ -93,3 +98,31 @@ async def test_a_token_is_taken_some_time_before_its_own():
 async def test_a_crowded_node_takes_a_token_behind_its_place():
     """While somebody waits for a place, no token grows old in the line."""
     assert await early(4, is_crowded=True) == [0.0, NEAR, NEAR, NEAR]
+
+
+def test_what_is_answered_with_garbage_is_left_alone_until_it_is_not():
+    """By the key of its group, wherever that stands once the catalogue has changed; others are not left out for it."""
+    clock, left_out = Moving(), []
+
+    def units(copy, limit, left):
+        left_out.append(set(left))
+        return []
+
+    asking = asking_for(units, clock, None)
+    told = Observed("h2", 5, 10, 0, 0, {}, "sync", complete=True, whole=True)
+    of_h1 = msgspec.structs.replace(told, group="h1")
+    asking.note_published([told, of_h1], [told])
+    moved = SimpleNamespace(groups=COPY.groups[1:], index={"h2": 0})
+    for copy in (COPY, moved, SimpleNamespace(groups=[], index={})):
+        asking.forget_plan()
+        asking.begin(copy, [])
+    assert left_out == [{Unit(1, 5, 10)}, {Unit(0, 5, 10)}, set()]
+    left_out.clear()
+    for garbled in ([told], [told], []):
+        clock.now += 1.5
+        asking.forget_plan()
+        asking.begin(COPY, [])
+        asking.note_published([told], garbled)
+    asking.forget_plan()
+    asking.begin(COPY, [])
+    assert left_out == [set(), {Unit(1, 5, 10)}, {Unit(1, 5, 10)}, set()]

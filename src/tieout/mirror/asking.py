@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
 
 from tieout.coordination.budget import Token
 from tieout.coordination.lease import Lease
@@ -49,6 +50,12 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 """Longest such pause, in seconds."""
 
+FORGOTTEN = 3_600.0
+"""Seconds behind such a pause after which nobody knows of it any more: nothing of the unit is due."""
+
+Window: TypeAlias = tuple[str, int, int]
+"""What was asked for, whatever becomes of the catalogue: the group's key, the first cell, and how many."""
+
 
 class Asking:
     """What one supplier is asked for by plan, while this node leads its copy.
@@ -75,7 +82,7 @@ class Asking:
         self._world = following.world
         self._tasks: dict[asyncio.Task[None], Unit] = {}
         self._asked: set[Unit] = set()
-        self._failures: dict[Unit, tuple[int, float]] = {}
+        self._failures: dict[Window, tuple[int, float]] = {}
         self._plan: deque[tuple[Unit, Cause]] = deque()
         self._planned_until = -math.inf
         self._was_something = False
@@ -138,7 +145,9 @@ class Asking:
         now = self._world.clock.monotonic()
         if now < self._planned_until and (self._plan or not self._was_something):
             return
-        failed = (unit for unit, (_, until) in self._failures.items() if until > now)
+        self._failures = {one: left for one, left in self._failures.items() if left[1] > now - FORGOTTEN}
+        alone = [one for one, (_, until) in self._failures.items() if until > now and one[0] in copy.index]
+        failed = (Unit(copy.index[name], first, cells) for name, first, cells in alone)
         known = (Unit(copy.index[one.group], one.first, one.count) for one in answered if one.group in copy.index)
         units = self.planning.units(copy, PLANNED, {*self._tasks.values(), *failed, *known})
         self._plan = deque((unit, "sync") for unit in units)
@@ -179,9 +188,8 @@ class Asking:
             return
         observed = await self.following.ask(group, unit.first, unit.cells, cause, self._came_late, slot)
         if observed is None:
-            self._note_failure(unit)
+            self._note_failure((group, unit.first, unit.cells))
         else:
-            self._failures.pop(unit, None)
             self._stage(observed)
 
     async def _hold_lead(self) -> bool:
@@ -235,10 +243,19 @@ class Asking:
         if self._tokens:
             self._next_token_at = self._tokens[-1].at + interval / 1_000_000
 
-    def _note_failure(self, unit: Unit) -> None:
-        times = self._failures.get(unit, (0, 0.0))[0] + 1
+    def note_published(self, answered: Iterable[Observed], garbled: Iterable[Observed]) -> None:
+        """Know which answers could be used: what is answered with garbage is asked for less and less often too."""
+        wrong = {(one.group, one.first, one.count) for one in garbled}
+        for one in answered if self._failures else ():
+            if (one.group, one.first, one.count) not in wrong:
+                self._failures.pop((one.group, one.first, one.count), None)
+        for window in wrong:
+            self._note_failure(window)
+
+    def _note_failure(self, window: Window) -> None:
+        times = self._failures.get(window, (0, 0.0))[0] + 1
         pause = min(FIRST_PAUSE * 2 ** min(times - 1, 30), LONGEST_PAUSE) * (0.5 + self._world.chance.random())
-        self._failures[unit] = times, self._world.clock.monotonic() + pause
+        self._failures[window] = times, self._world.clock.monotonic() + pause
 
     async def _came_late(self, observed: Observed) -> None:
         self._stage(observed)

@@ -50,6 +50,11 @@ class Fetched(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
+def is_by_item(items: Any) -> bool:
+    """Whether something has fields by item, as far as that goes without a look at the fields."""
+    return isinstance(items, Mapping) and all(isinstance(fields, Mapping) for fields in items.values())
+
+
 class Shape(msgspec.Struct, frozen=True):
     """What one query can fetch: at most `max_cells` cells of one group; what it costs, in tokens."""
 
@@ -85,11 +90,14 @@ class Supplier(Protocol):
 
 
 class SlowDown(Exception):
-    """Raised by a supplier's methods: the supplier asks for a pause (HTTP 429); `after` is in seconds, if it said."""
+    """Raised by a supplier's methods: the supplier asks for a pause (HTTP 429); `after` is in seconds, if it said.
 
-    def __init__(self, after: float | None = None) -> None:
+    A header's text (`Retry-After`) is taken too; one that is no number of seconds says nothing.
+    """
+
+    def __init__(self, after: float | str | None = None) -> None:
         super().__init__("the supplier asks for a pause")
-        self.after = after
+        self.after = _seconds(after)
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -185,6 +193,15 @@ def terms(
         rest_holds,
         audits,
     )
+
+
+def _seconds(after: Any) -> float | None:
+    """A number of seconds, or None where it is none, or not one that could be waited for."""
+    try:
+        seconds = float(after)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if seconds >= 0 else None
 
 
 def checked_supplier(name: str, supplier: Any) -> Supplier:

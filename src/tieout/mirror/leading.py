@@ -216,7 +216,9 @@ class Leading:
         self._publishing, self._staged, self._staged_items = self._staged, [], 0
         begun = self._world.clock.monotonic()
         try:
-            self._keep((await self.following.publish(self._lease, copy, self._publishing)).lease)
+            published = await self.following.publish(self._lease, copy, self._publishing)
+            self._keep(published.lease)
+            self._asking.note_published(self._publishing, [one for one, _ in published.garbled])
         except DatabaseError:
             self._staged = self._publishing + self._staged
             self._staged_items = sum(len(one.items) for one in self._staged)

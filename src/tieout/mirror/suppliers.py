@@ -23,7 +23,7 @@ from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Layout
 from tieout.mirror.catalogues import Catalogue, Cataloguer, Changes
 from tieout.mirror.copying import Copy
-from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms
+from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms, is_by_item
 from tieout.mirror.moments import Moments
 from tieout.mirror.observed import Cause, Observed, decode
 from tieout.mirror.publishing import Published, Publisher
@@ -217,6 +217,8 @@ class Following:
         def observed(answer: Any) -> Observed:
             if not isinstance(answer, Fetched):
                 raise Garbled(f"fetch returned {answer!r:.100}: return Fetched(...)")
+            if not is_by_item(answer.items):
+                raise Garbled(f"fetch returned {answer.items!r:.100}: return Fetched({{item: {{field: [...]}}}})")
             end = self.moments.latest()
             return Observed(group, first, count, begun, end, answer.items, cause, answer.complete, whole=True)
 
@@ -281,7 +283,7 @@ class Following:
 
     async def slow_down(self, error: SlowDown) -> None:
         """Keep everybody from asking for as long as the supplier wants, within bounds."""
-        after = error.after if error.after is not None and error.after >= 0 else PAUSE
+        after = PAUSE if error.after is None else error.after
         log.warning("%s: the supplier asks for a pause of %g s", self.name, after)
         await self.budget.pause(min(after, LONGEST_PAUSE))
 
