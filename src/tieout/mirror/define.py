@@ -56,7 +56,7 @@ def is_by_item(items: Any) -> bool:
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What one query can fetch: at most `max_cells` cells of one group; what it costs, in tokens."""
+    """What one query can fetch: at most `max_cells` cells of one group; what it costs, in queries of the rate."""
 
     name: str
     max_cells: int
@@ -64,7 +64,10 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 def shape(name: str, *, max_days: int | None = None, max_cells: int | None = None, cost: int = 1) -> Shape:
-    """A shape of query; `max_days` is another word for `max_cells` on an axis of days."""
+    """A shape of query; `max_days` is another word for `max_cells` on an axis of days.
+
+    A supplier that counts such a query as several of its rate says so by `cost`: so many times fewer are sent.
+    """
     most = max_days if max_cells is None else max_cells
     if most is None or most < 1 or cost < 1:
         raise DefinitionError(f"shape {name!r}: give max_days= or max_cells=, one at least")
@@ -202,6 +205,24 @@ def _seconds(after: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return seconds if seconds >= 0 else None
+
+
+def largest(supplier: Supplier) -> Shape:
+    """The shape that windows are asked for in: the one with most cells, of these the cheapest."""
+    return max(supplier.shapes, key=lambda shape: (shape.max_cells, -shape.cost))
+
+
+def charged(agreed: Terms, supplier: Supplier) -> Terms:
+    """Terms by which each query for a window counts as many tokens as it costs; raise `DefinitionError`."""
+    cost = largest(supplier).cost
+    classes = {
+        kind: one if kind == CLASSES[0] else Rate(one.count // cost, one.window) for kind, one in agreed.classes.items()
+    }
+    for kind, one in classes.items():
+        if not one.count:
+            tokens = agreed.classes[kind].count
+            raise DefinitionError(f"{agreed.name}: a query costs {cost} tokens, and {kind} has only {tokens} at a time")
+    return msgspec.structs.replace(agreed, classes=classes)
 
 
 def checked_supplier(name: str, supplier: Any) -> Supplier:

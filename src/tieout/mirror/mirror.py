@@ -16,7 +16,7 @@ from tieout.coordination.lease import Leases
 from tieout.errors import DatabaseError, DefinitionError, UnknownItem
 from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Layout
-from tieout.mirror.define import Start, checked_supplier, terms
+from tieout.mirror.define import Start, charged, checked_supplier, terms
 from tieout.mirror.demand import Counting, Demand, DemandStore
 from tieout.mirror.feeding import Feeding
 from tieout.mirror.fields import Field, check_fields
@@ -105,7 +105,7 @@ class Mirror:
         """Add a supplier: decorates its class, which is made without arguments, or takes an object.
 
         `rate` is what it allows, such as "60/min". Options: `concurrency`, `reserve` (shares kept for order checks and
-        for browsing), `zone`, `rollover`, `timeout`, `order_patience`, `order_timeout`, `min_interval`,
+        for browsing; what is left out has its tokens of the plan's), `zone`, `rollover`, `timeout`, `order_patience`, `order_timeout`, `min_interval`,
         `browse_window`, `catalogue_every`; durations as "15m". Of pushes: `skew`, by how much their times may be wrong,
         and `rest_holds`, that what a message leaves out has not changed.
         """
@@ -116,7 +116,8 @@ class Mirror:
                 raise DefinitionError(f"the mirror {self.name} has two suppliers named {name!r}")
             supplier = checked_supplier(name, given() if isinstance(given, type) else given)
             supplier.deps = self._deps  # type: ignore[attr-defined]  # a user's class, which may use it
-            following = Following(self._world, self.name, self.layout, self.policy, agreed, supplier)
+            on_terms = charged(agreed, supplier)
+            following = Following(self._world, self.name, self.layout, self.policy, on_terms, supplier)
             self._readings[name] = Reading(following, self._half_life, Counting(self.demand))
             self._measuring[name] = Measuring(following, self.slo)
             self._steering[name] = Steering(following, self._measuring[name])

@@ -12,6 +12,7 @@ from tieout.contracts import Transaction
 from tieout.mirror.calendar import NEVER, Bools, Ints
 from tieout.mirror.choices import Choices, Chosen
 from tieout.mirror.copying import Copy
+from tieout.mirror.define import largest
 from tieout.mirror.demand import Demand, DemandStore, hottest
 from tieout.mirror.doubts import EVERY, Doubt, Doubts
 from tieout.mirror.schedule import (
@@ -156,7 +157,7 @@ class Planning:
 
     @property
     def _most(self) -> int:
-        return max(shape.max_cells for shape in self.following.supplier.shapes)
+        return largest(self.following.supplier).max_cells
 
     @property
     def _uses_demand(self) -> bool:

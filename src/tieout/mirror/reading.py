@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from tieout.contracts import Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.errors import InvalidParams, UnknownItem
+from tieout.errors import DatabaseError, InvalidParams, UnknownItem
 from tieout.mirror.answers import Words, read_answer
 from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
 from tieout.mirror.copying import day_end, first_open
-from tieout.mirror.define import SlowDown
+from tieout.mirror.define import CLASSES, SlowDown, largest
 from tieout.mirror.demand import Counting
 from tieout.mirror.doubts import Doubt, Doubts
 from tieout.mirror.fields import Field, Kind
@@ -104,11 +104,14 @@ class Reading:
 
     async def refresh(self, stay: Stay) -> None:
         """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
-        following, most = self.following, max(shape.max_cells for shape in self.following.supplier.shapes)
+        following, most = self.following, largest(self.following.supplier).max_cells
         offset = (stay.first - stay.first_open) // most * most
         first, count = stay.first_open + offset, min(most, following.layout.axis.count - offset)
-        lease = await self._browses.take(f"browse/{following.name}/{number(stay.row.group)}/{first}")
-        if lease is None or not following.may_ask():
+        if not following.may_ask():
+            return
+        # By its place from the first open cell on: the same few leases for all days to come.
+        lease = await self._browses.take(f"browse/{following.name}/{number(stay.row.group)}/{offset}")
+        if lease is None:
             return
         observed = None
         slot = await self._admitted("browse", following.terms.places.browse, BROWSE_PATIENCE, following.terms.timeout)
@@ -141,15 +144,19 @@ class Reading:
         try:
             arguments = (item, following.layout.axis.start_of(first), count)
             answer = await following.attempt(following.supplier.check, arguments, timeout, came_late, slot)
-            truth = await self._learn(stay, item, answer, begun, count)
         except TimeoutError:
             return Truth(None, unavailable=self._failed("timeout"))
         except SlowDown as error:
             await following.slow_down(error)
             return Truth(None, unavailable="budget")
         except Exception as error:  # noqa: BLE001 - whatever a supplier's class raises, the order is not known
-            log.warning("%s: %s could not be checked: %s: %s", following.name, item, type(error).__name__, error)
-            return Truth(None, unavailable=self._failed("error"))
+            return self._unchecked(item, error)
+        try:
+            truth = await self._learn(stay, item, answer, begun, count)
+        except DatabaseError:  # which is no fault of the supplier's
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it has answered, the order is not known
+            return self._unchecked(item, error)
         self._world.breakers.record(following.name, self._world.clock.monotonic(), answered=True)
         return Truth(truth, differences(following.layout, offer.values, truth))
 
@@ -160,7 +167,8 @@ class Reading:
         slot = await following.slots.take(slots, patience, longest)
         if slot is None:
             return None
-        has_token = await following.budget.take(kind, max(0.0, end - clock.monotonic()))
+        budget = kind if kind in following.terms.classes else CLASSES[-1]  # nothing is reserved for it
+        has_token = await following.budget.take(budget, max(0.0, end - clock.monotonic()))
         if has_token and following.slots.lasts(slot, longest):
             return slot
         await following.give_back(slot)
@@ -254,6 +262,10 @@ class Reading:
                 await store.post(tx, copy, uuid4().bytes, encode(told))
 
         await self._world.database.transact(work)
+
+    def _unchecked(self, item: str, error: Exception) -> Truth:
+        log.warning("%s: %s could not be checked: %s: %s", self.following.name, item, type(error).__name__, error)
+        return Truth(None, unavailable=self._failed("error"))
 
     def _failed(self, why: Unavailable) -> Unavailable:
         self._world.breakers.record(self.following.name, self._world.clock.monotonic(), answered=False)
