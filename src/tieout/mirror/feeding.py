@@ -30,9 +30,10 @@ class Feeding:
             return await self._sightings.changes(tx, copy, after, limit), head, oldest
 
         sighted, head, oldest = await self.following.world.database.read(work)
-        cursor = sighted[-1].seq if len(sighted) == limit else max(after, head)
+        # What is behind the head was never given by this feed: the database is an older one.
+        cursor = sighted[-1].seq if len(sighted) == limit else head
         changes = [change for one in sighted for change in await self._told(one)]
-        return Feed(changes, cursor, lost=oldest > after + 1)
+        return Feed(changes, cursor, lost=after > head or (after < head and not 0 < oldest <= after + 1))
 
     async def _told(self, sighted: Sighted) -> list[ItemChange]:
         axis, found = self.following.layout.axis, []

@@ -81,9 +81,13 @@ class Viewing:
 
     async def look(self) -> None:
         """Take in what has changed since the last look."""
+        begun = self._world.clock.monotonic()
         heads, now = await self._world.database.read(self._sightings.heads)
         for name, following in self._followings.items():
+            following.moments.learn(now, begun)
             part, head = self.view.table.parts[name], heads.get(following.number, 0)
+            if part.cursor > head:  # what it has seen is not there any more: the database is an older one
+                part = await self._reload(name, following)
             while part.cursor < head:
                 part = await self._advance(name, following, part)
             if part.columns.roll(now):
@@ -119,13 +123,16 @@ class Viewing:
         for _ in self.view.table.put(parts):
             await asyncio.sleep(0)
 
+    async def _reload(self, name: str, following: Following) -> Part:
+        part = await self._part(name, following)
+        await self._put({name: part})
+        return part
+
     async def _advance(self, name: str, following: Following, part: Part) -> Part:
         """A part some steps further; anew, when items came or went."""
         changed = await self._world.database.read(lambda tx: self._changed(tx, following, part))
         if not changed.sighted or any(one.cause == CATALOGUE for one in changed.sighted):
-            part = await self._part(name, following)
-            await self._put({name: part})
-            return part
+            return await self._reload(name, following)
         part.words |= changed.words
         for at in range(0, len(changed.rows), REPLACED):
             part.columns.replace(changed.rows[at : at + REPLACED])
