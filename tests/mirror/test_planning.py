@@ -10,6 +10,7 @@ from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels
 from tieout import App
 from tieout.mirror import Demand
 from tieout.mirror.doubts import Doubts
+from tieout.mirror.measuring import Measuring, Slo
 from tieout.mirror.planning import BESIDE_FIRST_LOAD, BESIDE_PLAN, Planning
 
 HOUR = 3_600_000_000
@@ -61,3 +62,31 @@ async def test_what_is_doubtful_takes_turns_with_the_plan(planned):
     plan, copy = planned
     copy.checks.start[1:] = 1
     assert abs(share_of_doubts(plan, copy) - BESIDE_PLAN) < 0.1
+
+
+async def test_suspect_cells_that_nobody_can_ask_for_are_forgotten(planned):
+    """Of an item that the catalogue has no more, and of days that are over: they would stand before all others."""
+    plan, copy = planned
+    following, store = plan.following, plan.following.world.store
+    first = int(copy.first(following.moments.earliest(), [1])[0])
+    item = next(one.n for one in copy.items.values() if one.group == copy.groups[1].n)
+    marks = [(12_345, first), (item, first - 1), (item, first), (item, first + 3)]
+    database = following.world.database
+    await database.transact(lambda tx: store.add_suspects(tx, following.number, marks, 1))
+    await plan.look(copy)
+    _, kept = await database.read(lambda tx: store.standing(tx, following.number))
+    assert {(mark.item, mark.position) for mark in kept} == {(item, first), (item, first + 3)}
+
+
+async def test_a_day_that_has_just_come_is_not_as_old_as_one_that_is_over(planned):
+    """It stands where that one stood, of which it is known when it was asked for last."""
+    plan, copy = planned
+    now, ring = plan.following.moments.earliest(), plan.following.layout.ring
+    first = int(copy.first(now, [0])[0])
+    copy.checks.base[:] = first + AXIS.count - ring - 2
+    copy.checks.start[:] = now - HOUR
+    over = [(first + AXIS.count - ring - back) % ring for back in (1, 2)]
+    copy.checks.start[:, over] = now - 1_000 * HOUR
+    measured = await Measuring(plan.following, Slo()).measure(copy)
+    assert measured.unknown == pytest.approx(2 / AXIS.count)
+    assert max(measured.ages) < 2 * HOUR / 1_000_000

@@ -120,6 +120,8 @@ class Measuring:
         layout, now = self.following.layout, self.following.moments.earliest()
         at = copy.first(now)[:, None] + np.arange(layout.axis.count)
         start = np.take_along_axis(copy.checks.start, at & (layout.ring - 1), axis=1)
+        # Behind the ring stand days that are over, until the group is asked for again: of these nothing is known.
+        start = np.where(at < copy.checks.base[:, None] + layout.ring, start, NEVER)
         known = start[start != NEVER]
         if not known.size:
             return None, 1.0 if start.size else 0.0

@@ -147,13 +147,18 @@ class Planning:
 
         looked = await world.database.read(read)
         places = {group.n: at for at, group in enumerate(copy.groups)}
-        over = self._take_doubts(copy, looked, places)
+        over, past = self._take_doubts(copy, looked, places)
         self._effort = self._chosen(looked.choices, places)
         if looked.popularity is not None:
             self._demand_at = world.clock.monotonic()
             self._take_demand(copy, looked.popularity)
-        if over:
-            await world.database.transact(lambda tx: self._doubts.clear(tx, number, over))
+        if over or past:
+            await world.database.transact(lambda tx: self._forget(tx, over, past))
+
+    async def _forget(self, tx: Transaction, over: Collection[Doubt], past: Collection[Suspect]) -> None:
+        number = self.following.number
+        await self._doubts.clear(tx, number, over)
+        await self.following.world.store.clear_suspects(tx, number, past)
 
     @property
     def _most(self) -> int:
@@ -172,10 +177,10 @@ class Planning:
             wanted.append(Wanted(plan, latest_tick(plan, now, terms.zone, self.following.jitter), hot))
         return wanted
 
-    def _take_doubts(self, copy: Copy, looked: Looked, places: dict[int, int]) -> list[Doubt]:
-        """Know what is doubtful; which doubts are over."""
+    def _take_doubts(self, copy: Copy, looked: Looked, places: dict[int, int]) -> tuple[list[Doubt], list[Suspect]]:
+        """Know what is doubtful; which doubts are over, and which suspect cells are of no item any more, or past."""
         count, first = self.following.layout.axis.count, copy.first(self.following.moments.earliest())
-        over, found = list[Doubt](), list[Doubted]()
+        over, past, found = list[Doubt](), list[Suspect](), list[Doubted]()
         for doubt in looked.doubts:
             group = None if doubt.group == EVERY else places.get(doubt.group)
             doubted = Doubted(group, doubt.first, doubt.cells, doubt.since)
@@ -186,10 +191,13 @@ class Planning:
                 found.append(doubted)
         for mark in looked.suspects:
             name = copy.names.get(mark.item)
-            if name is not None and (group := places.get(copy.items[name].group)) is not None:
+            group = None if name is None else places.get(copy.items[name].group)
+            if group is None or mark.position < first[group]:
+                past.append(mark)
+            else:
                 found.append(Doubted(group, mark.position, 1, mark.since))
         self._doubted = found
-        return over
+        return over, past
 
     def _chosen(self, choices: dict[int, Chosen], places: dict[int, int]) -> Ints | None:
         """How much each group is asked for: 0 not at all, 1 as planned, `BOOST` so many times as often."""
