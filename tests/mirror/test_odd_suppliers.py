@@ -9,6 +9,7 @@ import pytest
 from tests.mirror.hotels import OFTEN, RARELY, Hotels, today
 from tests.mirror.test_following import mirror_of, price
 from tests.mirror.waiting import until
+from tieout.errors import DefinitionError
 from tieout.mirror import Fetched, SlowDown
 from tieout.mirror.suppliers import PAUSE
 
@@ -105,3 +106,31 @@ async def test_a_pause_as_a_header_has_it_is_kept(here, monkeypatch, said):
         hotels.will = [slow_down]
         await rooms.read("acme", "h0-a", today())
         await until(lambda: paused, [7.0 if said == "7" else PAUSE])
+
+
+async def test_a_catalogue_whose_groups_have_lost_their_items_is_not_believed(here):
+    """Hotels without rooms are as wrong as no hotels: nothing is removed, and a person is told."""
+    hotels = Hotels(hotels=9)
+    app, rooms = mirror_of(here, hotels, RARELY, catalogue_every="1s")
+    async with app:
+        await until(lambda: price(rooms, "h8-a"), 100)
+        hotels.hotels = {name: (items if name == "h0" else []) for name, items in hotels.hotels.items()}
+
+        async def told():
+            return [alarm.summary for alarm in await app.alarms.list()]
+
+        await until(told, ["rooms/acme: 16 of 18 items have vanished from the catalogue"])
+        assert await price(rooms, "h8-a") == 100
+
+
+async def test_who_knows_that_most_has_vanished_lets_it_pass(here):
+    """How much of a catalogue may be gone at once is the supplier's own option."""
+    hotels = Hotels(hotels=9)
+    app, rooms = mirror_of(here, hotels, RARELY, catalogue_every="1s", lost_share=1)
+    async with app:
+        await until(lambda: price(rooms, "h8-a"), 100)
+        hotels.hotels = {"h0": ["h0-a"]}
+        await until(lambda: price(rooms, "h8-a"), "unknown")
+        assert await price(rooms, "h0-a") == 100
+    with pytest.raises(DefinitionError):
+        rooms.supplier("b", "60/min", lost_share=0)

@@ -13,6 +13,7 @@ import msgspec
 from tieout.config import duration, microseconds, zone_of
 from tieout.coordination.budget import Rate, rate, shares
 from tieout.errors import DefinitionError
+from tieout.mirror.rules import VANISHED, VANISHED_SHARE
 
 CLASSES = ("order", "browse", "sync")
 """Classes of queries, the most urgent first: each has its own share of a supplier's budget."""
@@ -147,6 +148,8 @@ class Terms(msgspec.Struct, frozen=True):
     skew: int = 0
     rest_holds: bool = False
     audits: float = 0.0
+    lost_share: float = VANISHED_SHARE
+    lost_groups: int = VANISHED
 
 
 def terms(
@@ -166,6 +169,8 @@ def terms(
     skew: float | str = "5s",
     rest_holds: bool = False,
     audits: float = 0.01,
+    lost_share: float = VANISHED_SHARE,
+    lost_groups: int = VANISHED,
 ) -> Terms:
     """Checked terms; raise `DefinitionError` or `ConfigError`."""
     if not 1 <= concurrency <= 256:
@@ -174,6 +179,8 @@ def terms(
         raise DefinitionError(f"{name}: timeout is {LONGEST_TIMEOUT:g} s at most, not {timeout}")
     if not 0 <= audits <= 0.5:
         raise DefinitionError(f"{name}: audits is a share of the plan's queries, from 0 to 0.5")
+    if not (0 < lost_share <= 1 and lost_groups >= 1):
+        raise DefinitionError(f"{name}: lost_share is above 0, up to 1, and lost_groups one at least")
     whole = rate(limit)
     kept = dict(RESERVE if reserve is None else reserve)
     unknown = kept.keys() - set(CLASSES[:-1])
@@ -195,6 +202,8 @@ def terms(
         microseconds(skew),
         rest_holds,
         audits,
+        lost_share,
+        lost_groups,
     )
 
 

@@ -105,9 +105,11 @@ class Mirror:
         """Add a supplier: decorates its class, which is made without arguments, or takes an object.
 
         `rate` is what it allows, such as "60/min". Options: `concurrency`, `reserve` (shares kept for order checks and
-        for browsing; what is left out has its tokens of the plan's), `zone`, `rollover`, `timeout`, `order_patience`, `order_timeout`, `min_interval`,
-        `browse_window`, `catalogue_every`; durations as "15m". Of pushes: `skew`, by how much their times may be wrong,
-        and `rest_holds`, that what a message leaves out has not changed.
+        for browsing; what is left out has its tokens of the plan's), `zone`, `rollover`, `timeout`, `order_patience`,
+        `order_timeout`, `min_interval`, `browse_window`, `catalogue_every`; durations as "15m". Of a catalogue: which
+        `lost_share` of its groups, or items, and how many `lost_groups` may be gone; one that lacks more is not used.
+        Of pushes: `skew`, by how much their times may be wrong, and `rest_holds`, that what a message leaves out has
+        not changed.
         """
         agreed = terms(name, rate, **options)
 

@@ -113,8 +113,8 @@ def times(kept: Cells, checks: Checks, group: Ints) -> tuple[Ints, Ints]:
     return np.where(own, kept.start, of_group), np.where(own, kept.end, checks.end[group])
 
 
-def is_mass_drop(groups: int, vanished: int, share: float = VANISHED_SHARE, most: int = VANISHED) -> bool:
-    """Whether so many groups of a catalogue have vanished at once that it is more likely wrong than true."""
+def is_mass_drop(groups: int, vanished: int, share: float = VANISHED_SHARE, most: float = VANISHED) -> bool:
+    """Whether so many groups, or items, of a catalogue have vanished at once that it is more likely wrong than true."""
     return groups > SMALL and (vanished > most or vanished > share * groups)
 
 

@@ -6,6 +6,7 @@ Nothing here loops or makes tasks: `following.py` does, and a simulation may.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from tieout.mirror.define import Fetched, SlowDown, Supplier, Terms, is_by_item
 from tieout.mirror.moments import Moments
 from tieout.mirror.observed import Cause, Observed, decode
 from tieout.mirror.publishing import Published, Publisher
-from tieout.mirror.rules import is_mass_drop
+from tieout.mirror.rules import SMALL, is_mass_drop
 from tieout.mirror.schedule import Policy
 from tieout.mirror.sightings import Sightings
 from tieout.mirror.store import CopyRow, MirrorStore, number
@@ -159,11 +160,19 @@ class Following:
             raise
         if not catalogue.groups:
             raise Garbled("the catalogue has no groups at all")
-        lost = len(self.news(copy, catalogue).lost_groups)
-        if is_mass_drop(len(copy.groups), lost):
-            await self.alarm("mass-drop", f"{lost} of {len(copy.groups)} groups have vanished from the catalogue")
-            raise Garbled(f"{lost} of {len(copy.groups)} groups have vanished")
+        await self._check_lost(copy, self.news(copy, catalogue))
         return catalogue
+
+    async def _check_lost(self, copy: Copy, news: Changes) -> None:
+        """Raise `Garbled`, and tell a person, when a catalogue lacks more than is likely to be true."""
+        share, most, groups = self.terms.lost_share, self.terms.lost_groups, len(copy.groups)
+        lost = f"{len(news.lost_groups)} of {groups} groups"
+        if not is_mass_drop(groups, len(news.lost_groups), share, most):
+            if groups <= SMALL or not is_mass_drop(len(copy.items), len(news.lost_items), share, math.inf):
+                return
+            lost = f"{len(news.lost_items)} of {len(copy.items)} items"
+        await self.alarm("mass-drop", f"{lost} have vanished from the catalogue")
+        raise Garbled(f"{lost} have vanished")
 
     def news(self, copy: Copy, catalogue: Catalogue) -> Changes:
         """What a catalogue changes in a copy as it is now."""
