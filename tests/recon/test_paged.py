@@ -38,6 +38,10 @@ class Shop:
         following = json.dumps(first + 2 if first + 2 < len(self.rows) else None)
         return self._answer(f'{{"data":{{"items":[%s]}},"meta":{{"next":{following}}}}}', self.rows[first : first + 2])
 
+    async def clamped(self, request: web.Request) -> web.Response:
+        first = 2 * min(int(request.query["page"]) - 1, 2)
+        return self._answer("[%s]", self.rows[first : first + 2])
+
     async def endless(self, request: web.Request) -> web.Response:
         return self._answer('{"data":{"items":[%s]},"meta":{"next":"again"}}', self.rows)
 
@@ -56,7 +60,7 @@ class Shop:
 async def shop():
     """The API, at `shop.url`."""
     shop, app, port = Shop(), web.Application(), free_port()
-    for name in ("numbered", "chained", "endless"):
+    for name in ("numbered", "chained", "clamped", "endless"):
         app.router.add_get(f"/{name}", getattr(shop, name))
     runner = web.AppRunner(app)
     await runner.setup()
@@ -143,10 +147,13 @@ async def test_an_api_that_stays_away_ends_the_comparison(app, made, shop, tmp_p
 
 
 async def test_answers_that_lead_in_a_circle_or_lack_what_is_compared_are_refused(app, made, shop, tmp_path) -> None:
-    """The same cursor twice would never end; a field that no row has is a mistake, and not NULL."""
+    """The same cursor twice, or the last page again and again, would never end; a field of no row is a mistake."""
     source = http(f"{shop.url}/endless", rows="data.items", cursor=("meta.next", "after"), per_second=1_000)
     with pytest.raises(SourceUnreadable, match="for the second time"):
         await fetched(source)
+    for url in (f"{shop.url}/clamped", f"{shop.url}/clamped?page=1"):
+        with pytest.raises(SourceUnreadable, match="the same rows as the one before"):
+            await fetched(http(url, page="page" if "?" not in url else "number", per_second=1_000))
     with pytest.raises(SourceUnreadable, match="has no list"):
         await fetched(http(f"{shop.url}/chained", rows="items", cursor=("next", "after")))
     ours = await made("sqlite", "up", TABLE, f"INSERT INTO t VALUES (1, 1.5, {NOON})")

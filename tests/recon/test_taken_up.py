@@ -75,3 +75,21 @@ async def test_what_was_read_of_another_source_is_not_taken_up(app, made, tmp_pa
         rule(opened, other, downstream)
         _, breaks = await compared(opened, "redemption", tmp_path / "work")
     assert {key: one.outcome for key, one in breaks.items()} == {("2",): "missing"}
+
+
+async def test_a_sample_closes_no_break_that_it_has_not_looked_at(app, made, tmp_path) -> None:
+    """Breaks of keys outside of it stay open, however often it is compared; those of all keys that agree are closed."""
+    upstream, downstream = await filled(made, "sqlite", [change(n) for n in range(40)], [])
+
+    async def found(**options) -> tuple[int, int]:
+        async with app() as opened:
+            rule(opened, upstream, downstream, **options)
+            ended = await opened.recon.run("redemption", DAY, folder=tmp_path / "work")
+            return ended.totals["missing"], len(await opened.recon.breaks(ended.id))
+
+    assert await found() == (40, 40)
+    missing, still_open = await found(sample=0.2)
+    assert 0 < missing < 40 and still_open == 40
+    await run(downstream, f"INSERT INTO prize VALUES {', '.join(prize(repr(str(n))) for n in range(40))}")
+    assert await found(sample=0.2) == (0, 40 - missing)
+    assert await found() == (0, 0)

@@ -176,7 +176,7 @@ class Offline:
         """Close what is not found any more, and raise one alarm for all that is."""
 
         async def work(tx: Transaction) -> Run | None:
-            totals["closed"] = await self._world.store.close(tx, run)
+            totals["closed"] = await self._world.store.close(tx, run, is_whole=self._rule.sample >= 1)
             await self._world.store.end(tx, run, state, totals)
             if state != "agreed":
                 await self._world.alarms.raise_alarm(tx, _alarm(run, self._rule, state, totals))

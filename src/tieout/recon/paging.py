@@ -75,13 +75,18 @@ async def pages(
     """The rows of each page, as texts: numbers as they were sent, to the last digit. Raise `SourceUnreadable`."""
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, headers=source.headers) as session:
-        number, asked, told = source.first, set[str](), ""
+        number, asked, told, before = source.first, set[str](), "", list[dict[str, str | None]]()
         while True:
             parameters = {source.page: str(number)} if source.page else {}
             if source.cursor is not None and told:
                 parameters = {source.cursor.parameter: told}
             answer = await _answer(session, url, parameters, sleep)
             rows = _rows(url, answer, source.rows)
+            if rows and rows == before:
+                raise SourceUnreadable(
+                    f"{url}: page {number} has the same rows as the one before it: the API gives its last page again, "
+                    f"or does not know {source.page!r}"
+                )
             if rows or not source.page:
                 yield rows
             told = "" if source.cursor is None else _at(url, answer, source.cursor.path, str) or ""
@@ -90,6 +95,7 @@ async def pages(
             if told in asked and told:
                 raise SourceUnreadable(f"{url}: the API names {told!r} as what follows for the second time")
             asked.add(told)
+            before = rows if source.page else []
             number += 1
             await sleep(1 / source.per_second)
 

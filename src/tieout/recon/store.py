@@ -297,9 +297,14 @@ class ReconStore:
                 rows=(b"[%s]" % b",".join([one.row for one in part])).decode(),
             )
 
-    async def close(self, tx: Transaction, run: Run) -> int:
-        """Close the breaks that earlier attempts found and this one did not; return how many."""
-        return await tx.execute(self.sql.close_breaks, run=run.id, attempt=run.attempt)
+    async def close(self, tx: Transaction, run: Run, *, is_whole: bool) -> int:
+        """Close the breaks that earlier attempts found and this one did not; return how many.
+
+        One that is not of the whole has looked at a sample, which is the same each time for one version of its rule.
+        """
+        return await tx.execute(
+            self.sql.close_breaks, run=run.id, attempt=run.attempt, version=run.version, is_whole=int(is_whole)
+        )
 
     async def breaks(
         self, tx: Transaction, run: bytes, *, state: str = "", outcome: str = "", after: bytes = b"", limit: int = 100

@@ -39,10 +39,11 @@ UPDATE tieout_recon_run
 SET state = :state, totals = :totals, note = :note, ended = {now}
 WHERE id = :id AND attempt = :attempt AND state = 'running'
 
+-- A sample has not looked at the keys of another version's: of these only a comparison of all keys can tell.
 -- name: close_breaks
 UPDATE tieout_recon_break
 SET state = 'closed', closed_at = {now}
-WHERE run = :run AND attempt < :attempt AND state = 'open'
+WHERE run = :run AND attempt < :attempt AND state = 'open' AND (:is_whole = 1 OR version = :version)
 
 -- name: breaks_of
 SELECT id, record_key, outcome, detail, state, first_at, last_at, closed_at, rule, actor, note, process
