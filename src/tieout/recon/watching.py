@@ -117,14 +117,20 @@ class Watching:
         return self._has_worked and isinstance(why, (ConfigError, DefinitionError))
 
     async def _note_gap(self, missed: Missed) -> None:
-        """Keep that a feed has missed something, and tell it: its rules are loaded anew, and until then it is a gap."""
+        """Keep that a feed has missed something, and tell it: its rules are loaded anew, and until then it is a gap.
+
+        Where that cannot be kept, the feed is opened again behind what was, and misses the same.
+        """
 
         async def work(tx: Transaction) -> None:
             await self._store.add_feed(tx, missed.feed)
             await self._store.note_gap(tx, missed.feed, missed.why)
             await self._alarms.raise_alarm(tx, _alarm("feed-gap", missed.feed, str(missed), {"why": missed.why}))
 
-        await self._database.transact(work)
+        try:
+            await self._database.transact(work)
+        except DatabaseError as error:
+            log.warning("a gap of %s is told once it can be kept: %s", missed.feed, error)
 
     async def _watch(self, lease: Lease) -> None:
         """One go: from opening everything to the first failure, which is raised in a group."""
