@@ -56,6 +56,34 @@ async def test_a_supplier_is_asked_while_its_catalogue_is_read(here):
         hotels.may_list.set()
 
 
+async def test_a_catalogue_that_takes_long_holds_nobody_up_who_ends(here):
+    """It is given up after the time of a query, and the supplier is free for the next node at once."""
+    hotels = Listed(hotels=1)
+    app, rooms = mirror_of(here, hotels, RARELY, timeout="100ms")
+    other, rooms_of_other = mirror_of(here, Hotels(hotels=1), RARELY)
+    async with other:
+        leases = rooms_of_other.following("acme").world.leases
+        await rooms_of_other.close()
+        async with app:
+            hotels.may_list.clear()
+            await until(lambda: hotels.is_listing)
+        assert not hotels.is_listing
+        assert await leases.take("mirror/rooms/acme") is not None
+
+
+@pytest.mark.parametrize("items", ["h0-a", None, [1]])
+async def test_a_group_without_a_list_of_items_is_no_group(here, caplog, items):
+    """A text is no list of its letters: such a catalogue is not used, and it is read again."""
+    hotels = Hotels(hotels=1)
+    hotels.hotels["h1"] = items
+    app, rooms = mirror_of(here, hotels, RARELY)
+    async with app:
+        await until(lambda: [one for one in caplog.records if "the catalogue is not used" in one.getMessage()])
+        assert await price(rooms) == "unknown"
+        hotels.hotels["h1"] = ["h1-a"]
+        await until(lambda: price(rooms, "h1-a"), 100)
+
+
 async def test_a_catalogue_of_a_supplier_with_one_place_has_it_alone(here):
     """Where the plan has one place, nothing is asked while the catalogue is read."""
     hotels = Listed()

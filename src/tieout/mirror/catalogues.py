@@ -80,6 +80,8 @@ class Catalogue:
             self._add_group(group)
 
     def _add_group(self, group: Group) -> None:
+        if isinstance(group.items, str):
+            raise Garbled(f"the items of {group.key!r:.100} are a list of keys, not the text {group.items!r:.100}")
         n = self._known_groups.get(group.key) or _number(group.key, "group")
         if group.key in self.groups:
             raise Garbled(f"the catalogue has the group {group.key!r} twice")

@@ -72,9 +72,9 @@ class Listing:
         self.catalogue, self.brings_changes, self.first = None, False, None
 
     async def finish(self) -> None:
-        """Wait until what is being read is read."""
+        """Wait until what is being read is read, for as long as one query may take: the next leader reads it anew."""
         if self._task is not None:
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=self.following.terms.timeout)
 
     async def drop(self) -> None:
         """Let nothing go on, and keep nothing."""

@@ -51,6 +51,9 @@ COUNT_EVERY = 5.0
 CURRENT = 1.0
 """Seconds that a view may lag behind the copy and still answer for it."""
 
+LAST_WORD = 5.0
+"""Seconds that what is cancelled at the end has to give back what it holds."""
+
 LEASE = 15.0
 """Seconds after which another node takes over from one that has died."""
 
@@ -263,6 +266,8 @@ class Mirror:
             _, late = await asyncio.wait(self._tasks, timeout=30.0)
             for task in late:
                 task.cancel()
+            if late:  # they give back what they hold, as long as there is a database
+                await asyncio.wait(late, timeout=LAST_WORD)
         self._leading.clear()
         for reading in self._readings.values():
             await self._count_behind(reading, at_once=True)
