@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -131,3 +132,30 @@ async def test_a_table_that_cannot_be_followed_is_refused(database) -> None:
     await run(database, "INSERT INTO t VALUES (2, 'a', 0, NULL)")
     with pytest.raises(ConfigError, match="whole number in every row"):
         await feed.open()
+
+
+async def test_many_rows_are_read_once_however_few_are_taken_at_a_time(database, monkeypatch) -> None:
+    """Whoever takes little at a time does not look for it from the beginning each time: it would never be done."""
+    feed = polling(database, longest=PATIENCE)
+    await feed.open()
+    rows = ", ".join(f"({n}, 'a', 0, {n})" for n in range(1, 5_001))
+    await run(database, f"INSERT INTO t VALUES {rows}")
+    read, fetched = database.read, []
+
+    async def counting(work):
+        async def watched(tx):
+            async def fetch(*args, **named):
+                rows = await tx.fetch(*args, **named)
+                fetched.append(len(rows))
+                return rows
+
+            return await work(SimpleNamespace(fetch=fetch, fetch_one=tx.fetch_one))
+
+        return await read(watched)
+
+    monkeypatch.setattr(database, "read", counting)
+    found = []
+    while len(changes(found)) < 5_000:
+        found += await feed.take(100)
+    assert ids(found) == [str(n) for n in range(1, 5_001)]
+    assert sum(fetched) < 12 * 5_000

@@ -18,12 +18,23 @@ BEGUN = 10_000
 
 
 class Page(NamedTuple):
-    """Rows that have not been told, each with its key and number; the server's time before they were read."""
+    """Rows that have not been told, each with its key and number; the server's time before they were read.
+
+    Where it is not `exhausted`, all rows that were not told have the number `reached`, or a higher one.
+    """
 
     at: int
     rows: list[tuple[tuple[Any, ...], int, Row]]
     highest: int
     exhausted: bool
+    reached: int
+
+
+class Round(NamedTuple):
+    """All rows being told, page by page: since when, by the server's time, and from which number on they were not."""
+
+    at: int
+    reached: int
 
 
 class PollingFeed:
@@ -63,6 +74,7 @@ class PollingFeed:
         )
         self._position: Position | None = None
         self._settled = self._watermark = 0
+        self._round: Round | None = None
         self._seen: dict[tuple[Any, ...], int] = {}
         self._looks: deque[tuple[float, int]] = deque()
         self._beat, self._next = asyncio.Event(), 0.0
@@ -81,8 +93,7 @@ class PollingFeed:
             raise FeedGap(f"{self._told_as}: {self._number} is at {highest}, and was read up to {self._settled}")
         self._position = Position(history, after.place if after is not None else 0, str(self._settled))
         if after is None:
-            while not await self._skipped():
-                pass
+            await self._skip()
         return self._position
 
     async def take(self, most: int = TAKEN) -> Sequence[Told]:
@@ -90,15 +101,17 @@ class PollingFeed:
         while True:
             self._opened()
             now = asyncio.get_running_loop().time()
-            asked = self._beat.is_set()
-            if asked or now >= self._next:
-                self._beat.clear()
-                page = await self._look(most)
-                if page.rows or (asked and page.exhausted):
-                    return self._tell(page)
+            asked = self._beat.is_set() and self._round is None
+            if asked or self._round is not None or now >= self._next:
+                since = self._settled + 1 if self._round is None else self._round.reached
+                page = await self._look(since, most)
                 if asked:
-                    self._beat.set()
-                self._noted(page)
+                    self._beat.clear()
+                began = page.at if self._round is None else self._round.at
+                self._round = None if page.exhausted else Round(began, page.reached)
+                if page.rows or asked:
+                    return self._tell(page, began)
+                self._noted(page, began)
                 continue
             try:
                 async with asyncio.timeout(self._next - now):
@@ -117,12 +130,12 @@ class PollingFeed:
     async def here(self) -> Position:
         """Behind all rows that are there and were not told; only of a feed that is open."""
         position = self._opened()
-        page = await self._look(None)
+        page = await self._look(self._settled + 1, None)
         return Position(position.history, position.place + len(page.rows), position.resume)
 
     async def close(self) -> None:
         """Forget what was seen."""
-        self._position, self._seen, self._next = None, {}, 0.0
+        self._position, self._seen, self._next, self._round = None, {}, 0.0, None
         self._looks.clear()
 
     def _opened(self) -> Position:
@@ -136,14 +149,14 @@ class PollingFeed:
         missing = f"SELECT 1 AS found FROM {self._table} WHERE {self._number} IS NULL LIMIT 1"  # noqa: S608 - as above
         return (highest[0] if highest is not None else None), bool(await tx.fetch(missing))
 
-    async def _look(self, most: int | None) -> Page:
-        """Up to `most` rows that have not been told, the lowest numbers first."""
+    async def _look(self, begin: int, most: int | None) -> Page:
+        """Up to `most` rows that have not been told, the lowest numbers first, from the number `begin` on."""
 
         async def look(tx: Transaction) -> Page:
             asked = await tx.fetch_one("SELECT {now} AS at")
             at = int(asked[0]) if asked is not None else 0
             found: dict[tuple[Any, ...], tuple[int, Row]] = {}
-            since, size = self._settled + 1, max(1_000, most or 0)
+            since, size = begin, max(1_000, most or 0)
             while True:
                 rows = await tx.fetch(self._page, since=since, most=size)
                 for row in rows:
@@ -154,7 +167,8 @@ class PollingFeed:
                 if exhausted or (most is not None and len(found) >= most):
                     listed = [(key, number, row) for key, (number, row) in found.items()]
                     highest = int(rows[-1][len(self._columns)]) if rows else since - 1
-                    return Page(at, listed[:most], highest, exhausted and len(listed) <= (most or len(listed)))
+                    left = [] if most is None else [number for _, number, _ in listed[most:]]
+                    return Page(at, listed[:most], highest, exhausted and not left, min(left, default=highest))
                 last = int(rows[-1][len(self._columns)])
                 if last == since:
                     raise FeedGap(f"{self._told_as}: more than {size} rows have the same number {last}")
@@ -162,15 +176,15 @@ class PollingFeed:
 
         return await self._database.read(look)
 
-    def _tell(self, page: Page) -> list[Told]:
+    def _tell(self, page: Page, began: int) -> list[Told]:
         told: list[Told] = []
         for key, number, row in page.rows:
             self._seen[key] = number
             position = self._move(1)
             told.append(Committed(position, page.at, (Change(self._told_as, None, row),), self._watermark))
-        self._noted(page)
+        self._noted(page, began)
         if page.exhausted:
-            told.append(Heartbeat(self._move(0), page.at))
+            told.append(Heartbeat(self._move(0), began))
         return told
 
     def _move(self, rows: int) -> Position:
@@ -178,12 +192,12 @@ class PollingFeed:
         self._position = Position(position.history, position.place + rows, str(self._settled))
         return self._position
 
-    def _noted(self, page: Page) -> None:
-        """Take in that all was looked at; what was highest `longest` ago has nothing below it to come any more."""
+    def _noted(self, page: Page, began: int) -> None:
+        """Take in that all was looked at since `began`; what was highest `longest` ago has nothing below it to come any more."""
         if not page.exhausted:
             return
         now = asyncio.get_running_loop().time()  # behind the look: what it saw was committed before
-        self._watermark, self._next = page.at, now + self._every
+        self._watermark, self._next = began, now + self._every
         self._looks.append((now, page.highest))
         settled = self._settled
         while self._looks and self._looks[0][0] + self._longest < now:
@@ -192,11 +206,13 @@ class PollingFeed:
             self._settled = settled
             self._seen = {key: number for key, number in self._seen.items() if number > settled}
 
-    async def _skipped(self) -> bool:
+    async def _skip(self) -> None:
         """Take what is there for told."""
-        page = await self._look(TAKEN)
-        self._seen |= {key: number for key, number, _ in page.rows}
-        return page.exhausted
+        since, exhausted = self._settled + 1, False
+        while not exhausted:
+            page = await self._look(since, TAKEN)
+            self._seen |= {key: number for key, number, _ in page.rows}
+            since, exhausted = page.reached, page.exhausted
 
 
 def _text(value: Any) -> str | None:
