@@ -57,7 +57,9 @@ async def test_leases_of_readers_are_as_many_as_windows_and_not_as_days(here):
             await reading.refresh(stay._replace(first=stay.first + day, first_open=stay.first_open + day))
 
         async def count(tx):
-            return await tx.fetch_one("SELECT count(*) AS found FROM tieout_lease WHERE CAST(name AS TEXT) LIKE 'browse/%'")
+            return await tx.fetch_one(
+                "SELECT count(*) AS found FROM tieout_lease WHERE CAST(name AS TEXT) LIKE 'browse/%'"
+            )
 
         assert (await app.database.read(count))[0] == 1
 

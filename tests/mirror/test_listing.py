@@ -59,7 +59,7 @@ async def test_a_supplier_is_asked_while_its_catalogue_is_read(here):
 async def test_a_catalogue_that_takes_long_holds_nobody_up_who_ends(here):
     """It is given up after the time of a query, and the supplier is free for the next node at once."""
     hotels = Listed(hotels=1)
-    app, rooms = mirror_of(here, hotels, RARELY, timeout="100ms")
+    app, _ = mirror_of(here, hotels, RARELY, timeout="100ms")
     other, rooms_of_other = mirror_of(here, Hotels(hotels=1), RARELY)
     async with other:
         leases = rooms_of_other.following("acme").world.leases

@@ -193,7 +193,10 @@ class PollingFeed:
         return self._position
 
     def _noted(self, page: Page, began: int) -> None:
-        """Take in that all was looked at since `began`; what was highest `longest` ago has nothing below it to come any more."""
+        """Take in that all was looked at since `began`.
+
+        What was highest `longest` ago has nothing below it to come any more.
+        """
         if not page.exhausted:
             return
         now = asyncio.get_running_loop().time()  # behind the look: what it saw was committed before
