@@ -6,6 +6,7 @@ import select
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 import pymysql
@@ -13,18 +14,21 @@ from pymysql.constants.CLIENT import FOUND_ROWS, MULTI_STATEMENTS
 from pymysql.cursors import SSCursor
 
 from tieout.database.mysql import MySqlDatabase
+from tieout.database.mysql_errors import STILL_RUNNING
 from tieout.database.mysql_hosts import Link, Prepare
 from tieout.database.mysql_server import Address, Settings
 from tieout.database.thread_pool import ThreadPool
+from tieout.errors import StatementError
 
 
 class PyMySqlWire:
     """One connection, used by one thread at a time."""
 
-    __slots__ = ("_idle", "connection")
+    __slots__ = ("_idle", "_running", "connection")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self._running = Lock()
         self._idle = select.poll()
         self._idle.register(connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
 
@@ -32,14 +36,26 @@ class PyMySqlWire:
     def version(self) -> str:
         return str(self.connection.get_server_info())
 
+    @property
+    def is_busy(self) -> bool:
+        return self._running.locked()
+
     async def query(self, text: bytes) -> Any:
+        # The driver would give a second thread, or the next transaction, the answer to the first one's statement.
+        if not self._running.acquire(blocking=False):
+            raise StatementError(STILL_RUNNING)
         connection = self.connection
-        connection.query(text)
-        result = connection._result  # noqa: SLF001 - a cursor would copy it
-        following = result
-        while following.has_next:
-            connection.next_result()
-            following = connection._result  # noqa: SLF001 - as above
+        try:
+            connection.query(text)
+            result = connection._result  # noqa: SLF001 - a cursor would copy it
+            following = result
+            while following.has_next:
+                connection.next_result()
+                following = connection._result  # noqa: SLF001 - as above
+        except Exception:
+            self._running.release()  # the server has answered; who is interrupted leaves the answer on its way
+            raise
+        self._running.release()
         return result
 
     async def stream(self, text: bytes, batch: int) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:

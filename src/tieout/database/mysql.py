@@ -139,6 +139,9 @@ class MySqlTransaction:
                     self.error = None
                     await self._control(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
                 raise
+            except BaseException:  # who swallows it must not commit what was to be undone
+                self.error = self.error or StatementError("a savepoint was interrupted: let that end the work")
+                raise
             await self._control(f"RELEASE SAVEPOINT {name}")
             return result
         finally:
@@ -354,7 +357,7 @@ async def _undo(pool: Pool, link: Link, tx: MySqlTransaction, error: BaseExcepti
     if not link.wire.is_open():
         _lose(pool, link)
         return
-    if error is not None and not isinstance(error, Exception):
+    if link.wire.is_busy or (error is not None and not isinstance(error, Exception)):
         pool.discard(link)
         return
     try:
@@ -375,7 +378,7 @@ def _lose(pool: Pool, link: Link) -> None:
 
 
 async def _commit_failed(pool: Pool, link: Link, tx: MySqlTransaction, error: BaseException) -> BaseException:
-    if not isinstance(error, Exception):
+    if not isinstance(error, Exception) or isinstance(error, StatementError):  # so COMMIT was not sent
         pool.discard(link)
         return error
     if tx.last and is_of_statement(error):  # so COMMIT, behind it, was not run

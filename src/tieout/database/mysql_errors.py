@@ -67,6 +67,9 @@ _KINDS: Mapping[int, type[DatabaseError]] = {
 
 _STATEMENTS_OWN = {StatementError, ConstraintViolation, UniqueViolation}
 
+STILL_RUNNING = "a statement of this transaction has no answer yet: await each one before the next, and before the end"
+"""What is said to work that goes on without an answer that is on its way."""
+
 
 def number_of(error: BaseException) -> int:
     """The server's number of an error, or the client library's (from 2000 to 2999); 0 when it has none."""
@@ -76,6 +79,8 @@ def number_of(error: BaseException) -> int:
 
 def from_mysql(error: BaseException, doing: str, text: str = "") -> DatabaseError:
     """The error to raise for what the driver raised before COMMIT; `text` is the statement that it came from."""
+    if isinstance(error, DatabaseError):
+        return error
     number = number_of(error)
     if number == 0 or 2_000 <= number < 3_000:
         # The connection is gone, or nobody knows any more which answer belongs to which question.

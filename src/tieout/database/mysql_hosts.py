@@ -14,13 +14,18 @@ from tieout.errors import ConfigError, DatabaseError, DatabaseReadOnly, Database
 
 
 class Wire(Protocol):
-    """A driver's connection, as we use it. Errors are the driver's."""
+    """A driver's connection, as we use it. Errors are the driver's. `is_busy` while a statement has no answer yet."""
 
     @property
     def version(self) -> str: ...
+    @property
+    def is_busy(self) -> bool: ...
 
     async def query(self, text: bytes) -> Any:
-        """Run statements, separated by semicolons; the result of the first. All have run when it returns."""
+        """Run statements, separated by semicolons; the result of the first. All have run when it returns.
+
+        Raise `StatementError`, and send nothing, while it is busy.
+        """
         ...
 
     def stream(self, text: bytes, batch: int) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:

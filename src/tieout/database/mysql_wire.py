@@ -11,31 +11,43 @@ from asyncmy.constants.CLIENT import FOUND_ROWS
 from asyncmy.cursors import SSCursor
 
 from tieout.database.mysql import MySqlDatabase
+from tieout.database.mysql_errors import STILL_RUNNING
 from tieout.database.mysql_hosts import Link, Prepare
 from tieout.database.mysql_server import Address, Settings
 from tieout.database.pool import Pool
+from tieout.errors import StatementError
 
 
 class AsyncmyWire:
     """One connection, used by one task at a time."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "is_busy")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.is_busy = False
 
     @property
     def version(self) -> str:
         return str(self.connection.get_server_info())
 
     async def query(self, text: bytes) -> Any:
+        # The driver would give a second task, or the next transaction, the answer to the first one's statement.
+        if self.is_busy:
+            raise StatementError(STILL_RUNNING)
+        self.is_busy = True
         connection = self.connection
-        await connection.query(text)
-        result = connection._result  # noqa: SLF001 - a cursor would copy it
-        following = result
-        while following.has_next:
-            await connection.next_result()
-            following = connection._result  # noqa: SLF001 - as above
+        try:
+            await connection.query(text)
+            result = connection._result  # noqa: SLF001 - a cursor would copy it
+            following = result
+            while following.has_next:
+                await connection.next_result()
+                following = connection._result  # noqa: SLF001 - as above
+        except Exception:
+            self.is_busy = False  # the server has answered; who is cancelled leaves the answer on its way
+            raise
+        self.is_busy = False
         return result
 
     async def stream(self, text: bytes, batch: int) -> AsyncIterator[tuple[Sequence[str], Sequence[Any]]]:

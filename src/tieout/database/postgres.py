@@ -10,7 +10,13 @@ from functools import partial
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 from tieout.contracts import Param, Row, Statement, Transaction
-from tieout.database.postgres_errors import from_commit, from_postgres, is_stale_statement, was_rolled_back
+from tieout.database.postgres_errors import (
+    from_commit,
+    from_postgres,
+    is_refused_here,
+    is_stale_statement,
+    was_rolled_back,
+)
 from tieout.database.postgres_hosts import Dial, Hosts, Link, parse
 from tieout.database.query import Compiled, compiled
 from tieout.errors import (
@@ -128,8 +134,12 @@ class PostgresTransaction:
                 result = await work(self)
                 self._check()
             except Exception:
-                self.error = None
-                await self._control(f"ROLLBACK TO {name}; RELEASE {name}")
+                if not self._connection.is_closed():  # else there is nothing to go back into
+                    self.error = None
+                    await self._control(f"ROLLBACK TO {name}; RELEASE {name}")
+                raise
+            except BaseException:  # who swallows it must not commit what was to be undone
+                self.error = self.error or StatementError("a savepoint was interrupted: let that end the work")
                 raise
             await self._control(f"RELEASE {name}")
             return result
@@ -159,7 +169,8 @@ class PostgresTransaction:
         try:
             await self._connection.execute(text)
         except Exception as error:
-            self.error = from_postgres(error, text)
+            is_lost = self._connection.is_closed()
+            self.error = DatabaseUnavailable(f"{text}: {error}") if is_lost else from_postgres(error, text)
             raise self.error from error
         self._fresh = False
 
@@ -364,6 +375,9 @@ def _commit_failed(pool: Pool, link: Link, error: BaseException) -> BaseExceptio
     if not isinstance(error, Exception):
         pool.discard(link)
         return error
+    if is_refused_here(error) and not link.connection.is_closed():
+        pool.discard(link)
+        return StatementError("a statement has no answer yet: await each one before work returns")
     _lose(pool, link)
     return from_commit(error)
 

@@ -39,6 +39,11 @@ def was_rolled_back(error: BaseException) -> bool:
     return rolls_back_at_commit(state_of(error))
 
 
+def is_refused_here(error: BaseException) -> bool:
+    """Whether the driver has refused a statement on an open connection, and sent nothing: it waits for another's."""
+    return type(error).__name__ == "InterfaceError" and not state_of(error)
+
+
 def is_stale_statement(error: BaseException) -> bool:
     """Whether the server does not know the prepared statement any more, or knows it for another schema."""
     return type(error).__name__ in _STALE
