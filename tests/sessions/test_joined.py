@@ -166,6 +166,22 @@ async def test_a_refusal_undoes_the_start_alone(door, shop, order):
 
 
 @on_few
+async def test_a_cancelled_start_undoes_itself_alone(door, shop):
+    """Who swallows a cancellation that met the start step commits its own writes, and nothing of the step's."""
+    shop.will("deduct", asyncio.CancelledError())
+
+    async def work(user):
+        await user.write("before")
+        with pytest.raises(asyncio.CancelledError):
+            await user.start(door.request())
+        await user.write("after")
+
+    await door.run(work)
+    assert await door.users() == ["after", "before"]
+    assert (await door.count(), await door.points()) == (0, POINTS)
+
+
+@on_few
 async def test_a_repetition_whose_step_fails_is_a_duplicate_all_the_same(door, shop, order):
     """Whatever the repeated attempt raised, the process that is there decides."""
     first = await door.run(order)

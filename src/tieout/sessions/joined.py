@@ -65,7 +65,7 @@ class Joined(ABC):
             await self._tried(self.release_savepoint(mark))
         except BaseException as error:
             # Of an interrupted statement nobody knows whether it runs still: all is left to whoever rolls back.
-            if self.blocking or isinstance(error, Exception):
+            if self.blocking or isinstance(error, Exception) or self.error is None:
                 await self._undo(mark)
             raise
         return result
