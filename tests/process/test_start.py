@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.process.place import POINTS, changes, key_of, points, raw, rest, rows
+from tests.process.place import POINTS, changes, key_of, points, raw, rest, rows, until
 from tests.process.shop import Late, Prize, redeem
 from tieout import (
     DefinitionError,
@@ -275,3 +275,18 @@ async def test_a_look_up_that_fails_stores_nothing(app, shop):
         await app.start(request())
     assert await count(app) == 0
     assert (await app.start(request(), wait=60)).state == "completed"
+
+
+async def test_one_request_object_started_twice_at_a_time(app, shop):
+    """Each start keeps its own look-ups, whichever is quicker: what was deducted is what was stored."""
+    prices = Late(3), Late(4)
+    shop.will("price", *prices)
+    same = request()
+    starts = [asyncio.create_task(app.start(same)) for _ in prices]
+    await until(lambda: shop.looked_up == 2)
+    prices[0].go.set()
+    first = await starts[0]
+    assert (first.replayed, first.snapshots, await points(app)) == (False, {"price": 3}, POINTS - 3)
+    prices[1].go.set()
+    assert (await starts[1]).replayed
+    assert await points(app) == POINTS - 3

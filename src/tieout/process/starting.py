@@ -91,6 +91,8 @@ class Starting:
     async def prepare(self, request: Process[Any], params: str, parent: bytes | None = None) -> Prepared:
         """Look up what the request's type keeps of the world."""
         process_type = self.world.registered(request)
+        if process_type.look_ups:  # kept apart from those of another start of the same object
+            request = _copied(request)
         request.__dict__.update(bound_deps=self.world.deps, looked_up={})
         snapshots = await self._look_up(process_type, request) if process_type.look_ups else "{}"
         return Prepared(process_type, request, params, snapshots, parent)
@@ -173,6 +175,12 @@ class Starting:
         if record is not None:
             check_same(record, identity, params, world.type_of(record).spellings)
         return record
+
+
+def _copied(request: Process[Any]) -> Process[Any]:
+    copied: Process[Any] = object.__new__(type(request))
+    copied.__dict__.update(request.__dict__)
+    return copied
 
 
 def check_same(record: Record, identity: Identity, params: dict[str, Any], spellings: Mapping[str, Spelling]) -> None:
