@@ -15,6 +15,14 @@ class Plain:
     """A type that JSON cannot hold."""
 
 
+def nested(depth: int) -> Any:
+    """A list in a list in a list."""
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 async def no_tx() -> int: ...
 async def other_first(sku: str) -> int: ...
 async def star(tx: Transaction, *skus: str) -> int: ...
@@ -96,3 +104,22 @@ async def test_a_method_is_a_handler() -> None:
     once: Once[str] = app.once("issue")(Service().issue)
     async with app:
         assert (await once.run("k1", sku="mug")).value == "mug"
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), Plain(), nested(2_000)], ids=["nan", "inf", "object", "deep"]
+)
+async def test_params_that_cannot_be_kept_are_refused(value: Any) -> None:
+    """What JSON cannot hold is the caller's mistake, with its code, before anything is done."""
+    app = App("sqlite://")
+    runs: list[Any] = []
+
+    @app.once("any")
+    async def handler(tx: Transaction, what: Any) -> int:
+        runs.append(what)
+        return 1
+
+    async with app:
+        with pytest.raises(tieout.InvalidParams, match="params of any"):
+            await handler.run("k1", what=value)
+    assert runs == []

@@ -14,6 +14,7 @@ from tests.once.faults import Doomed, Hurried
 from tests.once.wsgi_web import Parts, Till, call, environ_of, give, reply
 from tieout import blocking, current_tx
 from tieout.once.engine import TRIES
+from tieout.once.exchange import stated_length
 
 
 @pytest.fixture
@@ -339,3 +340,9 @@ def test_the_transaction_is_of_its_kind(till: Till) -> None:
     assert client.send("k1").json == [["mug"]]
     with pytest.raises(tieout.StatementError, match="has ended"):
         kept[0].fetch("SELECT 1")
+
+
+@pytest.mark.parametrize("stated", ["\xb2", "-1", "1e3", " 5", ""])
+def test_a_length_that_is_no_number(stated: str) -> None:
+    """Whatever a server lets through as Content-Length is a number or none; superscripts are digits to Python."""
+    assert stated_length(stated) is None

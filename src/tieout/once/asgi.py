@@ -60,7 +60,14 @@ class IdempotencyMiddleware:
         if answered is None:
             await self.app(scope, exchange.again(), send)
             return
-        await give(answered, send)
+        try:
+            await give(answered, send)
+        except Exception:  # the client is gone, and what was to come after the answer is due all the same
+            await exchange.finish()
+            raise
+        except BaseException:
+            await exchange.abandon()
+            raise
         await exchange.finish()
 
 

@@ -67,8 +67,7 @@ class Once(Generic[T]):
         `DatabaseError`: then repeat the same request. A lost answer to COMMIT is followed up here, for some seconds.
         """
         typed = self._typed(params)
-        plain = msgspec.to_builtins(typed, str_keys=True)
-        request = identify(self.scope, owner, key, params_fingerprint(plain, self._defaults))
+        request = identify(self.scope, owner, key, self._fingerprint(typed))
 
         fresh: Any = None
 
@@ -101,7 +100,13 @@ class Once(Generic[T]):
     def _typed(self, params: dict[str, Any]) -> Any:
         try:
             return msgspec.convert(params, self._params)
-        except (msgspec.ValidationError, TypeError, UnicodeError) as error:
+        except (msgspec.ValidationError, TypeError, UnicodeError, RecursionError) as error:
+            raise InvalidParams(f"params of {self.scope}: {error}") from error
+
+    def _fingerprint(self, typed: Any) -> bytes:
+        try:
+            return params_fingerprint(msgspec.to_builtins(typed, str_keys=True), self._defaults)
+        except (TypeError, ValueError, UnicodeError, RecursionError) as error:
             raise InvalidParams(f"params of {self.scope}: {error}") from error
 
     def _encode(self, value: T) -> tuple[str, T]:

@@ -105,7 +105,7 @@ async def _read(once: HttpOnce, exchange: Exchange) -> bytes | None:
 
 def stated_length(field: bytes | str | None) -> int | None:
     """The value of Content-Length; None without one, or where it is no number."""
-    return int(field[:20]) if field and field.isdigit() else None
+    return int(field[:20]) if field and field.isascii() and field.isdigit() else None
 
 
 class Draft:
