@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,9 @@ from tieout.errors import ConfigError, DefinitionError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+LONGEST = 1_000 * 365 * 86_400
+"""The longest duration, in seconds: a moment so far off still fits into every database, and into a date."""
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)", re.ASCII)
 
 FROM_ENVIRONMENT = "env:"
@@ -32,15 +34,15 @@ def looked_up(text: str, what: str, environment: Mapping[str, str] = os.environ)
 def duration(value: float | str) -> float:
     """Seconds, from a number of seconds or from text such as "500ms", "30s", "15m", "24h", "7d".
 
-    Raise `ConfigError` unless it is finite and not negative.
+    Raise `ConfigError` unless it is from nothing to a thousand years.
     """
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
             raise ConfigError(f"{value!r} is not a duration: write for instance 30s, 15m or 24h")
-        return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{value!r} is not a duration: give seconds, or text such as 30s")
+        value = float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST:
+        raise ConfigError(f"{value!r:.50} is not a duration: give seconds, or text such as 30s; up to 1000 years")
     return float(value)
 
 
