@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -157,6 +158,8 @@ class App(Declaring):
         self.watchers: list[Callable[[Record], None]] = []
 
     async def __aenter__(self) -> Self:
+        if self._worker is not None and self._pid == os.getpid():
+            raise UsageError("this App is open already: share it, or make another one")
         if self.sweeps:
             self.consuming.check(self.channels)
         await self.database.open()
@@ -173,6 +176,7 @@ class App(Declaring):
             if sends:
                 await self._notify()
         except BaseException:
+            await self._relaying.close()
             await self.database.close()
             raise
         self._pid = os.getpid()
@@ -192,18 +196,26 @@ class App(Declaring):
 
     async def close(self) -> None:
         """Drain: claim nothing more, let running work end, give the database back."""
-        await self.consuming.close()
-        worker, self._worker = self._worker, None
+        # Last in, first out; whatever one of them raises, or who is cancelled meanwhile, the others are closed.
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(self.database.close)
+            if isinstance(self._caller, LoopCaller):
+                closing.push_async_callback(self._caller.close)
+            if self._notifying is not None:
+                closing.push_async_callback(self._notifying.close)
+            closing.push_async_callback(self._relaying.close)
+            closing.push_async_callback(self._drain)
+            closing.push_async_callback(self._close_mirrors)
+            closing.push_async_callback(self.consuming.close)
+
+    async def _close_mirrors(self) -> None:
         if self.mirrors:  # a blocking App has none, and no event loop to gather on
             await asyncio.gather(*(mirror.close() for mirror in self.mirrors.values()))
+
+    async def _drain(self) -> None:
+        worker, self._worker = self._worker, None
         if worker is not None:
             await worker.drain()
-        await self._relaying.close()
-        if self._notifying is not None:
-            await self._notifying.close()
-        if isinstance(self._caller, LoopCaller):
-            await self._caller.close()
-        await self.database.close()
 
     def _relayed(self) -> Mapping[str, Channel]:
         """The channels that this App sends to what waits for them."""

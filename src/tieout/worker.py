@@ -114,13 +114,15 @@ class Worker:
             handle.cancel()
         self._waiting.clear()
         self._lines.clear()
-        if self._running:
-            log.info("draining: %d processes in flight", len(self._running))
-            await asyncio.wait(set(self._running), timeout=self.limits.drain)
-        left = set(self._running)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, *self._loops, return_exceptions=True)
+        try:
+            if self._running:
+                log.info("draining: %d processes in flight", len(self._running))
+                await asyncio.wait(set(self._running), timeout=self.limits.drain)
+        finally:  # who is cancelled waits no longer, and leaves nothing at work
+            left = set(self._running)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, *self._loops, return_exceptions=True)
         for task in left:
             self._ended(task)  # one that had not begun has not said so itself
 

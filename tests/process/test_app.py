@@ -20,6 +20,7 @@ from tieout import (
     Succeeded,
     Unknown,
     UnknownProcess,
+    UsageError,
 )
 
 A = Succeeded(Prize("A1"))
@@ -251,3 +252,47 @@ async def test_a_crash_while_open_leaves_nothing_in_the_way(place, shop):
     other = await place.open(REDEEM, shop=shop)
     await other.report(key_of(process), A)
     assert (await other.get(process.id)).state == "completed"
+
+
+async def test_an_app_is_opened_once_at_a_time(tmp_path):
+    """A second opening would lose sight of the first one's worker: it is refused, and the first goes on."""
+    app = App(f"sqlite:///{tmp_path}/a.db")
+    async with app:
+        worker = app.worker
+        with pytest.raises(UsageError, match="open already"):
+            await app.__aenter__()
+        assert app.worker is worker
+
+
+async def test_whatever_fails_while_it_closes_the_rest_is_closed(tmp_path, monkeypatch):
+    """An error of one part reaches the caller, and leaves neither tasks nor connections behind."""
+    before = asyncio.all_tasks()
+    app = App(f"sqlite:///{tmp_path}/a.db")
+
+    async def fail():
+        raise ValueError
+
+    await app.__aenter__()
+    monkeypatch.setattr(app.consuming, "close", fail)
+    with pytest.raises(ValueError):  # noqa: PT011 - it is the one that was raised above
+        await app.close()
+    assert asyncio.all_tasks() == before
+    with pytest.raises(AppClosed):
+        await app.get("0" * 32)
+
+
+async def test_a_cancelled_close_leaves_nothing_at_work(place, shop):
+    """Who does not want to wait for what is running cancels: it ends at once, and the sweep finds it again."""
+    shop.will("issue", Lost())
+    before = asyncio.all_tasks()
+    app = await place.open(REDEEM, shop=shop)
+    process = await app.start(REDEEM(request_id="r1", user="ann"))
+    await until(lambda: shop.sent)
+    closing = asyncio.create_task(app.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() == before
+    with pytest.raises(AppClosed):
+        await app.get(process.id)
