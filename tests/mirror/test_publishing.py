@@ -11,6 +11,7 @@ import pytest
 from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
 from tieout import App
 from tieout.database import connect, load
+from tieout.mirror.ahead import Line
 from tieout.mirror.calendar import RUN
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
@@ -58,6 +59,15 @@ class Writer:
         cells = layout.unpack([row for *_, row in rows])
         known = {name: (column * cells.known).tolist() for name, column in cells.values.items()}
         return [group.checks for group in groups], known, cells.start.tolist(), marks, sorted(seen, key=repr)
+
+
+class LaidOut(Line):
+    """A publication of which the portion that comes next is always laid out."""
+
+    async def next(self):
+        now = await super().next()
+        await asyncio.wait([self._begun[0]])
+        return now
 
 
 def mirror_of(url, hotels):
@@ -118,9 +128,9 @@ async def test_many_portions_are_as_one(tmp_path, monkeypatch, seed):
             told = [observation(chance, hotels, now + step * SECOND) for _ in range(chance.randrange(1, 12))]
             observed = [Observed(group, base + first, *rest) for group, first, *rest in told]
             with monkeypatch.context() as patch:
-                patch.setattr("tieout.mirror.batch.ITEMS", 2)
-                patch.setattr("tieout.mirror.publishing.PIECE", 1)
-                patch.setattr("tieout.mirror.publishing.DIGESTED", 1)
+                patch.setattr("tieout.mirror.ahead.ITEMS", 2)
+                patch.setattr("tieout.mirror.ahead.PIECE", 1)
+                patch.setattr("tieout.mirror.ahead.DIGESTED", 1)
                 in_many = await many.publish(observed)
             assert await one.publish(observed) == in_many
             stored, stored_in_many = await one.stored(), await many.stored()
@@ -186,7 +196,7 @@ async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkey
                 raise ConnectionResetError
 
         groups = ("h0", "h1", "h2", "h3")
-        monkeypatch.setattr("tieout.mirror.batch.ITEMS", 2)
+        monkeypatch.setattr("tieout.mirror.ahead.ITEMS", 2)
         monkeypatch.setattr(store, "write_cells", failing_once)
         with pytest.raises(ConnectionResetError):
             await writer.publish([answer(group, 100, 1) for group in groups])
@@ -197,11 +207,66 @@ async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkey
         assert len({check[-RUN.itemsize :] for check in checks}) == 1
 
 
-def test_many_rows_are_found_by_their_numbers(servers):
-    """PostgreSQL writes the rows of a transaction without reading all of the copy, which is not much larger."""
-    database, statement = connect(servers.migrated("postgres")), load("tieout.mirror", "postgres").write_cells
-    numbers = f"'{{{','.join(map(str, range(1_500)))}}}'"
-    values = {"copy": "1", "grp": numbers, "n": numbers, "cells": "array_fill(''::bytea, ARRAY[1500])"}
+async def test_rows_of_what_comes_next_are_read_meanwhile(tmp_path):
+    """A portion that is laid out waits for rows that another one's transaction reads; it is merged behind its back."""
+    app, rooms = mirror_of(f"sqlite:///{tmp_path}/rooms.db", Hotels(hotels=2))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        answer, following = answering(writer), writer.following
+        await writer.publish([answer("h0", 100, 1), answer("h1", 100, 1)])
+        line = Line(writer.copy, [answer("h0", 90, 2), answer("h1", 90, 2)])
+        now = await line.next()
+        numbers = [group.n for group in writer.copy.groups]
+        assert now.outcome is None and now.to_read == sorted(numbers) and now.is_last
+        found = await following.world.database.read(
+            lambda tx: following.world.store.cells_of(tx, following.number, now.to_read)
+        )
+        now.merge_soon(found)
+        assert now.outcome is None
+        await asyncio.sleep(0)
+        assert (len(now.outcome.rows), now.to_read) == (4, [])
+        assert await line.next() is None
+        await line.close()
+
+
+async def test_rows_are_read_in_the_transaction_before(here, monkeypatch):
+    """That of a portion that is laid out in time; where its own transaction fails then, it is read and merged again."""
+    app, rooms = mirror_of(here, Hotels(hotels=4))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        answer, groups = answering(writer), ("h0", "h1", "h2", "h3")
+        store, done = writer.following.world.store, []
+        cells_of, write_cells = store.cells_of, store.write_cells
+        await writer.publish([answer(group, 100, 1) for group in groups])
+
+        async def reading(tx, copy, numbers):
+            done.append("read")
+            return await cells_of(tx, copy, numbers)
+
+        async def failing_once(tx, copy, rows):
+            done.append("write")
+            await write_cells(tx, copy, rows)
+            if done.count("write") == 3:
+                raise ConnectionResetError
+
+        monkeypatch.setattr("tieout.mirror.ahead.ITEMS", 2)
+        monkeypatch.setattr("tieout.mirror.publishing.Line", LaidOut)
+        monkeypatch.setattr(store, "cells_of", reading)
+        monkeypatch.setattr(store, "write_cells", failing_once)
+        with pytest.raises(ConnectionResetError):
+            await writer.publish([answer(group, 90, 2) for group in groups])
+        assert done == ["read", "read", "write", "read", "write", "read", "write"]
+        assert await writer.publish([answer(group, 80, 3) for group in groups]) == (80, 80, 0)
+        _, known, *_ = await writer.stored()
+        assert [sum(prices) for prices in known["price"]] == [800] * 8
+
+
+@pytest.mark.parametrize("name", ["cells_of_groups", "write_cells", "write_checks"])
+def test_many_rows_are_found_by_their_numbers(servers, name):
+    """PostgreSQL reads and writes a transaction's rows without going through all of a copy that is not much larger."""
+    database, statement = connect(servers.migrated("postgres")), getattr(load("tieout.mirror", "postgres"), name)
+    numbers, rows = f"'{{{','.join(map(str, range(1_500)))}}}'", "array_fill(''::bytea, '{1500}')"
+    values = {"copy": "1", "grp": numbers, "n": numbers, "groups": numbers, "cells": rows, "checks": rows}
     text = re.sub(r"\$(\d+)", lambda mark: values[statement.params[int(mark[1]) - 1]], statement.text)
 
     async def plan_of(tx):
@@ -209,7 +274,11 @@ def test_many_rows_are_found_by_their_numbers(servers):
             "INSERT INTO tieout_mirror_item (copy, grp, n, name, cells)"
             " SELECT 1, n, n, int8send(n), decode(repeat('00', 592), 'hex') FROM generate_series(1::bigint, 9000) AS n"
         )
-        await tx.execute("ANALYZE tieout_mirror_item")
+        await tx.execute(
+            "INSERT INTO tieout_mirror_group (copy, n, name, checks)"
+            " SELECT 1, n, int8send(n), decode(repeat('00', 34), 'hex') FROM generate_series(1::bigint, 9000) AS n"
+        )
+        await tx.execute("ANALYZE tieout_mirror_item, tieout_mirror_group")
         return "\n".join(line for (line,) in await tx.fetch(f"EXPLAIN {text}"))
 
     async def explained():
@@ -220,7 +289,7 @@ def test_many_rows_are_found_by_their_numbers(servers):
             await database.close()
 
     plan = asyncio.run(explained())
-    assert "Index Scan using tieout_mirror_item_" in plan and "Seq Scan" not in plan, plan
+    assert "Index Scan using tieout_mirror_" in plan and "Seq Scan" not in plan, plan
 
 
 async def test_windows_that_overlap(here):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,9 +15,6 @@ from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Cause, Observed
 from tieout.mirror.rules import Sighting
 
-ITEMS = 1_500
-"""Most items whose rows are read and written in one transaction: short enough that nobody waits for it."""
-
 Told: TypeAlias = tuple[Observed, int | None]
 """An observation, and the digest of its answer if that can be known by one."""
 
@@ -27,6 +24,7 @@ class Portion(NamedTuple):
 
     known: list[Told]
     news: list[Told]
+    is_last: bool
 
 
 class Seen(NamedTuple):
@@ -114,29 +112,6 @@ class Round(NamedTuple):
     window: Bools
     start: Ints
     end: Ints
-
-
-def portions(copy: Copy, told: Sequence[Told], news: Collection[str]) -> Iterator[Portion]:
-    """Observations for transactions of at most `ITEMS` items that have to be compared; all of a group in one of them.
-
-    What the rows say already is compared with nothing, and is all in the first. What a group has said before is
-    compared all the same where it says something else too: where it is among the groups of which something is `news`.
-    """
-    known = [(one, digest) for one, digest in told if one.group not in news] if news else list(told)
-    of_groups: dict[str, list[Told]] = {group: [] for group in news}
-    for one, digest in told if news else ():
-        if one.group in news:
-            of_groups[one.group].append((one, digest))
-    portion, items = list[Told](), 0
-    for group, some in of_groups.items():
-        at = copy.index.get(group)
-        size = 0 if at is None else copy.sizes[copy.groups[at].n]
-        if items and items + size > ITEMS:
-            yield Portion(known, portion)
-            known, portion, items = [], [], 0
-        portion += some
-        items += size
-    yield Portion(known, portion)
 
 
 def read(layout: Layout, words: Words, told: Sequence[Told]) -> Read:

@@ -82,7 +82,9 @@ class Cells:
         np.maximum(self.base, first, out=self.base)
 
     def pick(self, items: Bools) -> Cells:
-        """Some of the items."""
+        """Some of the items; these cells themselves where that is all of them."""
+        if items.all():
+            return self
         values = {name: values[items] for name, values in self.values.items()}
         apart = None if self._apart is None else (self._apart[0][items], self._apart[1][items])
         return Cells(self.base[items], self.known[items], values, apart)
@@ -149,14 +151,13 @@ class Layout:
 
     def pack(self, cells: Cells) -> list[bytes]:
         """Columns as rows, in their order."""
-        packed = np.zeros(len(cells), dtype=self._row)
+        packed = np.empty(len(cells), dtype=self._row)
         packed["base"] = cells.base
         packed["known"] = np.packbits(cells.known, axis=1, bitorder="little")
         for name, field in self.fields.items():
             values = cells.values[name]
             packed[name] = np.packbits(values, axis=1, bitorder="little") if field.kind == "flag" else values
-        whole, size = packed.tobytes(), self.size
-        rows = [whole[at : at + size] for at in range(0, len(whole), size)]
+        rows: list[bytes] = packed.view((np.void, self.size)).tolist()
         apart = cells.start != NEVER if cells.is_any_apart else np.zeros((0, 0), dtype=np.bool_)
         for at in np.flatnonzero(apart.any(axis=1)):
             slots = np.flatnonzero(apart[at])

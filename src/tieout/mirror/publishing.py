@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,20 +9,14 @@ import numpy as np
 
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.mirror.batch import Batch, Portion, Read, Told, portions, read, sort
+from tieout.mirror.ahead import Coming, Line
+from tieout.mirror.batch import Batch
 from tieout.mirror.calendar import positions
 from tieout.mirror.copying import Copy
-from tieout.mirror.digests import digest_of
-from tieout.mirror.merging import Outcome, blank_rows, merged
+from tieout.mirror.merging import Outcome
 from tieout.mirror.observed import Observed
 from tieout.mirror.sightings import Sightings
 from tieout.mirror.store import MirrorStore, Suspect
-
-PIECE = 25
-"""Answers that are read at a time: about a millisecond, in which nothing else runs."""
-
-DIGESTED = 4 * PIECE
-"""Answers that are digested at a time: as long, for that is a quarter of the work."""
 
 
 class Published(NamedTuple):
@@ -44,50 +37,6 @@ class Published(NamedTuple):
         return Published(*counts, [*self.garbled, *other.garbled], other.lease)
 
 
-class Ahead(NamedTuple):
-    """A batch that comes next, and its outcome if that does not depend on rows that have to be read."""
-
-    batch: Batch
-    outcome: Outcome | None
-
-
-async def _digested(copy: Copy, observed: Sequence[Observed]) -> tuple[list[Told], set[str]]:
-    """Observations with the digests of their answers, where these may be known; others may run in between.
-
-    And the groups of which one says something that the rows do not say.
-    """
-    told, news = list[Told](), set[str]()
-    for at in range(0, len(observed), DIGESTED):
-        for one in observed[at : at + DIGESTED]:
-            expected = copy.digests.expected(one)
-            digest = None if expected is None else digest_of(one)
-            if digest is None or digest != expected:
-                news.add(one.group)
-            told.append((one, digest))
-        await asyncio.sleep(0)
-    return told, news
-
-
-async def _sorted(copy: Copy, portion: Portion) -> Batch:
-    """Observations, of which the news are read, and have their digests from now on; others may run in between."""
-    whole, news = Read({}, []), list[Told]()
-    for at in range(0, len(portion.news), PIECE):
-        told = [(one, digest_of(one) if digest is None else digest) for one, digest in portion.news[at : at + PIECE]]
-        answers, garbled = read(copy.layout, copy.words, [one for one in told if one[0].group in copy.index])
-        whole.answers.update(answers)
-        whole.garbled.extend(garbled)
-        news += told
-        await asyncio.sleep(0)
-    return sort(copy, Portion(portion.known, news), whole)
-
-
-async def _ahead(copy: Copy, portion: Portion) -> Ahead:
-    """A portion as a batch, and merged if it can be; others may run in between."""
-    batch = await _sorted(copy, portion)
-    rows = blank_rows(copy, batch) if batch.groups else None
-    return Ahead(batch, None if rows is None else merged(copy, batch, rows, copy.layout.empty(len(rows), 0)))
-
-
 class Publisher:
     """Merges observations into the rows of copies."""
 
@@ -105,31 +54,30 @@ class Publisher:
         Many are merged in several transactions, the messages go in the last. It may be done again: what is newer wins,
         whatever is merged twice or late.
         """
-        told, news = await _digested(copy, observed)
-        whole, (first, *others) = Published(0, 0, 0, [], lease), portions(copy, told, news)
-        now = await _ahead(copy, first)
-        for following in (*others, None):
-            # What comes next is read, and merged if it can be, while the database is at work.
-            ahead = None if following is None else asyncio.ensure_future(_ahead(copy, following))
-            try:
-                done = await self._publish(whole.lease, copy, now, messages if ahead is None else ())
+        whole, line = Published(0, 0, 0, [], lease), Line(copy, observed)
+        try:
+            while (now := await line.next()) is not None:
+                done = await self._publish(whole.lease, copy, now, line, messages if now.is_last else ())
                 whole = whole.and_then(done)
-                if ahead is not None:
-                    now = await ahead
-            finally:
-                if ahead is not None:
-                    ahead.cancel()
+        finally:
+            await line.close()
         return whole
 
-    async def _publish(self, lease: Lease, copy: Copy, ahead: Ahead, messages: Sequence[bytes]) -> Published:
-        batch, words = ahead.batch, dict(copy.words.added)
+    async def _publish(self, lease: Lease, copy: Copy, now: Coming, line: Line, messages: Sequence[bytes]) -> Published:
+        batch, words = now.batch, dict(copy.words.added)
         for one, _ in batch.seen:
             copy.digests.forget(one.observed)
 
         async def work(tx: Transaction) -> tuple[Lease, Outcome | None]:
             renewed = await self._leases.guard(tx, lease)
             await self._store.add_words(tx, copy.number, words.items())
-            outcome = await self._merged(tx, copy, batch) if ahead.outcome is None else ahead.outcome
+            if now.to_read:
+                now.merge(await self._store.cells_of(tx, copy.number, now.to_read))
+            following = line.waiting
+            if following is not None and following.to_read:
+                # It is merged while what is now is written.
+                following.merge_soon(await self._store.cells_of(tx, copy.number, following.to_read))
+            outcome = now.outcome
             if outcome is not None:
                 await self._write(tx, copy, batch, outcome)
             await self._store.take_out(tx, copy.number, messages)
@@ -144,15 +92,6 @@ class Publisher:
         _learn(copy, batch, outcome)
         changed, suspect = np.count_nonzero(outcome.kept.changed), np.count_nonzero(outcome.kept.suspect)
         return Published(outcome.cells, int(changed), int(suspect), batch.garbled, renewed)
-
-    async def _merged(self, tx: Transaction, copy: Copy, batch: Batch) -> Outcome | None:
-        """The outcome of a batch whose rows have to be read; None where all of its groups are unknown."""
-        if not batch.groups:
-            return None
-        groups = {batch.numbers[one.group] for one, _ in batch.seen}
-        found = await self._store.cells_of(tx, copy.number, sorted(groups))
-        rows, cells = [(group, n) for group, n, _ in found], copy.layout.unpack([cells for _, _, cells in found])
-        return merged(copy, batch, rows, cells)
 
     async def _write(self, tx: Transaction, copy: Copy, batch: Batch, outcome: Outcome) -> None:
         await self._store.write_cells(tx, copy.number, outcome.rows)

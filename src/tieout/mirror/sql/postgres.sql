@@ -7,18 +7,20 @@ SELECT m.id, layout, paused, catalogued, {now} AS now,
 FROM tieout_mirror AS m
 WHERE id = ANY(:copies::bigint[])
 
+-- The planner does not look into a subquery for how long its list is: it might read all copies to find hundreds of rows.
 -- name: cells_of_groups
-SELECT grp, n, cells
-FROM tieout_mirror_item
-WHERE copy = :copy AND grp = ANY(:groups::bigint[]) AND gone IS NULL
-ORDER BY grp, n
+SELECT i.grp, i.n, i.cells
+FROM unnest((SELECT :groups::bigint[])) AS one (grp)
+JOIN tieout_mirror_item AS i ON i.copy = :copy AND i.grp = one.grp
+WHERE i.gone IS NULL
+ORDER BY i.grp, i.n
 
 -- name: add_item
 INSERT INTO tieout_mirror_item (copy, grp, n, name, cells, gone)
 SELECT :copy::bigint, one.grp, one.n, one.name, :cells::bytea, NULL
 FROM {each}(:grp::bigint[], :n::bigint[], :name::bytea[]) AS one (grp, n, name)
 
--- The planner does not look into a subquery for how long its list is: it might read all rows of a copy to find hundreds.
+-- Lists stand in subqueries for the same reason, here and below.
 -- name: write_cells
 UPDATE tieout_mirror_item AS i
 SET cells = one.cells
@@ -28,7 +30,7 @@ WHERE i.copy = :copy::bigint AND i.grp = one.grp AND i.n = one.n
 -- name: write_checks
 UPDATE tieout_mirror_group AS g
 SET checks = one.checks
-FROM {each}(:n::bigint[], :checks::bytea[]) AS one (n, checks)
+FROM {each}((SELECT :n::bigint[]), (SELECT :checks::bytea[])) AS one (n, checks)
 WHERE g.copy = :copy::bigint AND g.n = one.n
 
 -- name: take_out
