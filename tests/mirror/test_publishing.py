@@ -11,6 +11,7 @@ import pytest
 from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels, today
 from tieout import App
 from tieout.database import connect, load
+from tieout.errors import SchemaMismatch
 from tieout.mirror.ahead import Line
 from tieout.mirror.calendar import RUN
 from tieout.mirror.digests import digest_of
@@ -208,7 +209,7 @@ async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkey
 
 
 async def test_rows_of_what_comes_next_are_read_meanwhile(tmp_path):
-    """A portion that is laid out waits for rows that another one's transaction reads; it is merged behind its back."""
+    """A portion that is laid out is merged when its rows were read; where that fails they are to be read once more."""
     app, rooms = mirror_of(f"sqlite:///{tmp_path}/rooms.db", Hotels(hotels=2))
     async with app:
         writer = await Writer(rooms, forgets=False).begin()
@@ -221,12 +222,47 @@ async def test_rows_of_what_comes_next_are_read_meanwhile(tmp_path):
         found = await following.world.database.read(
             lambda tx: following.world.store.cells_of(tx, following.number, now.to_read)
         )
+        wrong = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context["exception"]))
+        now.merge_soon([(*row[:2], b"of another mirror") for row in found])
+        await asyncio.sleep(0)
+        assert [type(error) for error in wrong] == [SchemaMismatch]
+        assert now.outcome is None and now.to_read == sorted(numbers)
         now.merge_soon(found)
         assert now.outcome is None
         await asyncio.sleep(0)
         assert (len(now.outcome.rows), now.to_read) == (4, [])
         assert await line.next() is None
         await line.close()
+
+
+async def test_messages_go_with_the_last_portion(here, monkeypatch):
+    """While anything of a publication may still fail, what was left in the inbox stays there."""
+    app, rooms = mirror_of(here, Hotels(hotels=4))
+    async with app:
+        writer = await Writer(rooms, forgets=False).begin()
+        following, answer = writer.following, answering(writer)
+        store, database, writes = following.world.store, following.world.database, []
+        write_cells = store.write_cells
+
+        async def failing_once(tx, copy, rows):
+            await write_cells(tx, copy, rows)
+            writes.append(len(rows))
+            if len(writes) == 4:
+                raise ConnectionResetError
+
+        async def publish():
+            observed = [answer(group, 100 - len(writes), 1 + len(writes)) for group in ("h0", "h1", "h2", "h3")]
+            await following.publisher.publish(writer.lease, writer.copy, observed, [b"m"])
+
+        monkeypatch.setattr("tieout.mirror.ahead.ITEMS", 2)
+        monkeypatch.setattr(store, "write_cells", failing_once)
+        await database.transact(lambda tx: store.post(tx, following.number, b"m", b""))
+        with pytest.raises(ConnectionResetError):
+            await publish()
+        assert len(await database.read(lambda tx: store.posted(tx, following.number, 9))) == 1
+        await publish()
+        assert not await database.read(lambda tx: store.posted(tx, following.number, 9))
 
 
 async def test_rows_are_read_in_the_transaction_before(here, monkeypatch):
