@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.process.place import alarms, changes, evidence, key_of, raw, rows, standing, sweep
-from tests.process.shop import Prize, redeem
+from tests.process.place import alarms, changes, evidence, key_of, raw, rows, standing, sweep, until
+from tests.process.shop import Lost, Prize, redeem
 from tieout import Failed, Next, Refused, Succeeded, UniqueViolation
 from tieout.process.rules import ERRORS_BEFORE_ALARM
 
@@ -23,6 +23,30 @@ async def test_what_it_wrote_is_rolled_back_and_the_claim_is_kept(place, shop):
     assert (process.status, process.state, process.errors) == ("running", "issue", 1)
     assert process.note == "ValueError: no such shelf"
     assert (process.calls[0].final.kind, process.calls[0].closed) == ("succeeded", False)
+    assert await changes(app, process.id) == ["deduct"]
+
+
+async def test_a_step_that_is_cancelled_from_within_has_raised(place, shop):
+    """A cancellation that nobody asked for, such as of a task that the step awaited, is the step's own error."""
+    app, process = await standing(place, shop)
+    shop.will("complete", asyncio.CancelledError())
+    assert await app.report(key_of(process), A) == "kept"
+    process = await app.get(process.id)
+    assert (process.errors, process.note) == (1, "RuntimeError: the step was cancelled from within")
+    await sweep(app)
+    assert (await app.get(process.id)).state == "completed"
+
+
+async def test_who_cancels_a_step_is_obeyed(postgres_place, shop):
+    """Whoever is cancelled while a step runs is cancelled; of the step nothing is left, and it has not failed."""
+    app, process = await standing(postgres_place, shop)
+    shop.will("complete", Lost())
+    reporting = asyncio.create_task(app.report(key_of(process), A))
+    await until(lambda: "complete" in shop.steps)
+    reporting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reporting
+    assert (await app.get(process.id)).errors == 0
     assert await changes(app, process.id) == ["deduct"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -158,7 +159,12 @@ class Moving:
     async def _moved(self, tx: Transaction, process_type: ProcessType, record: Record, cause: Cause) -> Receipt:
         following = await self._following(tx, process_type, record)
         process = self.world.revive(process_type, record)
-        moved = await self.world.run_step(tx, partial(following.run, process))
+        try:
+            moved = await self.world.run_step(tx, partial(following.run, process))
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            raise RuntimeError("the step was cancelled from within") from error
         landing = land(process_type, process_type.check_next(following.handler, moved))
         at, trace = self.world.server_time(record), tracing.context()
         after = moved_on(record, landing, at, cause.source, cause.by, cause.n, cause.actor, trace=trace)
@@ -206,6 +212,15 @@ class Moving:
         call = call_of(self.world.type_of(error.record), error.claimed[0]) if error.claimed else None
         first, cap = (call.rules.query_after, call.rules.retry_cap) if call else (FIRST_PAUSE, LONGEST_PAUSE)
         return back_off(errors, first, cap)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wishes to end the task that this runs in, if it runs in one."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without an event loop
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def due_in(record: Record) -> int | None:
