@@ -20,6 +20,7 @@ from tieout.contracts import Caller, Channel, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
 from tieout.database import connect
 from tieout.database.migrate import check, migrate
+from tieout.database.retrying import RetryingDatabase
 from tieout.declaring import Declaring
 from tieout.errors import AppClosed, AppForked, ConfigError, UsageError
 from tieout.eventloop import Deadlines, LoopCaller, LoopClock
@@ -109,13 +110,12 @@ class App(Declaring):
         sessions = None if session is None else in_sessions(self._native, session, blocking=self.is_blocking)
         self._given = None if sessions is None else sessions.given
         self.database: Database = sessions or self._native
-        dialect = self.database.dialect
+        dialect, payloads = self.database.dialect, Payloads(codec)
         self.types: dict[str, ProcessType] = {}
         self.limits, self.sweeps = limits or Limits(), sweep
         self.migrates = dialect == "sqlite" if migrate is None else migrate
         self._retention, self._tombstones = microseconds(retention), microseconds(tombstones)
         self._caller = caller or LoopCaller()
-        payloads = Payloads(codec)
         self.store = process_store(dialect, clock or LoopClock(), payloads)
         alarms = AlarmStore(dialect, payloads)
         world = World(
@@ -135,7 +135,8 @@ class App(Declaring):
         self.engine.calls.moved_late = self._moved_late
         self.joining = Joining(world, self.engine.starting, self.engine.claiming, self.store)
         self.operate = Operator(world, self.engine.gate, self.engine.calls, self.engine.driving, alarms, self.store)
-        self.alarms = Alarms(self.database, alarms, self.operate.audit)
+        self._retrying = RetryingDatabase(self._native, world.clock, world.chance)
+        self.alarms = Alarms(self._retrying, alarms, self.operate.audit)
         self.retention = Retention(world, self.store)
         self.acknowledged = Acknowledged(world, self.store, self._native)
         self.watch = Watch(world, self._native, self.acknowledged)
@@ -145,9 +146,9 @@ class App(Declaring):
         self.consuming = self._consuming(
             self.database, world.transact, self.inbox, world.chance, self._message_died, payloads
         )
-        self.letters = Letters(self.database, self.consuming.store, self.operate.audit)
+        self.letters = Letters(self._retrying, self.consuming.store, self.operate.audit)
         self.answers = OnceEngine(self.database, store_of(dialect, payloads), world.clock, world.chance, world.run_step)
-        self.recon = Recon(self._native, world.clock, alarms, self.operate.audit, self._begin)
+        self.recon = Recon(self._retrying, world.clock, alarms, self.operate.audit, self._begin)
         self.rule = self.recon.rule
         self.alarm_settings = alarm_settings or AlarmSettings()
         self._scopes: set[str] = set()

@@ -50,7 +50,7 @@ class Declaring:
     answers: OnceEngine
     types: dict[str, ProcessType]
     consuming: Consuming
-    _native: Database
+    _retrying: Database
     _given: Any
     _caller: Caller
     _scopes: set[str]
@@ -116,7 +116,7 @@ class Declaring:
         if name in self.mirrors:
             raise DefinitionError(f"two mirrors are named {name!r}")
         world = self.engine.world
-        theirs = mirror_world(self._native, world.clock, self._caller, world.alarms, world.chance)
+        theirs = mirror_world(self._retrying, world.clock, self._caller, world.alarms, world.chance)
         mirror = self.mirrors[name] = Mirror(
             theirs, name, axis, fields, policy, half_life=duration(half_life), deps=world.deps, demand=demand, slo=slo
         )
@@ -127,7 +127,7 @@ class Declaring:
         if self.mirrors:
             from tieout.mirror.traffic import Traffic
 
-            traffic = Traffic(self._native, self.engine.world.clock, queries)
+            traffic = Traffic(self._retrying, self.engine.world.clock, queries)
             for mirror in self.mirrors.values():
                 mirror.follow(traffic)
 

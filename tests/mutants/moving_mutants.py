@@ -281,20 +281,27 @@ SWEEP = (
     ),
     mutant(
         "doubt about a commit outlives later failures",
-        "process/world.py",
-        "                    raise error if doubt is None else doubt",
-        "                    raise error",
+        "database/retrying.py",
+        "                raise error if doubt is None else doubt",
+        "                raise error",
         "process/test_commit_unknown.py::test_doubt_outlives_a_database_that_fails_afterwards",
         on="sqlite",
     ),
     mutant(
         "deadlocks are run again",
-        "process/world.py",
-        "                if not error.retryable:\n                    raise\n                if isinstance(",
-        "                if error.retryable:\n                    raise\n                if isinstance(",
+        "database/retrying.py",
+        "            if not is_worth_it(error):\n",
+        "            if is_worth_it(error):\n",
         "process/test_commit_unknown.py::test_deadlocks_are_run_again_with_a_limit",
         "process/test_commit_unknown.py::test_a_start_whose_commit_is_unknown_is_one_process",
         on="sqlite",
+    ),
+    mutant(
+        "only what was rolled back is run again for everybody",
+        "database/retrying.py",
+        "    return isinstance(error, RetryTransaction)",
+        "    return isinstance(error, DatabaseError)",
+        "database/test_retrying.py::test_what_may_have_been_done_or_lasts_is_for_the_caller",
     ),
 )
 

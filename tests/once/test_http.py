@@ -13,8 +13,8 @@ from tests.once.place import Place, answers, effects, give, rows
 from tests.once.web import Client, Service, body_of, reply
 from tests.process.cipher import Cipher
 from tieout import Absent, HttpAnswer, HttpRules, InFlight, current_tx
+from tieout.database.retrying import TRIES
 from tieout.once.asgi import IdempotencyMiddleware
-from tieout.once.engine import TRIES
 
 
 async def served(

@@ -13,7 +13,7 @@ import tieout
 from tests.once.faults import Doomed, Hurried
 from tests.once.wsgi_web import Parts, Till, call, environ_of, give, reply
 from tieout import blocking, current_tx
-from tieout.once.engine import TRIES
+from tieout.database.retrying import TRIES
 from tieout.once.exchange import stated_length
 
 

@@ -25,7 +25,7 @@ from tests.process.place import (
 from tests.process.shop import Prize, redeem
 from tieout import CommitUnknown, DatabaseError, DatabaseUnavailable, Failed, NotAllowed, RetryTransaction, Succeeded
 from tieout.database import connect
-from tieout.process.world import TRANSACTION_TRIES
+from tieout.database.retrying import TRIES
 
 A = Succeeded(Prize("A1"))
 
@@ -102,7 +102,7 @@ async def test_when_it_stays_unknown_the_caller_is_told(place, shop, fate):
     with pytest.raises(CommitUnknown) as lost:
         await app.start(kind(request_id="r1", user="ann"))
     assert (lost.value.code, lost.value.outcome, lost.value.retryable) == ("commit-unknown", "unknown", True)
-    assert database.count <= TRANSACTION_TRIES + 2
+    assert database.count <= TRIES + 2
     database.plan = {}
     process = await app.start(kind(request_id="r1", user="ann"))
     await rest(app)
@@ -225,7 +225,7 @@ async def test_deadlocks_are_run_again_with_a_limit(place, shop):
     before = database.count
     with pytest.raises(RetryTransaction):
         await app.start(kind(request_id="r2", user="ann"))
-    assert database.count - before == TRANSACTION_TRIES
+    assert database.count - before == TRIES
     database.plan = {}
     assert await points(app) == POINTS - 10
 

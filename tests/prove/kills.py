@@ -127,7 +127,7 @@ class Campaign(Generic[SomeKills]):
                 whole.add(came_to)
                 seconds = time.monotonic() - began
                 line = f"{whole.counts['kills']} kills, {len(whole.violations)} violations, {seconds:.0f} s"
-                print(f"{part}: {line}", file=sys.stderr, flush=True)
+                print(f"{part}: {line}", *came_to.violations, sep="\n  ", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
             interrupted = True
         return tell(self.told(whole, options, time.monotonic() - began, interrupted=interrupted))

@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from tieout.contracts import Clock, Transaction
-from tieout.errors import CommitUnknown, DatabaseError, InvalidKey, KeyInFlight, ParamsChanged, UniqueViolation
+from tieout.database.retrying import TRIES, may_pass, pause_before, retried
+from tieout.errors import CommitUnknown, InvalidKey, KeyInFlight, ParamsChanged, UniqueViolation
 from tieout.once.answers import Absent, InFlight
 from tieout.once.rules import Begin, Busy, Changed, Kept, Replay, Request, Stored, Taken, Verdict, verdict
 from tieout.once.store import OnceStore
@@ -29,15 +30,6 @@ RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Aw
 """Runs work on what this App's steps are given as their `tx`."""
 
 log = logging.getLogger("tieout.once")
-
-TRIES = 40
-"""How often one request is tried while the database says that another try may succeed: about eight seconds."""
-
-FIRST_PAUSE = 0.02
-"""Seconds before the second try; doubled for each further one, with jitter."""
-
-LONGEST_PAUSE = 0.25
-"""Longest pause between tries, in seconds: a quarter of what a failover may cost beyond its detection."""
 
 FIRST_LOOK = 0.002
 """Seconds until a request that waits for another one looks again; doubled each time."""
@@ -158,7 +150,7 @@ class Engine:
         # On SQLite whoever may write is alone, so that nobody else is at work. What is known to be at work here is
         # not waited for.
         enter = self.database.read if at_work else self.database.transact
-        busy, stored = await self._tried(lambda: enter(look))
+        busy, stored = await retried(lambda: enter(look), self.clock, self.chance)
         if stored is None:
             return InFlight() if busy else Absent()
         if isinstance(verdict(request, stored, free=False), Taken):
@@ -167,9 +159,13 @@ class Engine:
 
     async def purge(self) -> int:
         """Forget answers that were kept for long enough; how many. Their keys are free again."""
+
+        async def some(tx: Transaction) -> int:
+            return await self.store.purge(tx, PURGE_BATCH)
+
         purged = 0
         while True:
-            batch = await self._tried(lambda: self.database.transact(lambda tx: self.store.purge(tx, PURGE_BATCH)))
+            batch = await retried(lambda: self.database.transact(some), self.clock, self.chance)
             purged += batch
             if batch < PURGE_BATCH:
                 return purged
@@ -203,11 +199,11 @@ class Engine:
                 raised = doubt  # it may be our own transaction that is at work still: its end is waited for
             tried += 1
             doubt = raised if isinstance(raised, CommitUnknown) else doubt
-            if not _is_passing(raised) and (given := await self._replay(request)) is not None:
+            if not may_pass(raised) and (given := await self._replay(request)) is not None:
                 return given
-            if tried == TRIES or not (_is_passing(raised) or isinstance(raised, AlreadyThereError)):
-                raise doubt if doubt is not None and _is_passing(raised) else raised
-            await self._pause(tried)
+            if tried == TRIES or not (may_pass(raised) or isinstance(raised, AlreadyThereError)):
+                raise doubt if doubt is not None and may_pass(raised) else raised
+            await self.clock.sleep(pause_before(tried, self.chance))
 
     def _attempt(self, request: Request, work: Work, keep: int) -> Callable[[Transaction], Awaitable[Given | Verdict]]:
         """What one transaction does, and returns: the answer that it gave and stored, or why it did not begin."""
@@ -238,7 +234,7 @@ class Engine:
             return await self.store.read(tx, request.id)
 
         try:
-            stored = await self._tried(lambda: self.database.transact(probe))
+            stored = await retried(lambda: self.database.transact(probe), self.clock, self.chance)
         except FreeError:
             return None
         return None if stored is None else _given(request, verdict(request, stored, free=False))
@@ -257,28 +253,9 @@ class Engine:
             if turn.done:
                 return looks
 
-    async def _tried(self, transaction: Callable[[], Awaitable[T]]) -> T:
-        tried = 0
-        while True:
-            try:
-                return await transaction()
-            except DatabaseError as error:
-                tried += 1
-                if not error.retryable or tried == TRIES:
-                    raise
-                await self._pause(tried)
-
-    async def _pause(self, tried: int) -> None:
-        await self.clock.sleep(self._jittered(min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE)))
-
     def _jittered(self, duration: float) -> float:
         """Between half of `duration` and all of it."""
         return duration * (0.5 + self.chance.random() / 2)
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether the database says that the same transaction, run again, can succeed."""
-    return isinstance(error, DatabaseError) and error.retryable
 
 
 def _natively(tx: Transaction, step: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:

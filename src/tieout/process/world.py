@@ -12,7 +12,8 @@ import msgspec
 from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Caller, Clock, Database, Transaction
 from tieout.coordination.breaker import Breakers
-from tieout.errors import CommitUnknown, DatabaseError, DefinitionError, NewerVersion
+from tieout.database.retrying import retried
+from tieout.errors import DefinitionError, NewerVersion
 from tieout.payloads import PLAIN, Payloads
 from tieout.process.process import Process
 from tieout.process.process_type import Identity, ProcessType
@@ -22,16 +23,6 @@ from tieout.process.store import ProcessStore
 T = TypeVar("T")
 
 log = logging.getLogger("tieout.process")
-
-TRANSACTION_TRIES = 40
-"""How often one transaction is run while the database says that another try may succeed: about eight seconds."""
-
-FIRST_PAUSE = 0.02
-"""Seconds before the second try; doubled for each further one, with jitter."""
-
-LONGEST_PAUSE = 0.25
-"""Longest pause between tries, in seconds: a quarter of what a failover may cost beyond its detection."""
-
 
 RunStep: TypeAlias = Callable[[Transaction, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
 """Runs a transaction step on what this App's steps are given as their `tx`; raises the step's errors, translated."""
@@ -64,20 +55,7 @@ class World(msgspec.Struct):
         it was done. When all tries fail and one of them may have committed, `CommitUnknown` is raised, whatever the
         last one said.
         """
-        tried = 0
-        doubt: CommitUnknown | None = None
-        while True:
-            try:
-                return await self.database.transact(work)
-            except DatabaseError as error:
-                tried += 1
-                if not error.retryable:
-                    raise
-                if isinstance(error, CommitUnknown):
-                    doubt = error
-                if tried >= TRANSACTION_TRIES:
-                    raise error if doubt is None else doubt  # noqa: B904 - it is one of those that came
-                await self.clock.sleep(self.jittered(min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE)))
+        return await retried(lambda: self.database.transact(work), self.clock, self.chance)
 
     def jittered(self, duration: float) -> float:
         """Between half of `duration` and all of it."""
