@@ -249,8 +249,8 @@ SWEEP = (
     mutant(
         "whoever drains lets running work end",
         "worker.py",
-        "            await asyncio.wait(set(self._running), timeout=self.limits.drain)\n",
-        "",
+        "await asyncio.wait(set(self._running), timeout=self.limits.drain)",
+        "await asyncio.sleep(0)",
         "process/test_app.py::test_closing_lets_running_work_end",
         on="sqlite",
     ),
