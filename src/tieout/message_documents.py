@@ -14,6 +14,7 @@ from tieout.letters.store import Letter
 class MessageDocument(msgspec.Struct, frozen=True, kw_only=True, rename={"source": "from"}):
     """A message that could not be taken in, and why. `body` is text, or base64 where it is no UTF-8 (`encoding`).
 
+    Where `encoding` is "unreadable", headers and body are empty: a codec wrote them, and this App has not its key.
     `size` is in bytes; where less is kept, `whole` is false.
     """
 
@@ -42,6 +43,8 @@ def message_document(letter: Letter) -> MessageDocument:
         body, encoding = letter.body.decode(), "utf-8"
     except UnicodeDecodeError:
         body, encoding = b64encode(letter.body).decode(), "base64"
+    if letter.unreadable:
+        encoding = "unreadable"
     return MessageDocument(
         id=letter.id,
         source=letter.address,

@@ -82,7 +82,10 @@ async def sent(route):
         await made.close()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"])
+WRITTEN = ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127。0。0。1", "１２７.0.0.1", "127.1", "2130706433")  # noqa: RUF001 - look-alikes are the point
+
+
+@pytest.mark.parametrize("host", WRITTEN)
 @pytest.mark.parametrize("to", ["webhook", "slack"])
 async def test_nothing_is_sent_inside_unless_its_network_is_named(hooks, host, to):
     """By address or by name; naming another network does not help."""

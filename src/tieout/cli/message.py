@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from tieout.cli.printing import Json, ago, emit, facts, note, say, table, when
 from tieout.cli.where import ANYWHERE, Where, opened, server_now
 from tieout.cli.who import Who
+from tieout.errors import PayloadUnreadable
 from tieout.letters.store import LAST, Letter
 from tieout.message_documents import message_document
 
@@ -76,6 +77,9 @@ async def show(number: OfOne, /, *, where: Where = ANYWHERE, json: Json = False)
         ]
     )
     say()
+    if letter.unreadable:
+        note(f"[{PayloadUnreadable.code}] the App that is given here cannot read headers and body")
+        return
     say(document.body if document.encoding == "utf-8" else f"(base64) {document.body}")
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from tieout.contracts import Delivery, Row, Transaction
 from tieout.database.query import load
+from tieout.errors import PayloadUnreadable
 from tieout.identity import canonical_json, storable_text
-from tieout.letters.rules import NOTE_LENGTH, Fate
+from tieout.letters.rules import NOTE_LENGTH, WHOLE_BYTES, Fate
 from tieout.payloads import PLAIN, Payloads
 
 LAST = 1 << 62
@@ -22,7 +23,8 @@ State = Literal["any", "waiting", "dead"]
 class Letter(msgspec.Struct, frozen=True):
     """A message whose effect failed; times are the server's microseconds. Without `due` it is dead.
 
-    `size` is that of the message; where less than that is kept of it, it cannot be tried.
+    `size` is that of the message; where less than that is kept of it, it cannot be tried. `unreadable` says why headers
+    and body are empty that are stored: a codec wrote them, and this App has not its key.
     """
 
     id: int
@@ -38,10 +40,11 @@ class Letter(msgspec.Struct, frozen=True):
     attempts: int
     code: str
     note: str
+    unreadable: str = ""
 
     @property
     def is_whole(self) -> bool:
-        return self.size == len(self.body)
+        return self.size <= WHOLE_BYTES
 
     @property
     def address(self) -> str:
@@ -146,5 +149,8 @@ class LetterStore:
 
     def _letter(self, row: Row) -> Letter:
         letter = Letter(*row)
-        headers, body = self._payloads.read_message(letter.headers, letter.body)
+        try:
+            headers, body = self._payloads.read_message(letter.headers, letter.body)
+        except PayloadUnreadable as error:  # one that cannot be read keeps none of the others back
+            return msgspec.structs.replace(letter, headers="{}", body=b"", unreadable=str(error))
         return msgspec.structs.replace(letter, headers=headers, body=body)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tieout import tracing
 from tieout.contracts import Delivery, Transaction
-from tieout.errors import DatabaseError, TooLarge
+from tieout.errors import DatabaseError, PayloadUnreadable, TooLarge
 from tieout.identity import KEY_BYTES, storable_text
 from tieout.letters.rules import CUT_BYTES, DEAD, WHOLE_BYTES, Fate, fate
 from tieout.letters.store import Came, Letter, LetterStore
@@ -77,6 +77,7 @@ class Taking:
         if not await self._means.transact(partial(self._means.store.claim, letter=letter, pause=CLAIM)):
             return
         try:
+            check_legible(letter)
             await self._run(letter.delivery)
         except DatabaseError as error:
             if error.retryable:
@@ -123,6 +124,12 @@ def check_size(delivery: Delivery) -> None:
     """Raise `TooLarge` for a message that is longer than any that is taken in."""
     if (size := size_of(delivery)) > WHOLE_BYTES:
         raise TooLarge(f"a message of {size} bytes is longer than {WHOLE_BYTES}")
+
+
+def check_legible(letter: Letter) -> None:
+    """Raise `PayloadUnreadable` for a letter whose body cannot be read here."""
+    if letter.unreadable:
+        raise PayloadUnreadable(letter.unreadable)
 
 
 def size_of(delivery: Delivery) -> int:

@@ -12,12 +12,13 @@ import msgspec
 from tieout import tracing
 from tieout.contracts import Transaction
 from tieout.database.query import load
-from tieout.errors import InvalidParams
+from tieout.errors import InvalidParams, PayloadUnreadable
 from tieout.identity import canonical_json, key_bytes, storable_text
 from tieout.messages.rules import BODY_BYTES, HEADERS, Waiting, address, pause_after
 from tieout.payloads import PLAIN, Payloads
 
-_COLUMNS = len(Waiting.__struct_fields__)
+_COLUMNS = len(Waiting.__struct_fields__) - 1
+"""All but `unreadable` are columns."""
 
 NOTE_LENGTH = 500
 """Longest reason of a refusal that is kept, in characters."""
@@ -105,7 +106,10 @@ class Outbox:
 
     def _waiting(self, row: Iterable[Any]) -> Waiting:
         message = Waiting(*islice(row, _COLUMNS))
-        headers, body = self._payloads.read_message(message.headers, message.body)
+        try:
+            headers, body = self._payloads.read_message(message.headers, message.body)
+        except PayloadUnreadable as error:  # one that cannot be read keeps no other key's back
+            return msgspec.structs.replace(message, headers="{}", body=b"", unreadable=str(error))
         return msgspec.structs.replace(message, headers=headers, body=body)
 
 

@@ -104,7 +104,9 @@ class Relay:
     async def _send(self, lease: Lease, batch: Sequence[Waiting], tally: Tally) -> None:
         held_back: set[bytes] = set()
         for wave in waves(batch):
-            part = [message for message in wave if not message.key or message.key not in held_back]
+            came = [message for message in wave if not message.key or message.key not in held_back]
+            part = [message for message in came if not message.unreadable]
+            self._pass_over([message for message in came if message.unreadable], tally, held_back)
             if not part:
                 continue
             if not self.leases.may_begin(lease, PUBLISH_SECONDS):
@@ -121,6 +123,14 @@ class Relay:
                 else:
                     tally.refused.append((message, why))
                     held_back.add(message.key)
+
+    def _pass_over(self, unreadable: Sequence[Waiting], tally: Tally, held_back: set[bytes]) -> None:
+        """What cannot be read waits, and what is behind it under its key; it goes when the codec has its key again."""
+        for message in unreadable:
+            number = message.message_id.hex()
+            log.warning("channel %s: message %s cannot be sent now: %s", self.name, number, message.unreadable)
+            tally.refused.append((message, message.unreadable))
+            held_back.add(message.key)
 
     async def _publish(self, part: Sequence[Waiting]) -> Sequence[str | None]:
         messages = [_message(waiting) for waiting in part]

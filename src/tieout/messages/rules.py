@@ -30,7 +30,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A message of the outbox; `created` is the server's microseconds."""
+    """A message of the outbox; `created` is the server's microseconds. `unreadable` says why its body is empty here."""
 
     id: int
     message_id: bytes
@@ -40,6 +40,7 @@ class Waiting(msgspec.Struct, frozen=True):
     body: bytes
     created: int
     attempts: int
+    unreadable: str = ""
 
 
 def address(text: str) -> Address:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from tieout.alarm.notify.addresses import AddressRefused, Network, addresses_of, is_allowed, networks_of
 from tieout.alarm.notify.routing import DIGEST, Route, digest_of, notice_of, text_of
@@ -63,8 +64,9 @@ class WebReceiver:
         """The status and the beginning of the body of the answer."""
         if self._session is None:
             raise ConnectionError("this receiver is not open")
-        host = urlsplit(request.url).hostname or ""
-        if _is_ip(host) and not is_allowed(host, self.networks):
+        # As the client itself reads it, which takes `127。0。0。1` for an address and looks no name up.
+        host = URL(request.url).raw_host or ""
+        if _is_numeric(host) and not (_is_ip(host) and is_allowed(host, self.networks)):
             raise AddressRefused(f"{host} is not public: name its network in `networks`")
         async with self._session.post(
             request.url, data=request.body, headers=request.headers, allow_redirects=False
@@ -162,6 +164,11 @@ def _check_url(url: str, networks: Sequence[Any]) -> None:
         raise ConfigError("the address of a receiver is written https://host/path")
     if parts.scheme == "http" and not networks:
         raise ConfigError("alarms leave by https; http is for receivers in a network that `networks` names")
+
+
+def _is_numeric(host: str) -> bool:
+    """Whether a client may take it for an address, however short: no name is looked up then."""
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _is_ip(host: str) -> bool:
