@@ -82,7 +82,10 @@ async def sent(route):
         await made.close()
 
 
-WRITTEN = ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127。0。0。1", "１２７.0.0.1", "127.1", "2130706433")  # noqa: RUF001 - look-alikes are the point
+WRITTEN = (
+    *("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433"),
+    *("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1"),  # which the client takes for digits and full stops
+)
 
 
 @pytest.mark.parametrize("host", WRITTEN)

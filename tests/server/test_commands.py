@@ -101,4 +101,6 @@ def test_a_bulk_command_is_aborted(place):
     job = wait_for(lambda: (one := place.operator.get(where).json())["state"] == "ended" and one, "its end")
     assert job["tally"]["stopped"] in ("asked", None)
     assert place.operator.post(f"{where}/abort", json={"reason": "again"}).status_code == 409
+    (act,) = place.admin.get("/v1/audit", params={"action": "bulk-abort"}).json()["items"]
+    assert (act["object"], act["reason"], act["detail"]["job"]) == ("bulk", "a mistake", begun["id"])
     assert all(stored(place.url, one).status == "running" for one in slow)

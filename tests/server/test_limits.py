@@ -90,12 +90,20 @@ def test_long_headers_are_refused(place):
 def tight(tmp_path_factory):
     """A node with little patience, for callers of its own."""
     folder = tmp_path_factory.mktemp("tight")
-    settings = "[server]\nrate = 0.5\nburst = 60\nbody_seconds = 0.3\n"
+    settings = "[server]\nrate = 0.5\nburst = 60\nbody_seconds = 0.3\nmax_body = 12000000\n"
     node = Node(folder, migrate(f"sqlite:///{folder}/shop.db"), settings=settings)
     try:
         yield node.start()
     finally:
         node.kill()
+
+
+def test_a_higher_limit_holds_too(tight):
+    """A body within `max_body` is read to its end and judged by what it says, however long that is."""
+    with tight.client(token(tight.url, "long", "client")) as http:
+        body = {"user": "x" * 11_000_000, "sku": "mug"}
+        answer = http.post("/v1/types/redeem/processes", json=body, headers={"Idempotency-Key": "long"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-key")
 
 
 def test_one_token_cannot_take_everything(tight):
@@ -140,6 +148,31 @@ def test_a_body_that_does_not_come_is_not_waited_for(tight):
     finally:
         for one in slow:
             one.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/report", "/v1//report", "//v1/report", "/v1/report/"])
+def test_a_body_is_not_waited_for_however_its_path_is_written(tight, path):
+    """Whoever has no token cannot hold a connection by slashes that the router leaves out."""
+    head = f"POST {path}/{'0' * 32}:1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", tight.port), 10) as slow:
+        slow.sendall(head.encode() + b"{")
+        assert b"took longer" in slow.recv(4_096)
+
+
+def test_a_nul_is_refused(place):
+    """400 in an address and in what a person says: not every database stores one."""
+    assert place.admin.get("/v1/processes?type=%00").json()["code"] == "invalid-request"
+    for body in ({"filter": {"note": "\0"}, "reason": "x"}, {"reason": "x\0"}):
+        answer = place.admin.post("/v1/bulk", json={"command": "retry", **body})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request")
+
+
+def test_made_up_methods_are_counted_as_one(place):
+    """Anybody can send them: metrics do not keep each."""
+    for number in range(20):
+        place.nobody.request(f"MADE-UP-{number}", "/healthz")
+    told = place.admin.get("/metrics").text
+    assert "MADE-UP" not in told and 'method="other",route="unknown",status="405"} 20.0' in told
 
 
 def test_every_answer_has_the_headers_that_browsers_heed(place):

@@ -80,9 +80,10 @@ def row_digest(row: AuditRow) -> bytes:
 
 def parse_anchor(text: str) -> Anchor:
     """An anchor written `number:digest`; raise `ConfigError`."""
-    if re.fullmatch(ANCHOR, text) is None:
+    noted = text.strip()
+    if re.fullmatch(ANCHOR, noted) is None:
         raise ConfigError(f"an anchor is written number:digest, with 64 hex digits, not {text!r:.100}")
-    number, _, digest = text.partition(":")
+    number, _, digest = noted.partition(":")
     return Anchor(int(number), bytes.fromhex(digest))
 
 

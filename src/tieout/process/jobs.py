@@ -11,7 +11,7 @@ import msgspec
 from tieout.contracts import Database, Row, Transaction
 from tieout.database.query import load
 from tieout.errors import DatabaseError, NotAllowed, Overloaded, UnknownJob
-from tieout.process.bulk import BulkCommand, Operator, Tally, counted, said
+from tieout.process.bulk import OBJECT, BulkCommand, Operator, Tally, counted, said
 from tieout.process.operating import Act
 from tieout.process.store import LAST, Filter
 from tieout.process.world import log
@@ -132,11 +132,23 @@ class Jobs:
         """Jobs, newest first."""
         return await self.database.read(lambda tx: self.store.page(tx, before, before_id, limit))
 
-    async def abort(self, job: bytes) -> Job:
+    async def abort(self, job: bytes, act: Act) -> Job:
         """Let a job end before its next process; raise `UnknownJob`, or `NotAllowed` when it has ended."""
-        if not await self.database.transact(lambda tx: self.store.abort(tx, job)):
-            await self.show(job)
-            raise NotAllowed("this bulk command has ended")
+        found = await self.show(job)
+
+        async def work(tx: Transaction) -> None:
+            if not await self.store.abort(tx, job):
+                raise NotAllowed("this bulk command has ended")
+            await self.operator.audit.add(
+                tx,
+                actor=act.actor,
+                action="bulk-abort",
+                target=OBJECT,
+                reason=act.reason,
+                detail={"job": job.hex(), "command": found.command},
+            )
+
+        await self.database.transact(work)
         return await self.show(job)
 
     async def close(self) -> None:

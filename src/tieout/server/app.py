@@ -65,6 +65,7 @@ def _litestar(site: Site) -> Litestar:
         on_app_init=[with_site],
         logging_config=None,
         debug=False,
+        request_max_body_size=site.settings.max_body,
     )
 
 

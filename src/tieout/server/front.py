@@ -41,7 +41,12 @@ FAILURES = 5.0, 50.0
 SITES = frozenset({"same-origin", "none"})
 """Where a browser may have been when it sends what changes something with a person's log-in."""
 
+METHODS = WITH_BODY | SAFE | {"DELETE", "TRACE", "CONNECT"}
+"""What metrics tell apart: anybody can send others, without end, and each would be kept."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_SLASHES = re.compile("//+")
 
 _FIXED = [
     (b"x-content-type-options", b"nosniff"),
@@ -75,6 +80,12 @@ class Exchange:
         """The address of the other end."""
         client = self.scope.get("client")
         return client[0] if client else ""
+
+    @property
+    def method(self) -> str:
+        """Its method as metrics and traces name it."""
+        method = str(self.scope["method"])
+        return method if method in METHODS else "other"
 
     @property
     def route(self) -> str:
@@ -118,7 +129,7 @@ class Front:
             with tracing.span("request", exchange.headers.get(tracing.HEADER, ("",))[0], "server") as span:
                 await self._answer_and_tell(exchange, receive)
                 if span is not None:
-                    span.update_name(f"{scope['method']} {exchange.route}")
+                    span.update_name(f"{exchange.method} {exchange.route}")
                     span.set_attribute("http.response.status_code", exchange.status)
         finally:
             self.requests.discard(exchange)
@@ -148,7 +159,8 @@ class Front:
             root += self.prefix
         target = scope.get("raw_path") or quote(scope["path"]).encode()
         told = {"tieout.prefix": root, "tieout.target": target.partition(b"?")[0]}
-        changed = {**scope, "path": path or "/", "root_path": "", **told}
+        # As the router takes it, so that nothing below judges another path than it does.
+        changed = {**scope, "path": _SLASHES.sub("/", path) or "/", "root_path": "", **told}
         changed.pop("raw_path", None)
         return changed
 
@@ -170,6 +182,8 @@ class Front:
         scope, headers, settings = exchange.scope, exchange.headers, self.site.settings
         if sum(len(name) + len(value) for name, value in scope["headers"]) > settings.max_headers:
             raise TooLarge(f"header fields are at most {settings.max_headers} bytes long")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise InvalidRequest("no address holds a NUL")
         caller = None if scope["path"] in WITHOUT_CALLER else await self._caller(exchange)
         scope["tieout.caller"] = caller
         if scope["method"] not in WITH_BODY:
@@ -239,7 +253,7 @@ class Front:
     def _tell(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
         scope = exchange.scope
-        self.site.metrics.answered(scope["method"], exchange.route, exchange.status, seconds)
+        self.site.metrics.answered(exchange.method, exchange.route, exchange.status, seconds)
         caller: Caller | None = scope.get("tieout.caller")
         if log.isEnabledFor(logging.INFO):
             told = {"request": exchange.id, "caller": caller.name if caller else None, "ms": round(seconds * 1e3, 1)}

@@ -20,7 +20,7 @@ from tieout.server.pages import MOST, Cursor, Limit, cursor_after, read_cursor
 from tieout.server.routes.commands import Reason, Why, act_of
 from tieout.server.site import Asked, who
 
-Text = Annotated[str, msgspec.Meta(max_length=255)]
+Text = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*$")]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 
 
@@ -166,8 +166,7 @@ async def get_bulk(request: Asked, id: JobId) -> JobDocument:
 async def abort_bulk(request: Asked, id: JobId, data: JSONBody[Why]) -> JobDocument:
     """Let a bulk command end before its next process; what it has done stays done."""
     site, caller = who(request)
-    act_of(caller, data.reason)
-    return job_document(await site.jobs.abort(_raw(id)))
+    return job_document(await site.jobs.abort(_raw(id), act_of(caller, data.reason)))
 
 
 def _raw(id: str) -> bytes:

@@ -18,8 +18,11 @@ from tieout.server.describing import WITH_BODY, permits, refusals
 from tieout.server.routes.processes import Id
 from tieout.server.site import Asked, who
 
-VISIBLE = r"[^\s\x1c-\x1f\x85\ufeff]"
-"""Something else than blanks, and the same to Python as to whoever reads the description and has blanks of his own."""
+VISIBLE = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
+"""Something else than blanks, and the same to Python as to whoever reads the description and has blanks of his own.
+
+No NUL, which PostgreSQL stores nowhere.
+"""
 
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=VISIBLE, description="Kept in the audit.")]
 
