@@ -9,6 +9,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from tests.channels.messages import message
+from tieout.channels import nats as nats_channel
 from tieout.channels.nats import NatsChannel
 
 
@@ -22,6 +23,25 @@ async def test_the_same_message_again_is_stored_once(broker, channel, place, top
     for _ in range(3):
         assert await channel.publish([message(1, topic)]) == [None]
     assert len(await broker.kept(place)) == 1
+
+
+async def test_a_consumer_that_is_deleted_is_made_anew(broker, channel, place, topic, monkeypatch):
+    """Whoever consumed by it is told, and who consumes again is given what the stream has."""
+    monkeypatch.setattr(nats_channel, "RECEIVE_SECONDS", 0.3)
+    subscription = await channel.subscribe(topic)
+    client = await nats_client.connect(broker.server.url)
+    (consumer,) = await client.jetstream().consumers_info(place)
+    await client.jetstream().delete_consumer(place, consumer.name)
+    await client.close()
+    async with asyncio.timeout(30):
+        with pytest.raises(ConnectionError, match="consumer"):
+            await subscription.receive(10)
+        await subscription.close()
+        await channel.publish([message(1, topic)])
+        subscription = await channel.subscribe(topic)
+        (came,) = await subscription.receive(10)
+    await subscription.close()
+    assert came.id == message(1, topic).id
 
 
 @pytest.mark.parametrize("wrong", ["a b", "{}.*", "{}.>", "{}..x", ".", "{}.x\r\nPUB {}.y 1"])

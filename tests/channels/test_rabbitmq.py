@@ -10,6 +10,7 @@ import aio_pika
 import pytest
 
 from tests.channels.messages import SECOND, message
+from tieout.channels import rabbitmq
 from tieout.channels.rabbitmq import RabbitMQChannel, connect
 
 
@@ -28,6 +29,22 @@ async def topology(broker):
 @pytest.fixture
 async def queue(topology, place):
     return await topology.get_queue(place)
+
+
+async def test_a_queue_that_is_deleted_is_consumed_anew(broker, channel, topology, queue, monkeypatch):
+    """The server tells a consumer once that its queue is gone; who consumes again makes it, and is sent what comes."""
+    monkeypatch.setattr(rabbitmq, "LOOK_SECONDS", 0.1)
+    subscription = await channel.subscribe(queue.name)
+    await topology.queue_delete(queue.name)
+    async with asyncio.timeout(30):
+        with pytest.raises(ConnectionError):
+            await subscription.receive(10)
+        await subscription.close()
+        subscription = await channel.subscribe(queue.name)
+        await channel.publish([message(1, queue.name)])
+        (came,) = await subscription.receive(10)
+    await subscription.close()
+    assert came.id == message(1, queue.name).id
 
 
 async def test_properties_say_what_it_is(channel, queue, topic):

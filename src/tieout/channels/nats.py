@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import MaxPayloadError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from tieout.contracts import Delivery, Message
 from tieout.identity import fingerprint
@@ -122,6 +122,15 @@ class NatsSubscription:
                 raise ConnectionError("the connection to NATS is lost")
             with suppress(nats.errors.TimeoutError):
                 return [_delivery(message) for message in await self._pulled.fetch(limit, RECEIVE_SECONDS)]
+            await self._check()
+
+    async def _check(self) -> None:
+        """Raise `ConnectionError` when the consumer was deleted, perhaps with its stream: nobody else tells of that."""
+        with suppress(nats.errors.TimeoutError):
+            try:
+                await self._pulled.consumer_info()
+            except NotFoundError as error:
+                raise ConnectionError(f"the consumer is gone: {error.description}") from error
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Say that these are done."""

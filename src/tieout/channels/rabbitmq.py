@@ -25,6 +25,9 @@ CLOSE_SECONDS = 1.0
 CONFIRM_SECONDS = 5.0
 """Longest that the queues may take to confirm a message; then it is sent again."""
 
+LOOK_SECONDS = 5.0
+"""How long nothing may have come until it is looked whether the queue still sends it here."""
+
 UNACKNOWLEDGED = 400
 """Messages that a server hands out before the first of them is acknowledged: two batches."""
 
@@ -102,16 +105,18 @@ class RabbitMQSubscription:
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
         self._came: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._channel: AbstractChannel | None = None
+        self._tag = ""
 
     async def begin(self, name: str) -> None:
         """Have the queue's messages sent here."""
         queue = await _queue(self._connection, name)
         queue.channel.close_callbacks.add(self._lost)
-        await queue.consume(self._came.put)
+        self._channel, self._tag = queue.channel, await queue.consume(self._came.put)
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
         """Wait until something has come; as `Subscription.receive`."""
-        came = [await self._came.get()]
+        came = [await self._first()]
         while len(came) < limit and not self._came.empty():
             came.append(self._came.get_nowait())
         if any(one is None for one in came):
@@ -126,6 +131,18 @@ class RabbitMQSubscription:
     async def close(self) -> None:
         """Close the connection."""
         await _closed(self._connection)
+
+    async def _first(self) -> AbstractIncomingMessage | None:
+        """What comes next; raise `ConnectionError` when the server has ended this consumer and left its channel open.
+
+        It does so when the queue is deleted, or when the node that kept it goes: to consume again makes it anew.
+        """
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    return await self._came.get()
+            if self._channel is None or self._tag not in (await self._channel.get_underlay_channel()).consumers:
+                raise ConnectionError("RabbitMQ has ended this consumer: its queue is gone")
 
     def _lost(self, *_: Any) -> None:
         self._came.put_nowait(None)
