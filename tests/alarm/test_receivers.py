@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.alarm.receivers import KEY, LOOPBACK, Hooks
+from tests.alarm.receivers import KEY, LOOPBACK, Hooks, Post
 from tieout.alarm.notify.addresses import AddressRefused, is_allowed, networks_of
 from tieout.alarm.notify.receivers import read_alarm_settings, receiver
 from tieout.alarm.notify.routing import AlarmSettings, Notice, Route, envelope
@@ -124,6 +124,19 @@ async def test_a_name_is_looked_up_once(hooks, monkeypatch):
     url = hooks.url("hook", host="hooks.example")
     assert await sent(Route(to="webhook", url=url, secret=KEY, networks=LOOPBACK)) == [None]
     assert (asked, hooks.requests) == (["hooks.example"], 1)
+
+
+async def test_a_mail_that_breaks_the_connection_holds_up_no_other():
+    """What was taken before it is not sent again with it, and what is behind it is sent too."""
+    server = Post()
+    await server.start()
+    server.moods = [None, "drop"]
+    url = f"smtp://127.0.0.1:{server.port}"
+    made = receiver(Route(to="email", url=url, sender="t@example.com", recipients=("l@example.com",), networks=LOOPBACK))
+    first, breaks, last = await made.publish([MESSAGE._replace(id=f"{number:032x}") for number in range(3)])
+    await server.stop()
+    assert (first, last) == (None, None) and "Disconnected" in breaks
+    assert [f"{number:032x}" in text for number, text in zip((0, 2), server.taken, strict=True)] == [True, True]
 
 
 async def test_redirects_are_not_followed(hooks):

@@ -141,8 +141,12 @@ class RabbitMQSubscription:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     return await self._came.get()
-            if self._channel is None or self._tag not in (await self._channel.get_underlay_channel()).consumers:
+            if not await self._is_consuming():
                 raise ConnectionError("RabbitMQ has ended this consumer: its queue is gone")
+
+    async def _is_consuming(self) -> bool:
+        channel: Any = None if self._channel is None else await self._channel.get_underlay_channel()
+        return channel is not None and self._tag in channel.consumers
 
     def _lost(self, *_: Any) -> None:
         self._came.put_nowait(None)

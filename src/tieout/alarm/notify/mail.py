@@ -19,6 +19,9 @@ from tieout.errors import ConfigError
 SECONDS = 8.0
 """Longest that the server may be silent: within the relay's patience."""
 
+CONNECTIONS = 2
+"""Connections that one part is sent over at the most."""
+
 DOMAIN = "alarms.tieout.invalid"
 """Behind the ids of messages, which lead nowhere."""
 
@@ -66,8 +69,32 @@ class Mail:
         return letter
 
     def _send(self, address: str, host: str, port: int, letters: list[EmailMessage]) -> list[str | None]:
-        with self._connected(address, host, port) as server:
-            return [self._hand_over(server, letter) for letter in letters]
+        """What became of each. Behind a letter that the connection broke with, the rest is sent over one more.
+
+        Otherwise what was taken before it would be sent again with it, and what is behind it never.
+        """
+        verdicts: list[str | None] = []
+        for _ in range(CONNECTIONS):
+            try:
+                with self._connected(address, host, port) as server:
+                    verdicts += self._hand_over_all(server, letters[len(verdicts) :])
+            except OSError:
+                if None not in verdicts:
+                    raise
+                break
+            if len(verdicts) == len(letters):
+                break
+        return verdicts + ["not sent yet: the connection broke"] * (len(letters) - len(verdicts))
+
+    def _hand_over_all(self, server: smtplib.SMTP, letters: list[EmailMessage]) -> list[str | None]:
+        """What became of each, up to the one that the connection broke with."""
+        verdicts: list[str | None] = []
+        for letter in letters:
+            try:
+                verdicts.append(self._hand_over(server, letter))
+            except OSError as error:
+                return [*verdicts, f"{type(error).__name__}: {error}"]
+        return verdicts
 
     def _connected(self, address: str, host: str, port: int) -> smtplib.SMTP:
         context = self.tls or ssl.create_default_context()
