@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
 import signal
 import sqlite3
+import struct
+import subprocess
 import sys
+import termios
+from contextlib import contextmanager
 
 import pytest
 
+from tests.cli.conftest import TIEOUT
 from tieout.cli import bulk
 
 WHY = ["--reason", "the supplier is down"]
@@ -206,6 +214,53 @@ def test_one_and_many_do_not_mix(shop, options):
     refused = shop.run("process", "hold", *options, *WHY)
     assert (refused.status, refused.out) == (2, "")
     assert statuses(shop) == {"r-1": "running"}
+
+
+@contextmanager
+def at_terminal(shop, *args, columns=80):
+    """A program at a terminal of its own, so wide; the terminal's other end."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([TIEOUT, *args], stdin=theirs, stdout=theirs, stderr=theirs, cwd=shop.folder)
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def read_until(end, mark=""):
+    """What the program at the other end has said, up to `mark` or its end."""
+    said = ""
+    while not mark or mark not in said:
+        try:
+            said += os.read(end, 65_536).decode()
+        except OSError:
+            break
+    return said
+
+
+def test_ctrl_c_ends_a_question(shop):
+    """Once is enough, and nothing is done."""
+    shop.start()
+    with at_terminal(shop, "process", "hold", "--all", *WHY) as (process, end):
+        read_until(end, "[y/N]")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in read_until(end)
+    assert statuses(shop) == {"r-1": "running"}
+
+
+def test_a_narrow_terminal_is_told_the_same(shop):
+    """Where columns would be a few characters wide each row is a list below its identifier, which is whole."""
+    process_id = shop.start()
+    with at_terminal(shop, "process", "list", columns=70) as (process, end):
+        said = read_until(end).splitlines()
+        assert (process.wait(60), said[0]) == (0, process_id)
+    told = dict(line.split()[:2] for line in said[1:5])
+    assert told == {"TYPE": "redeem", "KEY": "r-1", "OWNER": "alice", "STATE": "issue"}
 
 
 def asking(shop):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import TIEOUT
 from tieout.cli import exits
 from tieout.cli.exits import status_of
 from tieout.errors import ApprovalNeeded, ConfigError, DatabaseFull, DefinitionError, NotAllowed, Refused
@@ -75,6 +76,25 @@ def test_each_is_told_with_its_code(shop, arguments, status, code):
     assert (plain.status, plain.out, as_json.status, as_json.out) == (status, "", status, "")
     assert plain.err.startswith(f"tieout: [{code}] ")
     assert f'"code":"{code}"' in as_json.err
+
+
+def test_arguments_that_are_no_text_are_refused(shop):
+    """Bytes that are no UTF-8 can neither be stored nor told."""
+    for told in (
+        shop.command("process", "hold", ID, "--reason", "\udcff"),
+        shop.command("process", "list", "--type", "\udcff"),
+    ):
+        assert (told.status, told.err) == (2, "tieout: [usage] an argument is no text in UTF-8\n")
+
+
+def test_an_output_of_few_letters_is_written(shop):
+    """What its encoding has not is escaped; a closed one takes all."""
+    process = shop.start()
+    shown = shop.command("process", "show", process, PYTHONIOENCODING="ascii")
+    assert (shown.status, "\\u25cf immediate" in shown.out) == (0, True)
+    closed = ["sh", "-c", f"exec {TIEOUT} process show {process} >&-"]
+    told = subprocess.run(closed, cwd=shop.folder, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 def test_commands_without_arguments_explain_themselves(shop):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tieout.cli import exits
-from tieout.cli.printing import emit, note, say, table
+from tieout.cli.printing import emit, interruptible, note, say, table
 from tieout.cli.where import Where, opened
 from tieout.cli.which import Many, RequestKey
 from tieout.cli.who import Who
@@ -134,7 +134,8 @@ def _agreed(tally: Tally, *, as_json: bool) -> bool:
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError(f"nothing was done: say --yes to {tally.command} {_processes(tally.matched)}")
     print(f"{tally.command} them? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    with interruptible():
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _report(tally: Tally, wanted: Filter, *, as_json: bool) -> None:

@@ -36,6 +36,7 @@ from tieout.cli import (
     worker,
 )
 from tieout.cli.installed import show_versions
+from tieout.cli.printing import ready
 from tieout.errors import TieoutError, UsageError
 
 root = cyclopts.App(
@@ -83,6 +84,11 @@ root.command(show_versions, name="version")
 def run(argv: list[str]) -> int:
     """Run one command; return its exit status. What went wrong goes to standard error, with its code."""
     as_json = "--json" in argv
+    ready()
+    try:
+        "".join(argv).encode()
+    except UnicodeEncodeError:
+        return _tell(UsageError.code, "an argument is no text in UTF-8", exits.USAGE, as_json=as_json)
     try:
         status = root(argv, exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from tieout.app import App
 from tieout.cli import exits
 from tieout.cli.bulk import LINE_EVERY
-from tieout.cli.printing import Json, emit, note, say
+from tieout.cli.printing import Json, emit, interruptible, note, say
 from tieout.cli.where import ANYWHERE, Where, opened
 from tieout.errors import ConfigError, UnknownCall
 from tieout.identity import parse_call_key
@@ -90,8 +90,13 @@ def _pages(lines: TextIO) -> Iterator[list[str]]:
     """The first fields of lines, some hundreds at a time, without empty ones."""
     read = iter(partial(lines.readline, LINE_LENGTH), "")
     fields = filter(None, map(_first_field, read))
-    while page := list(islice(fields, PAGE)):
+    while page := _next_page(fields):
         yield page
+
+
+def _next_page(fields: Iterator[str]) -> list[str]:
+    with interruptible():
+        return list(islice(fields, PAGE))
 
 
 def _first_field(line: str) -> str:

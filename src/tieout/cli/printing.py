@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,10 +26,34 @@ SWITCH = Parameter(negative="", show_default=False)
 Json = Annotated[bool, SWITCH, Parameter(name="--json", help="Print JSON on standard output, and nothing else there.")]
 """The option that every command has."""
 
+READABLE = 12
+"""Characters of a cell that a narrow terminal has to have room for beside each other: else rows are lists of facts."""
+
+GAP = 2
+"""Blanks between two columns."""
+
 UNBOUNDED = 10_000
 """Columns of an output that is no terminal: nothing is cut or wrapped in a file or a pipe."""
 
 _AGES = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (120, 60, "m"), (10, 1, "s"))
+
+
+def ready() -> None:
+    """Have standard output take whatever is said: what its encoding has not is escaped, and closed it takes all."""
+    if sys.stdout is None:  # a caller may have closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it stays open to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end what is waited for here, which is no event: the event loop would only note it, and go on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def emit(document: Any) -> None:
@@ -44,11 +74,20 @@ def note(line: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table for people. Identifiers in the first column are never cut; what is stored cannot reach the terminal."""
+    """A table for people. Identifiers in the first column are never cut; what is stored cannot reach the terminal.
+
+    Where a terminal is too narrow for its columns, each row is a list of facts below its identifier.
+    """
+    cells = [[plain("" if cell is None else str(cell)) for cell in row] for row in rows]
+    if _needed(columns, cells) > _console().width:
+        for identifier, *others in cells:
+            say(identifier)
+            facts(zip(columns[1:], others, strict=True))
+        return
     grid = _grid(header=True)
     for number, column in enumerate(columns):
         grid.add_column(column, no_wrap=number == 0, overflow="fold")
-    _print(grid, rows)
+    _print(grid, cells)
 
 
 def facts(rows: Iterable[tuple[str, Any]]) -> None:
@@ -99,8 +138,14 @@ def when(moment: int | None, now: int) -> str:
     return "" if moment is None else f"{iso(moment)}  {ago(moment, now)}"
 
 
+def _needed(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """The characters that a table needs to be read: the first column whole, a word of each other one."""
+    first, *others = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    return first + sum(min(width, READABLE) + GAP for width in others)
+
+
 def _grid(*, header: bool) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
+    return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=header)
 
 
 def _print(grid: Table, rows: Iterable[Sequence[Any]]) -> None:
