@@ -133,8 +133,8 @@ def _agreed(tally: Tally, *, as_json: bool) -> bool:
     """Whether somebody at the terminal says yes; raise `ConfigError` where nobody can be asked."""
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError(f"nothing was done: say --yes to {tally.command} {_processes(tally.matched)}")
-    print(f"{tally.command} them? [y/N] ", end="", file=sys.stderr, flush=True)
     with interruptible():
+        print(f"{tally.command} them? [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
