@@ -132,7 +132,9 @@ async def test_a_mail_that_breaks_the_connection_holds_up_no_other():
     await server.start()
     server.moods = [None, "drop"]
     url = f"smtp://127.0.0.1:{server.port}"
-    made = receiver(Route(to="email", url=url, sender="t@example.com", recipients=("l@example.com",), networks=LOOPBACK))
+    made = receiver(
+        Route(to="email", url=url, sender="t@example.com", recipients=("l@example.com",), networks=LOOPBACK)
+    )
     first, breaks, last = await made.publish([MESSAGE._replace(id=f"{number:032x}") for number in range(3)])
     await server.stop()
     assert (first, last) == (None, None) and "Disconnected" in breaks
