@@ -51,23 +51,11 @@ def test_periods_are_half_open() -> None:
     ]
 
 
-NO_PERIODS = [
-    *(("2026-11-22", "2026-11-22"), ("2026-11-23", "2026-11-22"), ("x", "y")),
-    ("2026-11-22", "9999-12-31T23:59:59-23:59"),
-]
-
-
-@pytest.mark.parametrize(("since", "until"), NO_PERIODS)
+@pytest.mark.parametrize(("since", "until"), [("2026-11-22", "2026-11-22"), ("2026-11-23", "2026-11-22"), ("x", "y")])
 def test_a_period_that_is_none_is_refused(since: str, until: str) -> None:
-    """An empty or backward period, what is no time, and what lies behind the last of all are told."""
+    """An empty or backward period, and what is no time, are told."""
     with pytest.raises(ConfigError):
         between(since, until, UTC)
-
-
-def test_the_last_day_of_all_is_refused() -> None:
-    """It has no day behind it, before which it could end."""
-    with pytest.raises(ConfigError):
-        day("9999-12-31", UTC)
 
 
 def test_times_are_the_same_however_they_are_written() -> None:

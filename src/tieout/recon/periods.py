@@ -77,9 +77,9 @@ def moment(text: str, zone: ZoneInfo) -> int:
         if len(text) == len("2030-01-31"):
             return _begin(date.fromisoformat(text), zone)
         at = datetime.fromisoformat(text)
-        return instant(at if at.tzinfo else at.replace(tzinfo=zone), zone)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ConfigError(f"{text!r} is neither a day nor a time: write 2030-01-31 or 2030-01-31T12:00") from error
+    return instant(at, zone) if at.tzinfo else instant(at.replace(tzinfo=zone), zone)
 
 
 def _begin(day: date, zone: ZoneInfo) -> int:
