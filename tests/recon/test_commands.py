@@ -12,8 +12,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tieout.cli import main
+from tieout.cli import exits, main
 from tieout.cli.recon import Progress
+from tieout.database.sqlite import SqliteDatabase
+from tieout.errors import DatabaseUnavailable
 
 APP = """
 import tieout
@@ -213,3 +215,25 @@ async def test_what_is_there_is_not_collected_again_and_again_while_breaks_are_j
         assert gc.get_freeze_count() <= kept + len(later) // 2
     finally:
         gc.unfreeze()
+
+
+def test_a_source_that_goes_away_is_told_by_its_code(command, monkeypatch) -> None:
+    """Both sides are read beside each other: what ends one of them is told as if it were read alone."""
+
+    async def gone(*_, **named):
+        raise DatabaseUnavailable("the source has gone away")
+        yield
+
+    fill("points", "INSERT INTO change VALUES (?, 'done', ?, ?)", (1, "a", NOON))
+    monkeypatch.setattr(SqliteDatabase, "stream", gone)
+    status, out, err = command("run", "redemption", *PERIOD)
+    assert (status, out) == (exits.DATABASE, "")
+    assert err.splitlines()[-1] == "tieout: [database-unavailable] the source has gone away"
+    assert "Traceback" not in err
+
+
+def test_the_calendars_last_day_is_no_period(command) -> None:
+    """It is a mistake of whoever wrote it, and told as one."""
+    status, _, err = command("run", "redemption", "--period", "9999-12-31")
+    assert status == exits.USAGE
+    assert err == "tieout: [config] '9999-12-31' is the last day of the calendar, which has no end\n"

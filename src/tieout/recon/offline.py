@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +14,7 @@ from tieout.alarm.rules import NewAlarm
 from tieout.alarm.store import AlarmRaiser
 from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
-from tieout.errors import DefinitionError, NotAllowed, TieoutError
+from tieout.errors import DatabaseError, DefinitionError, NotAllowed, TieoutError
 from tieout.identity import digest
 from tieout.recon.comparing import Comparison
 from tieout.recon.define import Rule
@@ -33,6 +34,8 @@ from tieout.recon.store import NewBreak, ReconStore, Run, StoredState, WrittenBr
 from tieout.recon.threads import to_its_end
 
 T = TypeVar("T")
+
+log = logging.getLogger("tieout.recon")
 
 DOUBTS = 2_500
 """Keys that are judged at a time."""
@@ -93,7 +96,7 @@ class Offline:
         try:
             return await self._compared()
         finally:
-            await self._world.leases.release(self._lease)
+            await _if_it_answers(self._world.leases.release(self._lease))
 
     async def _compared(self) -> Run:
         run = await self._running.begin(self._rule, self._period)
@@ -110,7 +113,8 @@ class Offline:
                         comparison.close()
         except BaseException as error:
             why = _why(error)
-            await self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None, why))
+            ending = self._world.database.transact(lambda tx: self._world.store.end(tx, run, "failed", None, why))
+            await _if_it_answers(ending)
             raise
         _remove(files)
         return await self._ended(run, state, totals)
@@ -144,9 +148,9 @@ class Offline:
         if not self._is_over:
             _remove(files)
         read = self._period.padded(self._rule.edge)
-        async with asyncio.TaskGroup() as group:
-            for side in both.sides:
-                group.create_task(take(side, read, files[side.reading.name], self._progress, both.numbers))
+        await together(
+            *(take(side, read, files[side.reading.name], self._progress, both.numbers) for side in both.sides)
+        )
         return files
 
     async def _judged(
@@ -215,6 +219,14 @@ class Offline:
             if self._lease is not None and not self._world.leases.may_begin(self._lease):
                 self._lease = await self._world.leases.renew(self._lease)
         await self._running.progress(what, count)
+
+
+async def _if_it_answers(last_word: Awaitable[object]) -> None:
+    """Tell the database the last word; where it does not answer, that must not stand for why all has ended."""
+    try:
+        await last_word
+    except DatabaseError as error:
+        log.warning("the end of a comparison is not noted before it is taken for lost: %s", error)
 
 
 def _unkeyed(judged: Judged, side: Opened, comparison: Comparison, tally: Counter[str]) -> list[NewBreak]:
