@@ -206,7 +206,10 @@ class Subscription(Protocol):
 
 
 class NumberedSubscription(Subscription, Protocol):
-    """One of a broker that numbers messages, such as `Delivery.place` says; its inlet has `is_log` set."""
+    """One of a broker that numbers messages, such as `Delivery.place` says; its inlet has `is_log` set.
+
+    Whoever acknowledges a message acknowledges all before it in its log.
+    """
 
     async def ends(self, topic: str) -> Mapping[str, int]:
         """The number that the next message of each of the topic's logs will have."""

@@ -81,7 +81,7 @@ class BrokerFeed:
         self._told: deque[Told] = deque()
         self._waiting, self._failure = 0, TieoutError("")
         self._rows = RECEIVED
-        self._received: deque[tuple[int, Sequence[Delivery]]] = deque()
+        self._received: deque[tuple[int, Delivery]] = deque()
         self._open: Open | None = None
         self._log = ""
 
@@ -143,9 +143,9 @@ class BrokerFeed:
     async def confirm(self, position: Position) -> None:
         """Acknowledge the messages that were told up to a position."""
         while self._received and self._received[0][0] <= position.place and self._subscription is not None:
-            _, deliveries = self._received[0]
+            _, last = self._received[0]
             try:
-                await self._subscription.acknowledge(deliveries)
+                await self._subscription.acknowledge([last])
             except Exception as error:
                 raise DatabaseUnavailable(f"{self._topic} cannot be acknowledged: {error}") from error
             self._received.popleft()
@@ -200,7 +200,9 @@ class BrokerFeed:
                     await self._room.wait()
                 deliveries = await subscription.receive(max(1, RECEIVED // self._rows))
                 self._rows = max(1, sum(map(self._take_in, deliveries)) // len(deliveries))
-                self._received.append((self._position.place, deliveries))
+                # With the last one all are acknowledged; what it said is told, or was passed over, and is not kept.
+                last = deliveries[-1]._replace(body=b"", headers={})
+                self._received.append((self._position.place, last))
                 self._came.set()
         except FeedGap as gap:
             self._failure = gap
