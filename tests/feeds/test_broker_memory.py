@@ -21,7 +21,7 @@ class Log:
     is_log = True
 
     def __init__(self) -> None:
-        self.given, self.acknowledged = 0, []
+        self.given, self.acknowledged, self.is_taken_in = 0, [], asyncio.Event()
 
     async def subscribe(self, topic: str):
         return self
@@ -31,6 +31,7 @@ class Log:
 
     async def receive(self, limit: int):
         if self.given > MESSAGES:
+            self.is_taken_in.set()
             await asyncio.Event().wait()
         count = min(limit, MESSAGES - self.given) or 1
         self.given += count
@@ -56,8 +57,7 @@ async def test_what_is_passed_over_is_not_kept_until_it_is_acknowledged() -> Non
     tracemalloc.start()
     try:
         await feed.open()
-        while log.given <= MESSAGES:
-            await asyncio.sleep(0.01)
+        await log.is_taken_in.wait()
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -6,8 +6,8 @@ import pytest
 
 from tests.feeds.sources import PostgresSource, changes, gap, ids, postgres_server, told
 from tests.servers.postgres import FAST, Postgres
-from tieout.errors import ConfigError, FeedGap
-from tieout.feeds import Position, PostgresFeed
+from tieout.errors import ConfigError, DatabaseUnavailable, FeedGap
+from tieout.feeds import Committed, Position, PostgresFeed
 
 COLUMNS = "id bigint PRIMARY KEY, v text, big text"
 TABLE = f"CREATE TABLE t ({COLUMNS}); ALTER TABLE t REPLICA IDENTITY FULL;"
@@ -252,3 +252,21 @@ async def test_columns_may_be_added_while_it_is_read(source) -> None:
         {"id": "1", "v": None, "big": None},
         {"id": "2", "big": None, "more": "7"},
     ]
+
+
+async def test_where_the_log_ends_takes_no_further_connection_of_an_open_feed(source, monkeypatch) -> None:
+    """A server that has as many walsenders as it may, the feed's among them, can still be followed."""
+    feed = await begun(source)
+
+    async def none_left(**_):
+        raise DatabaseUnavailable("number of requested standby connections exceeds max_wal_senders")
+
+    monkeypatch.setattr(feed, "_connect", none_left)
+    source.run("INSERT INTO t VALUES (2, '2', 'long')")
+    here = await feed.here()
+    source.run("INSERT INTO t VALUES (3, '3', 'long')")
+    before, behind = [one.position for one in await told(feed) if isinstance(one, Committed)]
+    assert here.covers(before) and behind.covers(here) and not here.covers(behind)
+    await feed.close()
+    with pytest.raises(DatabaseUnavailable, match="max_wal_senders"):
+        await feed.here()

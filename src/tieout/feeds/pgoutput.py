@@ -48,7 +48,7 @@ class Decoder:
     """
 
     def __init__(self, history: str, tables: Mapping[str, Sequence[str] | None], shapes: Shapes) -> None:
-        self._history, self._wanted, self._shapes = history, tables, shapes
+        self.history, self._wanted, self._shapes = history, tables, shapes
         self._tables: dict[int, Table | None] = {}
         self._changes: list[Change] = []
         self._beats = False
@@ -66,8 +66,8 @@ class Decoder:
                 at += SINCE_2000
                 if self._changes:
                     changes, self._changes = tuple(self._changes), []
-                    return Committed(Position(self._history, end, self._resume), at, changes, at)
-                return Heartbeat(Position(self._history, end, self._resume), at) if self._beats else None
+                    return Committed(Position(self.history, end, self._resume), at, changes, at)
+                return Heartbeat(Position(self.history, end, self._resume), at) if self._beats else None
             if kind in CHANGES:
                 table = self._tables[NUMBER(data, place + 1)[0]]
                 if table is not None:

@@ -118,13 +118,27 @@ class PostgresFeed(Taking):
             raise DatabaseUnavailable(f"the feed cannot beat: {error}".strip(), error.sqlstate or "") from error
 
     async def here(self) -> Position:
-        """Where the log ends now: all that was committed before stands at or before it. It takes a connection."""
+        """Where the log ends now: all that was committed before stands at or before it.
+
+        A feed that is not open takes a connection for that, one of those that `max_wal_senders` counts.
+        """
+        if self._plain is not None and self._decoder is not None:
+            return Position(self._decoder.history, await self._ends(self._plain))
         wire = await self._connect(replication="database")
         try:
             history = await self._history(wire)
             return Position(history, await _end(wire))
         finally:
             await wire.close()
+
+    async def _ends(self, plain: psycopg.AsyncConnection[Any]) -> int:
+        try:
+            row = await (await plain.execute(ENDS)).fetchone()
+        except psycopg.Error as error:
+            raise DatabaseUnavailable(
+                f"the feed's connection is lost: {error}".strip(), error.sqlstate or ""
+            ) from error
+        return int(str(row[0])) if row is not None else 0
 
     async def close(self) -> None:
         """Let go of both connections; the slot keeps what comes meanwhile."""
