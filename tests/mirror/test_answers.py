@@ -111,3 +111,12 @@ def test_too_many_different_values():
     with pytest.raises(Garbled):
         words.number("new")
     assert words.number("7") == 7
+
+
+def test_a_value_without_a_bottom():
+    """What is nested more deeply than can be written is garbled as everything else that cannot be stored."""
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(Garbled):
+        Words({}).number(deep)

@@ -116,6 +116,21 @@ async def test_groups_are_chosen_by_persons(url):
                 await refused
 
 
+async def test_choices_come_one_upon_the_other_and_end(url):
+    """Those who choose for one hotel at a time all succeed, and the last one counts; one that is over is none."""
+    app, rooms = mirror_of(url, Hotels(hotels=1), RARELY)
+    async with app:
+        await all_loaded(rooms, ["h0-a"])
+        await asyncio.gather(*(rooms.boost("acme", "h0", "1h") for _ in range(8)))
+        await rooms.exclude("acme", "h0")
+        following = rooms.following("acme")
+        assert (await rooms.status("acme")).choices == {"h0": "exclude"}
+        assert following.has_choices
+        await app.database.transact(lambda tx: tx.execute("UPDATE tieout_mirror_choice SET until = 1"))
+        assert (await rooms.status("acme")).choices == {}
+        assert not following.has_choices
+
+
 async def test_a_refresh_is_asked_for(url):
     """A person's refresh has a hotel, or all of them, asked for before its time."""
     hotels = Hotels(hotels=2)

@@ -41,12 +41,15 @@ class Words:
 
     def number(self, value: Any) -> int:
         """The number of a value, a new one if it has none yet; raise `Garbled` when it cannot be stored."""
-        written = repr(value)
-        number = self._written.get(written)
-        if number is None:
-            number = self._number(value)
-            if len(self._written) < MOST_WORDS:
-                self._written[written] = number
+        try:
+            written = repr(value)
+            number = self._written.get(written)
+            if number is None:
+                number = self._number(value)
+                if len(self._written) < MOST_WORDS:
+                    self._written[written] = number
+        except RecursionError as error:
+            raise Garbled("a value is nested too deeply") from error
         return number
 
     def row(self, values: Sequence[Any]) -> list[int | None]:

@@ -30,7 +30,6 @@ class Choices:
     async def choose(self, tx: Transaction, copy: int, group: int, kind: Choice, seconds: float | None) -> None:
         """Choose for a group, for so many seconds or until it is chosen otherwise."""
         lasts = FOREVER if seconds is None else round(seconds * 1_000_000)
-        await self.drop(tx, copy, group)
         await tx.execute(self.sql.add_choice, copy=copy, grp=group, kind=kind, lasts=lasts)
 
     async def drop(self, tx: Transaction, copy: int, group: int) -> None:

@@ -8,7 +8,8 @@ SELECT m.id, layout, paused, catalogued, {now} AS now,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
         WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts,
-    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id) THEN 1 ELSE 0 END AS has_choices
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id AND c.until > {now})
+        THEN 1 ELSE 0 END AS has_choices
 FROM tieout_mirror AS m
 WHERE id IN (SELECT value FROM json_each(:copies))
 
@@ -248,6 +249,7 @@ GROUP BY i.grp, d.kind
 -- name: add_choice
 INSERT INTO tieout_mirror_choice (copy, grp, kind, until)
 VALUES (:copy, :grp, :kind, {now} + :lasts)
+ON CONFLICT (copy, grp) DO UPDATE SET kind = excluded.kind, until = excluded.until
 
 -- name: drop_choice
 DELETE FROM tieout_mirror_choice

@@ -18,6 +18,11 @@ INSERT INTO tieout_mirror_doubt (copy, grp, first, cells, since)
 VALUES (:copy, :grp, :first, :cells, {now})
 ON DUPLICATE KEY UPDATE since = VALUES(since)
 
+-- name: add_choice
+INSERT INTO tieout_mirror_choice (copy, grp, kind, until)
+VALUES (:copy, :grp, :kind, {now} + :lasts)
+ON DUPLICATE KEY UPDATE kind = VALUES(kind), until = VALUES(until)
+
 -- name: add_stream
 INSERT INTO tieout_mirror_stream (copy, name, last)
 VALUES (:copy, :name, :last)
@@ -46,6 +51,7 @@ SELECT m.id, layout, paused, catalogued, {now} AS now,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_inbox AS i WHERE i.copy = m.id) THEN 1 ELSE 0 END AS has_mail,
     CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_suspect AS s WHERE s.copy = m.id) THEN 1
         WHEN EXISTS (SELECT 1 FROM tieout_mirror_doubt AS d WHERE d.copy = m.id) THEN 1 ELSE 0 END AS has_doubts,
-    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id) THEN 1 ELSE 0 END AS has_choices
+    CASE WHEN EXISTS (SELECT 1 FROM tieout_mirror_choice AS c WHERE c.copy = m.id AND c.until > {now})
+        THEN 1 ELSE 0 END AS has_choices
 FROM tieout_mirror AS m
 WHERE id IN (SELECT wanted.id FROM JSON_TABLE(:copies, '$[*]' COLUMNS (id BIGINT PATH '$')) AS wanted)
