@@ -100,6 +100,22 @@ def test_parts_run_alone(node_of):
         assert worker.stop() == 0
 
 
+def test_a_port_belongs_to_one_node(node_of):
+    """Who is to listen where another node does is told so, and the other goes on: they would take turns otherwise."""
+    node = node_of()
+    with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{node.port}: Address already in use"):
+        node_of(port=node.port)
+    with node.client() as http:
+        assert {http.get("/healthz").status_code for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize("port", [0, 65_536])
+def test_a_port_is_one(port):
+    """A port that is none is refused; nobody would find a node on port 0."""
+    with pytest.raises(ConfigError, match="1 to 65535"):
+        read_settings(None, {}, port=port)
+
+
 @pytest.mark.parametrize("parts", ["", "api,", "sweeper", "api,worker,all"])
 def test_unknown_parts_are_refused(parts):
     """Who names a part that there is not is told which ones there are."""

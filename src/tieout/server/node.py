@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ async def serve(
     """
     front = asgi(app, settings)
     settings.check_exposure(await front.site.tokens.count_valid())
+    _check_free(settings)
     server = _granian(front, settings)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.ensure_future(stop)
@@ -73,6 +75,17 @@ def _granian(front: Front, settings: Settings) -> Server:
         ssl_cert=Path(settings.tls_cert) if settings.tls_cert else None,
         ssl_key=Path(settings.tls_key) if settings.tls_key else None,
     )
+
+
+def _check_free(settings: Settings) -> None:
+    """Raise `ConfigError` where we may not listen, or somebody does: Granian would take turns with another Granian."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
 
 
 async def _until_it_listens(settings: Settings, serving: asyncio.Task[None]) -> None:

@@ -159,8 +159,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     recon_folder: str = "recon"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:
-            raise ConfigError(f"a port is 0 to 65535, not {self.port}")
+        if not 1 <= self.port <= 65_535:
+            raise ConfigError(f"a port is 1 to 65535, not {self.port}")
         if self.prefix and (not self.prefix.startswith("/") or self.prefix.endswith("/")):
             raise ConfigError(f"a prefix begins with a slash and does not end with one, not {self.prefix!r}")
         if bool(self.tls_cert) != bool(self.tls_key):
