@@ -134,13 +134,14 @@ def test_a_code_is_good_once(house):
 
 @pytest.mark.parametrize(
     "back",
-    ["https://evil.example", "evil", "", "/a b", "/a\r\nSet-Cookie: x=y", "/\\evil.example", "/\x00", "/ä"],
+    ["https://evil.example", "evil", "", "/a b", "/a\r\nSet-Cookie: x=y", "/\\evil.example", "/ä"],
     ids=repr,
 )
 def test_nobody_is_sent_elsewhere(house, back):
     """The way back is a path of this server's: everything else is refused."""
     with house.node.client() as http:
         assert told(http.get("/v1/login", params={"back": back})) == (400, "login-failed")
+        assert told(http.get("/v1/login", params={"back": "/\x00"})) == (400, "invalid-request")
 
 
 def test_two_slashes_lead_nowhere_else(house):

@@ -204,7 +204,7 @@ async def test_giving_up_says_that_it_is_unknown(
     served_place: Place, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the last try the caller is told that it may have been done, and may repeat the request later."""
-    monkeypatch.setattr("tieout.once.engine.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("tieout.database.retrying.LONGEST_PAUSE", 0.01)
     app = await served_place.open()
     database = losing(app, "slow")
     issue = counter.prizes(app)
