@@ -106,7 +106,7 @@ async def test_a_first_catalogue_is_asked_about_before_it_is_stored(here, monkey
         await until(lambda: len(hotels.asked), 2)
         store, database = following.world.store, following.world.database
         of_room = {"price": [90], "stock": [3], "open": [True], "rules": ["none"]}
-        base, at = following.layout.axis.position(today()), following.moments.latest() + 3_600_000_000
+        base, at = following.layout.axis.position(today()), following.moments.latest() + 1_000
         left = Observed("h0", base, 1, at, at + 1, {"h0-a": of_room}, "order", complete=False, whole=False)
         await database.transact(lambda tx: store.post(tx, following.number, b"m1", encode(left)))
         looks, look = [], following.look
