@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.recon.fed import Source
+from tieout.errors import DatabaseUnavailable
 from tieout.feeds import Position
 from tieout.recon import reached, same, side, sums
 from tieout.recon.fact_store import FactStore
@@ -240,6 +241,24 @@ async def test_sources_are_told_what_was_kept_before_they_are_left(shop, monkeyp
         await shop.until_counted(waiting=1)
         shop.ours.broken = True
     assert shop.theirs.confirmed == (await kept())["prizes"] > shop.ours.confirmed
+
+
+async def test_who_ends_just_when_a_source_goes_away_ends(shop, monkeypatch) -> None:
+    """A group of tasks of which one fails tells of that alone: being told to stop in the same moment counts as well."""
+    shop.rule()
+
+    async def fail(*_) -> None:
+        asyncio.current_task().cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise DatabaseUnavailable("points is away") from None
+
+    watching = shop.app.recon.watching()
+    monkeypatch.setattr(watching, "_watch", fail)
+    following = asyncio.create_task(watching.watch_forever())
+    await asyncio.wait([following], timeout=5)
+    assert following.cancelled()
 
 
 async def test_what_a_feed_did_not_tell_is_told_as_a_gap(shop) -> None:

@@ -81,6 +81,9 @@ class Watching:
                 await self._watch(lease)
             except Exception as error:
                 why = _worst(error)
+                # A group whose task has failed raises that, also where we were cancelled in the same moment.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from why
                 if isinstance(why, Missed):
                     await self._note_gap(why)
                 elif not self._may_go_on(why):
