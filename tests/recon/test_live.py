@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -248,11 +248,10 @@ async def test_who_ends_just_when_a_source_goes_away_ends(shop, monkeypatch) -> 
     shop.rule()
 
     async def fail(*_) -> None:
-        asyncio.current_task().cancel()
-        try:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            raise DatabaseUnavailable("points is away") from None
+        raise DatabaseUnavailable("points is away")
 
     watching = shop.app.recon.watching()
     monkeypatch.setattr(watching, "_watch", fail)

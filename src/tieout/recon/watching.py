@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -78,12 +78,9 @@ class Watching:
         while True:
             lease = await self._taken()
             try:
-                await self._watch(lease)
+                await _to_its_end(self._watch(lease))
             except Exception as error:
                 why = _worst(error)
-                # A group whose task has failed raises that, also where we were cancelled in the same moment.
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise asyncio.CancelledError from why
                 if isinstance(why, Missed):
                     await self._note_gap(why)
                 elif not self._may_go_on(why):
@@ -288,6 +285,18 @@ class Watching:
                 await self._alarms.clear(tx, alarm.id, "it is heard again, and up to date")
 
         await self._database.transact(work)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work, and end with it when cancelled, also where it fails in that very moment and raises only why."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    task.result()
 
 
 def _alarm(kind: str, feed: str, summary: str, evidence: dict[str, Any] | None = None) -> NewAlarm:
