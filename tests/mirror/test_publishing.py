@@ -181,24 +181,30 @@ async def test_rows_that_were_just_added_are_not_read(here, monkeypatch):
         assert reads == [1, 1]
 
 
+def failing_once(write_cells, at):
+    """Writing of rows that fails when it is done so often; and how many rows were written each time."""
+    writes = []
+
+    async def write(tx, copy, rows):
+        await write_cells(tx, copy, rows)
+        writes.append(len(rows))
+        if len(writes) == at:
+            raise ConnectionResetError
+
+    return writes, write
+
+
 async def test_what_was_merged_ahead_and_not_stored_is_merged_again(here, monkeypatch):
     """Where a transaction fails, what was merged for those after it is as if nobody had looked at it."""
     app, rooms = mirror_of(here, Hotels(hotels=4))
     async with app:
         writer = await Writer(rooms, forgets=False).begin()
         answer = answering(writer)
-        store, writes = writer.following.world.store, []
-        write_cells = store.write_cells
-
-        async def failing_once(tx, copy, rows):
-            await write_cells(tx, copy, rows)
-            writes.append(len(rows))
-            if len(writes) == 2:
-                raise ConnectionResetError
-
+        store = writer.following.world.store
+        writes, write = failing_once(store.write_cells, 2)
         groups = ("h0", "h1", "h2", "h3")
         monkeypatch.setattr("tieout.mirror.ahead.ITEMS", 2)
-        monkeypatch.setattr(store, "write_cells", failing_once)
+        monkeypatch.setattr(store, "write_cells", write)
         with pytest.raises(ConnectionResetError):
             await writer.publish([answer(group, 100, 1) for group in groups])
         assert await writer.publish([answer(group, 100, 2) for group in groups]) == (80, 60, 0)
@@ -242,21 +248,15 @@ async def test_messages_go_with_the_last_portion(here, monkeypatch):
     async with app:
         writer = await Writer(rooms, forgets=False).begin()
         following, answer = writer.following, answering(writer)
-        store, database, writes = following.world.store, following.world.database, []
-        write_cells = store.write_cells
-
-        async def failing_once(tx, copy, rows):
-            await write_cells(tx, copy, rows)
-            writes.append(len(rows))
-            if len(writes) == 4:
-                raise ConnectionResetError
+        store, database = following.world.store, following.world.database
+        writes, write = failing_once(store.write_cells, 4)
 
         async def publish():
             observed = [answer(group, 100 - len(writes), 1 + len(writes)) for group in ("h0", "h1", "h2", "h3")]
             await following.publisher.publish(writer.lease, writer.copy, observed, [b"m"])
 
         monkeypatch.setattr("tieout.mirror.ahead.ITEMS", 2)
-        monkeypatch.setattr(store, "write_cells", failing_once)
+        monkeypatch.setattr(store, "write_cells", write)
         await database.transact(lambda tx: store.post(tx, following.number, b"m", b""))
         with pytest.raises(ConnectionResetError):
             await publish()

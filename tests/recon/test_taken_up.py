@@ -35,14 +35,19 @@ def passed(monkeypatch):
     return says
 
 
+async def looked_at_work(opened, made, passed, folder) -> None:
+    """One who looks at a period that is not over, and ends; then comes a change without its prize."""
+    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
+    rule(opened, upstream, downstream)
+    passed(is_over=False)
+    await stopped(opened, folder, unfinished=True)
+    await run(upstream, f'INSERT INTO "change" VALUES {change(2)}')
+
+
 async def test_what_was_read_before_the_period_was_over_is_not_taken_up(app, made, tmp_path, passed) -> None:
     """Rows that came behind a snapshot of a period at work are compared: their breaks would be seen by nobody."""
-    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
     async with app() as opened:
-        rule(opened, upstream, downstream)
-        passed(is_over=False)
-        await stopped(opened, tmp_path / "work", unfinished=True)
-        await run(upstream, f'INSERT INTO "change" VALUES {change(2)}')
+        await looked_at_work(opened, made, passed, tmp_path / "work")
         passed(is_over=True)
         ended, breaks = await compared(opened, "redemption", tmp_path / "work")
     assert {key: one.outcome for key, one in breaks.items()} == {("2",): "missing"}
@@ -51,12 +56,8 @@ async def test_what_was_read_before_the_period_was_over_is_not_taken_up(app, mad
 
 async def test_what_is_unfinished_is_read_anew_each_time(app, made, tmp_path, passed) -> None:
     """Who looks at a period at work twice sees what has come in between."""
-    upstream, downstream = await filled(made, "sqlite", [change(1)], [prize("'1'")])
     async with app() as opened:
-        rule(opened, upstream, downstream)
-        passed(is_over=False)
-        await stopped(opened, tmp_path / "work", unfinished=True)
-        await run(upstream, f'INSERT INTO "change" VALUES {change(2)}')
+        await looked_at_work(opened, made, passed, tmp_path / "work")
         ended = await opened.recon.run("redemption", DAY, folder=tmp_path / "work", unfinished=True)
     assert (ended.totals["tied"], ended.totals["missing"]) == (1, 1)
 

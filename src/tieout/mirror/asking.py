@@ -245,10 +245,9 @@ class Asking:
 
     def note_published(self, answered: Iterable[Observed], garbled: Iterable[Observed]) -> None:
         """Know which answers could be used: what is answered with garbage is asked for less and less often too."""
-        wrong = {(one.group, one.first, one.count) for one in garbled}
-        for one in answered if self._failures else ():
-            if (one.group, one.first, one.count) not in wrong:
-                self._failures.pop((one.group, one.first, one.count), None)
+        wrong = set(map(_window, garbled))
+        for window in set(map(_window, answered)) - wrong if self._failures else ():
+            self._failures.pop(window, None)
         for window in wrong:
             self._note_failure(window)
 
@@ -263,6 +262,10 @@ class Asking:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         self._tell(None if task.cancelled() else task.exception())
+
+
+def _window(observed: Observed) -> Window:
+    return observed.group, observed.first, observed.count
 
 
 def tokens_ahead(interval: int, planned: int, pace: float) -> int:

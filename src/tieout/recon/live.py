@@ -16,7 +16,7 @@ import msgspec
 
 from tieout.contracts import Clock, Database, Transaction
 from tieout.coordination.lease import Lease, Leases, LostLease
-from tieout.errors import CommitUnknown, RetryTransaction
+from tieout.errors import CommitUnknown
 from tieout.feeds import Position
 from tieout.recon.define import Rule
 from tieout.recon.evidence import anchored
@@ -225,9 +225,6 @@ class Live:
             except CommitUnknown:
                 if await self._was_kept(work):
                     break
-                if attempt == ATTEMPTS:
-                    raise
-            except RetryTransaction:
                 if attempt == ATTEMPTS:
                     raise
         self._note_kept(work, done[0])

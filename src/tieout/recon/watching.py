@@ -78,7 +78,7 @@ class Watching:
         while True:
             lease = await self._taken()
             try:
-                await _to_its_end(self._watch(lease))
+                await _unless_cancelled(self._watch(lease))
             except Exception as error:
                 why = _worst(error)
                 if isinstance(why, Missed):
@@ -287,7 +287,7 @@ class Watching:
         await self._database.transact(work)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _unless_cancelled(work: Coroutine[Any, Any, None]) -> None:
     """Await work, and end with it when cancelled, also where it fails in that very moment and raises only why."""
     task = asyncio.create_task(work)
     try:
