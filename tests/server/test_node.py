@@ -105,6 +105,7 @@ def test_a_port_belongs_to_one_node(node_of):
     node = node_of()
     with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{node.port}: Address already in use"):
         node_of(port=node.port)
+    assert "Warning" not in node.log.read_text()
     with node.client() as http:
         assert {http.get("/healthz").status_code for _ in range(20)} == {200}
 

@@ -37,12 +37,21 @@ async def serve(
 
     Raise `ConfigError` for an address that cannot be used.
     """
-    front = asgi(app, settings)
-    settings.check_exposure(await front.site.tokens.count_valid())
-    _check_free(settings)
+    stopping = asyncio.ensure_future(stop)
+    try:
+        front = asgi(app, settings)
+        settings.check_exposure(await front.site.tokens.count_valid())
+        _check_free(settings)
+        await _serve(front, settings, stopping, ready)
+    finally:
+        stopping.cancel()
+
+
+async def _serve(
+    front: Front, settings: Settings, stopping: asyncio.Future[object], ready: Callable[[Front], None]
+) -> None:
     server = _granian(front, settings)
     serving = asyncio.create_task(server.serve())
-    stopping = asyncio.ensure_future(stop)
     hearing = asyncio.create_task(front.site.hear_alarms())
     try:
         await _until_it_listens(settings, serving)
@@ -54,7 +63,6 @@ async def serve(
         await front.drain(settings.drain)
     finally:
         hearing.cancel()
-        stopping.cancel()
         await front.site.end_work()
         server.stop()  # type: ignore[no-untyped-call]  # Granian's method has no types
         await _end(serving)
