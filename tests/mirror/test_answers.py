@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mirror.cells import HOTEL
-from tieout.mirror.answers import Garbled, Words, read_answer, read_answers
+from tieout.mirror.answers import Garbled, Words, below_each_other, read_answer, read_answers
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
 
@@ -82,11 +84,31 @@ def test_numbers_of_other_libraries_are_refused(number):
 
 
 def test_an_answer_without_anything():
-    """No items, or an item without a field, is no answer."""
+    """No items is no answer."""
     with pytest.raises(Garbled):
         read({})
-    with pytest.raises(Garbled):
-        read({"a": {"price": [1, 2]}})
+
+
+@pytest.mark.parametrize(
+    "odd", [{"price": [1, 2]}, {**GOOD, "rate": [1, 2]}, defaultdict(lambda: [1, 1], price=[1, 2])], ids=repr
+)
+def test_fields_of_another_mirror(odd):
+    """Each item has all fields and no others, whatever its neighbours have; what is missing is not made up."""
+    with pytest.raises(Garbled, match="'b' has not the fields of this mirror"):
+        read({"a": GOOD, "b": odd})
+
+
+def test_answers_that_stand_in_a_row_are_one():
+    """The items and their cells are the same, in the same order; where one is missing another piece begins."""
+    told = [{f"{hotel}{room}": {**GOOD, "price": [hotel, room]} for room in range(hotel)} for hotel in range(1, 6)]
+    first, second, *_, last = answers = read_answers(HOTEL, Words({}), told, 2)
+    (whole,) = below_each_other(answers)
+    assert list(whole.items) == [name for answer in answers for name in answer.items]
+    assert whole.values["price"].tolist() == [row for answer in answers for row in answer.values["price"].tolist()]
+    assert [len(one) for one in below_each_other([first, second, last])] == [3, 5]
+    assert [len(one) for one in below_each_other([second, first])] == [2, 1]
+    assert [len(one) for one in below_each_other([first, *read_answers(HOTEL, Words({}), told[1:2], 2)])] == [1, 2]
+    assert not list(below_each_other([]))
 
 
 numbers = st.none() | st.integers(-LIMIT, LIMIT)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, chain
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import accumulate, chain, pairwise
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -77,16 +79,59 @@ class Words:
         return number
 
 
-class Answer:
-    """The cells of an answer: arrays of shape (items, cells), in the order of `items`.
+class Table(NamedTuple):
+    """The cells of items below each other: arrays of shape (items, cells)."""
 
-    `values` has the fields that were given: those of a whole answer are all, those of a push may be some.
+    items: Sequence[str]
+    present: Bools
+    values: dict[str, NDArray[Any]]
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The cells of an answer: those of the items `begin` to before `end` of a table, in which others may stand too.
+
+    `fields` are those that were given: of a whole answer all, of a push maybe some.
     """
 
-    def __init__(self, items: Sequence[str], present: Bools, values: dict[str, NDArray[Any]]) -> None:
-        self.items = items
-        self.present = present
-        self.values = values
+    table: Table
+    begin: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def items(self) -> Sequence[str]:
+        """Its items."""
+        return self.table.items[self.begin : self.end]
+
+    @property
+    def fields(self) -> AbstractSet[str]:
+        """The names of its fields."""
+        return self.table.values.keys()
+
+    @property
+    def present(self) -> Bools:
+        """Which cells are there."""
+        return self.table.present[self.begin : self.end]
+
+    @property
+    def values(self) -> dict[str, NDArray[Any]]:
+        """The cells of each field."""
+        return {name: column[self.begin : self.end] for name, column in self.table.values.items()}
+
+
+def below_each_other(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """The same items in the same order, those as one answer that stand in a row in one table."""
+    table, begin, end = None, 0, 0
+    for one in answers:
+        if one.table is not table or one.begin != end:
+            if table is not None:
+                yield Answer(table, begin, end)
+            table, begin = one.table, one.begin
+        end = one.end
+    if table is not None:
+        yield Answer(table, begin, end)
 
 
 def read_answer(
@@ -105,7 +150,7 @@ def read_answer(
     if not items:
         raise Garbled("no items at all")
     fields = _fields(layout, next(iter(items.values())), partial=partial)
-    return _read(fields, words, list(items.items()), count)
+    return Answer(_read(fields, words, list(items.items()), count), 0, len(items))
 
 
 def read_answers(
@@ -123,13 +168,9 @@ def read_answers(
     if not all(answers):
         raise Garbled("no items at all")
     items = list(chain.from_iterable(items.items() for items in answers))
-    whole = _read(layout.fields, words, items, count, is_plain=is_plain)
-    ends = list(accumulate(map(len, answers)))
-    parts = [slice(end - len(items), end) for end, items in zip(ends, answers, strict=True)]
-    return [
-        Answer(whole.items[part], whole.present[part], {name: column[part] for name, column in whole.values.items()})
-        for part in parts
-    ]
+    table = _read(layout.fields, words, items, count, is_plain=is_plain)
+    ends = list(accumulate(map(len, answers), initial=0))
+    return [Answer(table, begin, end) for begin, end in pairwise(ends)]
 
 
 def _read(
@@ -139,19 +180,28 @@ def _read(
     count: int,
     *,
     is_plain: bool = False,
-) -> Answer:
-    for key, given in items:
-        if given.keys() != fields.keys():
-            wrong = given.keys() ^ fields.keys()
-            raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
+) -> Table:
     present: Bools = np.ones((len(items), count), dtype=np.bool_)
     values = {}
-    for name, field in fields.items():
-        rows = [given[name] for _, given in items]
-        if not (set(map(type, rows)) <= _LISTS and set(map(len, rows)) == {count}):
-            rows = [_row(name, row, count) for row in rows]
-        values[name] = _column(name, field, words, rows, present, is_plain=is_plain)
-    return Answer([key for key, _ in items], present, values)
+    for name, told in _told(fields, items).items():
+        are_lists = set(map(type, told)) <= _LISTS and set(map(len, told)) == {count}
+        rows = told if are_lists else [_row(name, row, count) for row in told]
+        values[name] = _column(name, fields[name], words, rows, present, is_plain=is_plain)
+    return Table([key for key, _ in items], present, values)
+
+
+def _told(
+    fields: Iterable[str], items: Sequence[tuple[str, Mapping[str, Sequence[Any]]]]
+) -> dict[str, list[Sequence[Any]]]:
+    """Of each field what all items have; raise `Garbled` unless they have these fields, and no others."""
+    names, told = set(fields), [given for _, given in items]
+    try:
+        if set(map(len, told)) == {len(names)}:
+            return {name: list(map(itemgetter(name), told)) for name in fields}
+    except KeyError:
+        pass  # Whose they are is found one by one.
+    key, wrong = next((key, given.keys() ^ names) for key, given in items if given.keys() != names)
+    raise Garbled(f"{key!r:.100} has not the fields of this mirror: {sorted(map(str, wrong))}")
 
 
 def _row(name: str, values: Any, count: int) -> Sequence[Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tieout.mirror.answers import Answer, Garbled, Words, read_answer, read_answers
+from tieout.mirror.answers import Answer, Garbled, Words, below_each_other, read_answer, read_answers
 from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout
 from tieout.mirror.copying import Copy
 from tieout.mirror.observed import Cause, Observed
@@ -87,21 +86,24 @@ class Batch(NamedTuple):
 class Rows(NamedTuple):
     """The items of a batch: the number of each, its group's place in the batch, and where each name stands.
 
-    The items of a group stand together, and groups by their places.
+    The items of a group stand together, and groups by their places. Items that are gone have no name.
     """
 
-    numbers: list[int]
+    numbers: Sequence[int]
     group: Ints
-    place: dict[str, int]
+    place: dict[str | None, int]
 
 
 class Window(NamedTuple):
-    """The cells of some observations of one turn that are still open: `cells` of the answers, `slots` of the rows."""
+    """The cells of some observations of one turn that are still open, from `first` on, in these `slots` of the rows.
+
+    `runs` tell which cells of the answers stand in which slots: in one run, or in two around the ring's end.
+    """
 
     seen: list[tuple[Seen, Answer]]
     first: int
-    cells: slice
     slots: Ints
+    runs: list[tuple[slice, slice]]
 
 
 class Round(NamedTuple):
@@ -153,21 +155,20 @@ def sort(copy: Copy, portion: Portion, read: Read) -> Batch:
     return Batch(in_order, numbers, observed, confirmed, causes, seen, garbled + read.garbled)
 
 
-def turns(seen: Sequence[Seen]) -> Iterator[list[Seen]]:
+def turns(seen: Sequence[tuple[Seen, Answer]]) -> Iterator[list[tuple[Seen, Answer]]]:
     """All observations, each group once in a turn."""
-    queues: dict[int, list[Seen]] = defaultdict(list)
+    queues: dict[int, list[tuple[Seen, Answer]]] = defaultdict(list)
     for one in seen:
-        queues[one.group].append(one)
+        queues[one[0].group].append(one)
     for turn in range(max(map(len, queues.values()), default=0)):
         yield [queue[turn] for queue in queues.values() if turn < len(queue)]
 
 
 def rounds(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> Iterator[Round]:
     """All observations, each group once in a round; those of whole groups and others apart."""
-    answers = {id(one): answer for one, answer in seen}
     for whole in (True, False):
-        for turn in turns([one for one, _ in seen if one.is_whole is whole]):
-            yield _round(layout, rows, checks, [(one, answers[id(one)]) for one in turn])
+        for turn in turns([one for one in seen if one[0].is_whole is whole]):
+            yield _round(layout, rows, checks, turn)
 
 
 def apart(asked: Asked) -> Iterator[Asked]:
@@ -200,23 +201,22 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen
     shape = (len(rows.numbers), layout.ring)
     present = np.zeros(shape, dtype=np.bool_)
     values = {name: np.zeros(shape, dtype=field.stored) for name, field in layout.fields.items()}
-    is_partial = any(answer.values.keys() != layout.fields.keys() for _, answer in seen)
+    is_partial = any(answer.fields != layout.fields.keys() for _, answer in seen)
     told = {name: np.zeros(shape, dtype=np.bool_) for name in layout.fields} if is_partial else None
     windows = _open_windows(layout, checks, seen)
     for one in windows:
-        known, places = _places(rows, one.seen)
-        runs = _runs(one.slots, layout.ring)
-        there = _of_items([answer.present[:, one.cells] for _, answer in one.seen], known)
-        for slots, cells in runs:
-            present[places, slots] = there[:, cells]
-        for name in layout.fields:
-            given = [answer for _, answer in one.seen if name in answer.values]
-            if len(given) == len(one.seen):
-                column = _of_items([answer.values[name][:, one.cells] for answer in given], known)
-                for slots, cells in runs:
-                    values[name][places, slots] = column[:, cells]
+        places, begin = _places(rows, one.seen), 0
+        for answer in below_each_other(answer for _, answer in one.seen):
+            at = places[begin : begin + len(answer)]
+            known = slice(None) if (at >= 0).all() else at >= 0
+            there, begin = answer.present[known], begin + len(answer)
+            for slots, cells in one.runs:
+                present[at[known], slots] = there[:, cells]
+            for name, column in answer.values.items():
+                for slots, cells in one.runs:
+                    values[name][at[known], slots] = column[known, cells]
                     if told is not None:
-                        told[name][places, slots] = there[:, cells]
+                        told[name][at[known], slots] = there[:, cells]
     asked = Asked.of([one.group for one, _ in seen], [one.observed for one, _ in seen])
     window, start, end = windows_of(layout, checks, asked)
     whole = seen[0][0].is_whole
@@ -225,18 +225,12 @@ def _round(layout: Layout, rows: Rows, checks: Checks, seen: Sequence[tuple[Seen
     return Round(windows, sighting, window, start, end)
 
 
-def _runs(slots: Ints, ring: int) -> list[tuple[slice, slice]]:
-    """Where cells in a row stand in the ring, and which of them: in one run, or in two around the ring's end."""
-    first, count = int(slots[0]), len(slots)
-    before = min(count, ring - first)
-    runs = [(slice(first, first + before), slice(before))]
-    return runs if before == count else [*runs, (slice(count - before), slice(before, count))]
-
-
-def _of_items(columns: list[NDArray[Any]], known: Bools) -> NDArray[Any]:
-    """Answers below each other, of known items alone."""
-    whole = columns[0] if len(columns) == 1 else np.concatenate(columns)
-    return whole if known.all() else whole[known]
+def _runs(first: int, count: int, skipped: int, ring: int) -> list[tuple[slice, slice]]:
+    """Where `count` cells, the first at `first`, stand in a ring, and which they are of answers with others before."""
+    slot = first & (ring - 1)
+    before = min(count, ring - slot)
+    runs = [(slice(slot, slot + before), slice(skipped, skipped + before))]
+    return runs if before == count else [*runs, (slice(count - before), slice(skipped + before, skipped + count))]
 
 
 def _open_windows(layout: Layout, checks: Checks, seen: Sequence[tuple[Seen, Answer]]) -> list[Window]:
@@ -244,23 +238,24 @@ def _open_windows(layout: Layout, checks: Checks, seen: Sequence[tuple[Seen, Ans
 
     Those of a window have the same fields.
     """
-    base, alike = checks.base.tolist(), defaultdict(list)
+    base, ring, alike = checks.base.tolist(), layout.ring, defaultdict(list)
     for one, answer in seen:
         first = max(one.observed.first, base[one.group])
-        end = min(one.observed.first + one.observed.count, base[one.group] + layout.ring)
+        end = min(one.observed.first + one.observed.count, base[one.group] + ring)
         if first < end:
             skipped = first - one.observed.first
-            alike[first, skipped, end - first, frozenset(answer.values)].append((one, answer))
+            alike[first, skipped, end - first, frozenset(answer.fields)].append((one, answer))
     return [
-        Window(some, first, slice(skipped, skipped + count), (first + np.arange(count)) & (layout.ring - 1))
+        Window(some, first, (first + np.arange(count)) & (ring - 1), _runs(first, count, skipped, ring))
         for (first, skipped, count, _), some in alike.items()
     ]
 
 
-def _places(rows: Rows, seen: Sequence[tuple[Seen, Answer]]) -> tuple[Bools, Ints]:
-    """Which of the answers' items are of the groups that they are about, and the rows of those."""
-    place = rows.place
-    places = np.array([place.get(name, -1) for _, answer in seen for name in answer.items], dtype=np.int64)
-    groups = np.repeat([one.group for one, _ in seen], [len(answer.items) for _, answer in seen])
-    known: Bools = (places >= 0) & (rows.group[places] == groups) if len(rows.group) else places >= 0
-    return known, places[known]
+def _places(rows: Rows, seen: Sequence[tuple[Seen, Answer]]) -> Ints:
+    """The rows of the answers' items; -1 for those that are not of the groups that these are about."""
+    find, answers = rows.place.get, [answer for _, answer in seen]
+    places = np.array([find(name, -1) for some in below_each_other(answers) for name in some.items], dtype=np.int64)
+    if len(rows.group):
+        groups = np.repeat([one.group for one, _ in seen], list(map(len, answers)))
+        places[rows.group[places] != groups] = -1
+    return places

@@ -98,6 +98,8 @@ class Copy:
         for item in self.items.values():
             if item.group in self.blank:
                 self.blank[item.group].append(item.n)
+        for items in self.blank.values():
+            items.sort()
 
     def first(self, now: int, groups: Sequence[int] | None = None) -> Ints:
         """The first open position of each group, or of some, at the server's time `now`."""

@@ -56,7 +56,7 @@ def blank_rows(copy: Copy, batch: Batch) -> list[tuple[int, int]] | None:
     """
     groups = sorted({batch.numbers[one.group] for one, _ in batch.seen})
     blank = {group: copy.blank.pop(group) for group in groups if group in copy.blank}
-    return [(group, n) for group, items in blank.items() for n in sorted(items)] if len(blank) == len(groups) else None
+    return [(group, n) for group, items in blank.items() for n in items] if len(blank) == len(groups) else None
 
 
 def merged(copy: Copy, batch: Batch, rows: Sequence[tuple[int, int]], cells: Cells) -> Outcome:
@@ -81,10 +81,9 @@ def merged(copy: Copy, batch: Batch, rows: Sequence[tuple[int, int]], cells: Cel
 
 def _kept(copy: Copy, batch: Batch, checks: Checks, rows: Sequence[tuple[int, int]], cells: Cells) -> Kept:
     owners = {batch.numbers[one.group]: one.group for one, _ in batch.seen}
-    numbers = [n for _, n in rows]
-    owner = np.array([owners[group] for group, _ in rows], dtype=np.int64)
-    names = map(copy.names.get, numbers)
-    places = {name: place for place, name in enumerate(names) if name is not None}
+    of_rows, numbers = zip(*rows, strict=True) if rows else ((), ())
+    owner = np.array(list(map(owners.__getitem__, of_rows)), dtype=np.int64)
+    places = dict(zip(map(copy.names.get, numbers), range(len(rows)), strict=True))
     cells.roll(checks.base[owner])
     nothing = np.zeros(cells.known.shape, dtype=np.bool_)
     none = np.zeros(len(rows), dtype=np.bool_)
@@ -102,6 +101,8 @@ def _packed(copy: Copy, batch: Batch, kept: Kept) -> list[tuple[int, int, bytes]
 def confirm(copy: Copy, batch: Batch, checks: Checks) -> list[Sighted]:
     """Note when the groups were checked of which nothing else is news; the sightings of these observations."""
     asked = batch.confirmed
+    if not len(asked.group):
+        return []
     for turn in apart(asked):
         note_check(checks, *windows_of(copy.layout, checks, turn))
     numbers = np.array(batch.numbers, dtype=np.int64)[asked.group]
@@ -109,8 +110,9 @@ def confirm(copy: Copy, batch: Batch, checks: Checks) -> list[Sighted]:
     first = np.maximum(asked.first, checks.base[asked.group])
     count, took = asked.first + asked.cells - first, (asked.end - asked.start) // 1_000
     columns, sighted = (numbers, first, count, asked.start, took, sizes * count), list[Sighted]()
+    causes = np.array(batch.causes)
     for cause in sorted(set(batch.causes)):
-        is_told = np.array([one == cause for one in batch.causes]) & (count > 0)
+        is_told = (causes == cause) & (count > 0)
         sighted += rows_of_many(cause, *(column[is_told] for column in columns))
     return sighted
 
@@ -134,8 +136,9 @@ def sightings_of(batch: Batch, rows: Rows, merged: Round, known: Bools, changed:
 
 
 def _by_group(rows: Rows, cells: Bools, groups: int) -> list[int]:
+    """How many of the cells are set, of each group."""
     counts = np.bincount(rows.group, weights=np.count_nonzero(cells, axis=1), minlength=groups)
-    return [int(count) for count in counts]
+    return list(map(int, counts.tolist()))
 
 
 def _sighted(one: Seen, group: int, first: int, cells: int, known: int, changed: int, days: bytes) -> Sighted:

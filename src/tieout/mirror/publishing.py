@@ -13,6 +13,7 @@ from tieout.mirror.ahead import Coming, Line
 from tieout.mirror.batch import Batch
 from tieout.mirror.calendar import positions
 from tieout.mirror.copying import Copy
+from tieout.mirror.memory import keep_freed
 from tieout.mirror.merging import Outcome
 from tieout.mirror.observed import Observed
 from tieout.mirror.sightings import Sightings
@@ -45,6 +46,7 @@ class Publisher:
         self._store = store
         self._leases = leases
         self._sightings = Sightings(database.dialect)
+        keep_freed()
 
     async def publish(
         self, lease: Lease, copy: Copy, observed: Sequence[Observed], messages: Sequence[bytes] = ()
