@@ -265,3 +265,32 @@ async def test_a_node_writes_few_suppliers_at_a_time(here):
         for supplier in suppliers.values():
             await until(lambda supplier=supplier: is_loaded(rooms, supplier))
     assert max(most) == WRITERS
+
+
+async def test_what_is_given_up_may_be_on_its_way_still(here, monkeypatch):
+    """Where a lead ends while the supplier is being asked, the next node may ask only once that has arrived."""
+    hotels, seen = Listed(hotels=1), []
+    hotels.may_list.clear()
+    app, rooms = mirror_of(here, hotels, RARELY)
+    async with app:
+        following = rooms.following("acme")
+        world = following.world
+        release = world.leases.release
+        await until(lambda: hotels.is_listing)
+
+        async def fails(*_):
+            raise DatabaseUnavailable("gone")
+
+        async def sleeps(seconds):
+            seen.append((seconds, hotels.is_listing))
+            await asyncio.sleep(0)
+
+        async def releases(lease):
+            seen.append("released")
+            await release(lease)
+
+        monkeypatch.setattr(world.clock, "sleep", sleeps)
+        monkeypatch.setattr(world.leases, "release", releases)
+        monkeypatch.setattr(following, "look", fails)
+        await until(lambda: "released" in seen)
+        assert seen[: seen.index("released")][-1] == (following.longest_way, False)

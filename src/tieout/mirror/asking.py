@@ -95,6 +95,11 @@ class Asking:
         return bool(self._tasks)
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether the supplier is being asked."""
+        return bool(self._asked)
+
+    @property
     def free_places(self) -> int:
         """How many more queries of the plan may be under way: of its own places, or in the one slot that it shares."""
         return max(self.following.terms.places.plan, 1) - len(self._tasks) - self.following.unanswered

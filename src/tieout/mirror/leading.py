@@ -269,11 +269,17 @@ class Leading:
         self._woken.set()
 
     async def _drop(self) -> None:
-        """Let nothing go on: queries are cancelled, and what is being written is waited for."""
+        """Let nothing go on: queries are cancelled, and what is being written is waited for.
+
+        A query that is given up may come to the supplier all the same, and then it is as if we asked still.
+        """
+        is_asking = self._asking.is_under_way or self._listing.is_under_way
         await self._asking.drop()
         await self._listing.drop()
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
+        if is_asking:
+            await self._world.clock.sleep(self.following.longest_way)
 
 
 def waits_for(took: float, leads: int) -> float:

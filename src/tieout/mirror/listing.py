@@ -55,10 +55,15 @@ class Listing:
         return self._task is not None or self.catalogue is not None
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a catalogue is being read."""
+        return self._task is not None
+
+    @property
     def is_due(self) -> bool:
         """Whether a catalogue is to be read, or is being read."""
         if self or self.following.paused or self._clock.monotonic() < self._not_before:
-            return self._task is not None
+            return self.is_under_way
         return self.following.is_catalogue_due()
 
     def begin(self, copy: Copy) -> None:

@@ -78,7 +78,7 @@ class World(NamedTuple):
 
 
 class Following:
-    """One mirror's copy of one supplier."""
+    """One mirror's copy of one supplier; for `longest_way` seconds at most a query is on its way there."""
 
     def __init__(
         self, world: World, mirror: str, layout: Layout, policy: Policy, terms: Terms, supplier: Supplier
@@ -91,8 +91,8 @@ class Following:
         self.terms = terms
         self.supplier = supplier
         self.number = number(mirror, terms.name)
-        jitter = min(LONGEST_JITTER, JITTER_SHARE * terms.limit.window / 1_000_000)
-        self.budget = Budget(world.database, world.clock, self.name, terms.classes, jitter=jitter)
+        self.longest_way = min(LONGEST_JITTER, JITTER_SHARE * terms.limit.window / 1_000_000)
+        self.budget = Budget(world.database, world.clock, self.name, terms.classes, jitter=self.longest_way)
         self.slots = Slots(world.database, world.clock, world.leases.holder, self.name)
         self.moments = Moments(world.clock)
         self.publisher = Publisher(world.database, world.store, world.leases)
