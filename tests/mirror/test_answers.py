@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mirror.cells import HOTEL
-from tieout.mirror.answers import Garbled, Words, below_each_other, read_answer, read_answers
+from tieout.mirror.answers import below_each_other, read_answer, read_answers
 from tieout.mirror.digests import digest_of
 from tieout.mirror.observed import Observed
+from tieout.mirror.words import Garbled, Words
 
 GOOD = {"price": [100, 90], "stock": [3, 0], "open": [True, False], "rules": [{"a": 1}, None]}
 LIMIT = (1 << 31) - 1

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 
 from tieout.mirror import days, dictionary, flag, int16, money
-from tieout.mirror.answers import Words, read_answers
+from tieout.mirror.answers import read_answers
 from tieout.mirror.batch import read
 from tieout.mirror.calendar import Layout
 from tieout.mirror.digests import digest_of
 from tieout.mirror.fields import check_fields
 from tieout.mirror.observed import Observed
 from tieout.mirror.packed import Packed, packed
+from tieout.mirror.words import Words
 
 FIELDS = {"price": money(), "stock": int16(), "open": flag(), "rules": dictionary()}
 LAYOUT = Layout(days(60), check_fields(FIELDS))

@@ -22,6 +22,7 @@ SEVERITY: dict[str, Severity] = {
     "step-failing": "serious",
     "dead-message": "serious",
     "mass-drop": "serious",
+    "dictionary-full": "serious",
     "mirror-slo": "serious",
     "replication-lapsed": "serious",
     "recon-breaks": "serious",

@@ -13,13 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tieout.errors import InvalidParams
-from tieout.identity import canonical_json, encode_json
 from tieout.mirror.calendar import Bools, Layout
 from tieout.mirror.fields import Field
-
-MOST_WORDS = (1 << 16) - 1
-"""Different values of the dictionary fields of one supplier: what a cell's two bytes can name."""
+from tieout.mirror.words import Garbled, Words
 
 _FALSE, _TRUE = 0xC2, 0xC3
 """In MessagePack."""
@@ -27,56 +23,6 @@ _FALSE, _TRUE = 0xC2, 0xC3
 _LISTS = frozenset({list, tuple})
 
 _SOME_FLAGS, _SOME_NUMBERS = list[list[bool | None]], list[list[int | None]]
-
-
-class Garbled(Exception):
-    """An answer that does not fit its question or its fields; nothing of it is used."""
-
-
-class Words:
-    """The values of a supplier's dictionary fields, each named by a number; 0 names none."""
-
-    def __init__(self, known: Mapping[int, str]) -> None:
-        self._numbers = {text: number for number, text in known.items()}
-        self._written: dict[str, int] = {}
-        self.added: dict[int, str] = {}
-
-    def number(self, value: Any) -> int:
-        """The number of a value, a new one if it has none yet; raise `Garbled` when it cannot be stored."""
-        try:
-            written = repr(value)
-            number = self._written.get(written)
-            if number is None:
-                number = self._number(value)
-                if len(self._written) < MOST_WORDS:
-                    self._written[written] = number
-        except RecursionError as error:
-            raise Garbled("a value is nested too deeply") from error
-        return number
-
-    def row(self, values: Sequence[Any]) -> list[int | None]:
-        """The numbers of the values of an item's cells, which are mostly one and the same object; None of None."""
-        objects = list(map(id, values))
-        numbers = {
-            at: None if value is None else self.number(value)
-            for at, value in dict(zip(objects, values, strict=True)).items()
-        }
-        return [numbers[at] for at in objects]
-
-    def _number(self, value: Any) -> int:
-        try:
-            encode_json(value)
-            text = canonical_json(value)
-        except InvalidParams as error:
-            raise Garbled(f"{value!r:.100} cannot be stored as JSON") from error
-        number = self._numbers.get(text)
-        if number is None:
-            number = len(self._numbers) + 1
-            if number > MOST_WORDS:
-                raise Garbled(f"more than {MOST_WORDS} different values: this is no field for a dictionary")
-            self._numbers[text] = number
-            self.added[number] = text
-        return number
 
 
 class Table(NamedTuple):

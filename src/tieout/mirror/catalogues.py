@@ -13,13 +13,13 @@ from tieout.contracts import Database, Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.errors import ConfigError, DefinitionError, InvalidKey
 from tieout.identity import key_bytes
-from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Checks
 from tieout.mirror.copying import Copy, day_end, first_open
 from tieout.mirror.define import Group
 from tieout.mirror.doubts import EVERY
 from tieout.mirror.sightings import CATALOGUE, Sighted, Sightings
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore, number
+from tieout.mirror.words import Garbled
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from tieout.config import zone_of
 from tieout.contracts import Transaction
-from tieout.mirror.answers import Words
 from tieout.mirror.axis import Axis
 from tieout.mirror.calendar import Checks, Ints, Layout
 from tieout.mirror.define import Terms
 from tieout.mirror.digests import Digests
 from tieout.mirror.store import GroupRow, ItemName, MirrorStore
+from tieout.mirror.words import Words
 
 
 class DayEnd(NamedTuple):

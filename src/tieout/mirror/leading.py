@@ -13,6 +13,7 @@ from tieout.errors import DatabaseError
 from tieout.mirror.asking import Asking
 from tieout.mirror.catalogues import Catalogue
 from tieout.mirror.copying import Copy
+from tieout.mirror.forgetting import Forgetting
 from tieout.mirror.listing import Listing
 from tieout.mirror.measuring import Measuring
 from tieout.mirror.observed import Observed
@@ -82,6 +83,7 @@ class Leading:
             ended=self._ended,
         )
         self._listing = Listing(following, hold=self._hold, ended=self._ended)
+        self._forgetting = Forgetting(following)
         self._writing: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._error: BaseException | None = None
@@ -200,7 +202,7 @@ class Leading:
         if self.following.has_doubts or self.following.has_mail or self.following.has_choices:
             self._asking.forget_plan()
         await self.measuring.look(copy)
-        await self.following.purge()
+        await self._forgetting.look(copy)
         took = self._world.clock.monotonic() - self._looked_at
         self._look_every = min(max(LOOK_EVERY, LOOK_PAUSE * took), LOOK_LATEST)
 

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 
 from tieout.coordination.lease import LostLease
 from tieout.errors import DatabaseError
-from tieout.mirror.answers import Garbled
 from tieout.mirror.catalogues import Catalogue, Changes
 from tieout.mirror.copying import Copy
 from tieout.mirror.define import SlowDown
 from tieout.mirror.suppliers import Following
+from tieout.mirror.words import Garbled
 
 log = logging.getLogger("tieout.mirror")
 

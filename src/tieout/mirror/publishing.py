@@ -86,8 +86,9 @@ class Publisher:
             return renewed, outcome
 
         renewed, outcome = await self._database.transact(work)
-        for number in words:
-            copy.words.added.pop(number, None)
+        for number, text in words.items():
+            if copy.words.added.get(number) == text:
+                del copy.words.added[number]
         if outcome is None:
             return Published(0, 0, 0, batch.garbled, renewed)
         copy.checks.put(np.array(batch.groups, dtype=np.int64), outcome.checks)

@@ -12,12 +12,13 @@ from tieout.contracts import Transaction
 from tieout.errors import InvalidParams, TieoutError
 from tieout.identity import fingerprint
 from tieout.messages import Inbox
-from tieout.mirror.answers import Garbled, Words, read_answer
+from tieout.mirror.answers import read_answer
 from tieout.mirror.doubts import EVERY, Doubts
 from tieout.mirror.observed import Observed, encode
 from tieout.mirror.pushed import Change, Pushed, Received, read_json
 from tieout.mirror.store import number
 from tieout.mirror.suppliers import Following
+from tieout.mirror.words import Garbled, Words
 
 log = logging.getLogger("tieout.mirror")
 

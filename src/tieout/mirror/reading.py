@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tieout.contracts import Transaction
 from tieout.coordination.lease import Lease, Leases
 from tieout.errors import DatabaseError, InvalidParams, UnknownItem
-from tieout.mirror.answers import Words, read_answer
+from tieout.mirror.answers import read_answer
 from tieout.mirror.calendar import NEVER, Bools, Checks, Layout
 from tieout.mirror.copying import day_end, first_open
 from tieout.mirror.define import CLASSES, SlowDown, largest
@@ -28,6 +28,7 @@ from tieout.mirror.offers import Difference, ItemCell, ItemCells, Offer, Truth, 
 from tieout.mirror.rules import times
 from tieout.mirror.store import ItemRow, number
 from tieout.mirror.suppliers import BEYOND, BROWSE_PATIENCE, Following
+from tieout.mirror.words import VERSION, Words
 
 log = logging.getLogger("tieout.mirror")
 
@@ -80,7 +81,7 @@ class Reading:
         axis, terms = self.following.layout.axis, self.following.terms
         first = first_open(axis, row.now, day_end(terms, row.zone, row.rollover))
         stay = self._stay(row, first, axis.count)
-        await self._learn_words({int(value) for column in self._dictionaries(stay) for value in column} - {0})
+        await self._learn_words({int(value) for column in self._dictionaries(stay) for value in column} - {0}, row)
         suspects = doubtful(stay, doubts)
         cells = [self._cell(stay, at, suspect=first + at in suspects) for at in range(axis.count)]
         return ItemCells(terms.name, row.group, item, cells)
@@ -185,7 +186,7 @@ class Reading:
             raise InvalidParams(f"a stay has from 1 to {layout.axis.count} cells, not {nights}")
         row, doubts = await self._row(item, first, first + nights)
         stay = self._stay(row, first, nights)
-        await self._learn_words(words_of(layout, stay.cells))
+        await self._learn_words(words_of(layout, stay.cells), row)
         return stay, doubts
 
     async def _row(self, item: str, first: int, last: int) -> tuple[ItemRow, list[Doubt]]:
@@ -202,8 +203,9 @@ class Reading:
         following.moments.learn(row.now, begun)
         return row, doubts
 
-    async def _learn_words(self, needed: set[int]) -> None:
-        if needed - self._words.keys():
+    async def _learn_words(self, needed: set[int], row: ItemRow) -> None:
+        """Know the words that a row needs: others where some have become others since these were read."""
+        if needed - self._words.keys() or (needed and self._words.get(VERSION) != row.version):
             store, copy = self._world.store, self.following.number
             self._words = await self._world.database.read(lambda tx: store.words(tx, copy))
 

@@ -53,13 +53,14 @@ class ItemName(msgspec.Struct, frozen=True, gc=False):
 
 
 class ItemRow(NamedTuple):
-    """An item as readers need it, with its group's check times and how its day ends."""
+    """An item as readers need it, with its group's check times, how its day ends, and the version of its words."""
 
     cells: bytes
     group: str
     zone: str | None
     rollover: int | None
     checks: bytes
+    version: str | None
     now: int
 
 
@@ -174,15 +175,15 @@ class MirrorStore:
         row = await tx.fetch_one(self.sql.read_item, copy=copy, n=item)
         if row is None:
             return None
-        cells, group, zone, rollover, checks, now = row
-        return ItemRow(bytes(cells), bytes(group).decode(), zone, rollover, bytes(checks), now)
+        cells, group, zone, rollover, checks, version, now = row
+        return ItemRow(bytes(cells), bytes(group).decode(), zone, rollover, bytes(checks), version, now)
 
     async def words(self, tx: Transaction, copy: int) -> dict[int, str]:
-        """The values of dictionary fields (JSON), by number."""
+        """The values of dictionary fields (JSON), by number, and their `VERSION` if there is one."""
         return {row[0]: row[1] for row in await tx.fetch(self.sql.words, copy=copy)}
 
     async def add_words(self, tx: Transaction, copy: int, words: Iterable[tuple[int, str]]) -> None:
-        """Store values of dictionary fields."""
+        """Store values of dictionary fields, in place of what had their numbers."""
         await tx.execute_many(self.sql.add_word, [{"copy": copy, "n": n, "value": value} for n, value in words])
 
     async def add_suspects(self, tx: Transaction, copy: int, cells: Iterable[tuple[int, int]], since: int) -> None:

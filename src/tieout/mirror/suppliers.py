@@ -20,7 +20,6 @@ from tieout.coordination.lease import Lease, Leases
 from tieout.coordination.slots import Slots
 from tieout.errors import ConfigError, DatabaseError, InvalidJson
 from tieout.identity import encode_json
-from tieout.mirror.answers import Garbled
 from tieout.mirror.calendar import Layout
 from tieout.mirror.catalogues import Catalogue, Cataloguer, Changes
 from tieout.mirror.copying import Copy
@@ -32,11 +31,9 @@ from tieout.mirror.rules import SMALL, is_mass_drop
 from tieout.mirror.schedule import Policy
 from tieout.mirror.sightings import Sightings
 from tieout.mirror.store import CopyRow, MirrorStore, number
+from tieout.mirror.words import Garbled
 
 log = logging.getLogger("tieout.mirror")
-
-PURGE_EVERY = 60.0
-"""Seconds between two rounds of forgetting old sightings."""
 
 POSTED = 200
 """Observations of other nodes that are merged in one transaction."""
@@ -101,7 +98,6 @@ class Following:
         self.sightings = Sightings(world.database.dialect)
         self.paused = False
         self.catalogued = 0
-        self._purged_at = world.clock.monotonic()
         self._unanswered: list[float] = []
         self.has_mail = self.has_doubts = self.has_choices = False
 
@@ -189,12 +185,6 @@ class Following:
         lease = await self.cataloguer.store(lease, copy, changes)
         await self.look()
         return lease
-
-    async def purge(self) -> None:
-        """Forget, from time to time, what is older than anybody who reads by a cursor may be."""
-        if self.world.clock.monotonic() - self._purged_at >= PURGE_EVERY:
-            self._purged_at = self.world.clock.monotonic()
-            await self.world.database.transact(lambda tx: self.sightings.purge(tx, self.number))
 
     def may_ask(self) -> bool:
         """Whether the supplier is well enough to be asked."""

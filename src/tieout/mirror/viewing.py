@@ -104,7 +104,7 @@ class Viewing:
             items = sum(item.gone is None for item in await store.items(tx, copy))
             # Room for items that come between the count and the rows: these bring a change of the catalogue with them.
             columns = Columns(following.layout, following.terms, groups, items)
-            return Part(name, columns, await store.words(tx, copy), cursor)
+            return Part(name, columns, {}, cursor)
 
         part = await self._world.database.read(begin)
         room = part.columns.arrays.known.shape[1]
@@ -117,6 +117,8 @@ class Viewing:
                 )
                 await asyncio.sleep(0)
         part.columns.trim()
+        # Behind the cells that name them: a number may get another value only long after the last cell that names it.
+        part.words = await self._world.database.read(lambda tx: store.words(tx, copy))
         return part
 
     async def _put(self, parts: Mapping[str, Part]) -> None:

@@ -74,9 +74,10 @@ SET cells = :cells
 WHERE copy = :copy AND grp = :grp AND n = :n
 
 -- name: read_item
-SELECT i.cells, g.name AS group_name, g.zone, g.rollover, g.checks, {now} AS now
+SELECT i.cells, g.name AS group_name, g.zone, g.rollover, g.checks, w.value AS version, {now} AS now
 FROM tieout_mirror_item AS i
 JOIN tieout_mirror_group AS g ON g.copy = i.copy AND g.n = i.grp
+LEFT JOIN tieout_mirror_word AS w ON w.copy = i.copy AND w.n = 0
 WHERE i.copy = :copy AND i.n = :n AND i.gone IS NULL
 
 -- name: words
@@ -87,7 +88,7 @@ WHERE copy = :copy
 -- name: add_word
 INSERT INTO tieout_mirror_word (copy, n, value)
 VALUES (:copy, :n, :value)
-ON CONFLICT DO NOTHING
+ON CONFLICT (copy, n) DO UPDATE SET value = excluded.value
 
 -- name: add_suspect
 INSERT INTO tieout_mirror_suspect (copy, item, place, since)

@@ -6,7 +6,7 @@ ON DUPLICATE KEY UPDATE id = IF({was_there}, id, id)
 -- name: add_word
 INSERT INTO tieout_mirror_word (copy, n, value)
 VALUES (:copy, :n, :value)
-ON DUPLICATE KEY UPDATE n = IF({was_there}, n, n)
+ON DUPLICATE KEY UPDATE value = VALUES(value)
 
 -- name: add_suspect
 INSERT INTO tieout_mirror_suspect (copy, item, place, since)
