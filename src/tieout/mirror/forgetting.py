@@ -52,8 +52,8 @@ class Forgetting:
     async def _used_words(self) -> set[int]:
         """The numbers of all words that a cell names, be it over."""
         following, used = self.following, set[int]()
-        sql = following.sightings.sql.all_cells
-        pages = following.world.database.stream(sql, batch=ROWS, copy=following.number)
+        database, sql = following.world.database, following.sightings.sql
+        pages = database.stream(sql.all_cells, batch=ROWS, copy=following.number)
         async with aclosing(pages):
             async for rows in pages:
                 cells = following.layout.unpack([bytes(row[-1]) for row in rows])
