@@ -1,13 +1,19 @@
-"""What a copy's only writer forgets from time to time: old sightings, and words that no cell names any more."""
+"""What a copy's only writer forgets: old sightings, what the catalogue has lost, and words that no cell names."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing
+from itertools import islice
 
 import numpy as np
 
+from tieout.contracts import Transaction
+from tieout.coordination.lease import Lease
 from tieout.mirror.copying import Copy
+from tieout.mirror.sightings import KEEP
+from tieout.mirror.store import GroupRow, ItemName
 from tieout.mirror.suppliers import Following
 from tieout.mirror.words import FEW, MOST_WORDS, Words
 
@@ -20,22 +26,47 @@ LOOK_FOR_WORDS_EVERY = 3_600.0
 ROWS = 5_000
 """Items whose cells are looked at, at a time."""
 
+GONE = 5_000
+"""Most items, and most groups, that are forgotten in one transaction."""
+
 
 class Forgetting:
-    """Forgets for one copy, on the node that leads it; nothing may be published meanwhile."""
+    """Forgets for one copy, on the node that leads it; nothing may be stored meanwhile."""
 
     def __init__(self, following: Following) -> None:
         self.following = following
         self._clock = following.world.clock
         self._forgot_at = self._clock.monotonic()
 
-    async def look(self, copy: Copy) -> None:
-        """Forget what nobody needs, when it is time."""
+    async def look(self, copy: Copy, lease: Lease) -> Lease:
+        """Forget what nobody needs, when it is time; raise `LostLease` when somebody else writes."""
         following, now = self.following, self._clock.monotonic()
-        if now - self._forgot_at >= EVERY:
-            self._forgot_at = now
-            await following.world.database.transact(lambda tx: following.sightings.purge(tx, following.number))
-            await self.forget_words(copy.words, now)
+        if now - self._forgot_at < EVERY:
+            return lease
+        self._forgot_at = now
+        await following.world.database.transact(lambda tx: following.sightings.purge(tx, following.number))
+        await self.forget_words(copy.words, now)
+        return await self.forget_gone(copy, lease)
+
+    async def forget_gone(self, copy: Copy, lease: Lease) -> Lease:
+        """Forget some groups and items that the catalogue has lost for as long as sightings are kept.
+
+        Where it has one of them again it is a new one.
+        """
+        world, until = self.following.world, self.following.moments.earliest() - KEEP
+        groups, items = _gone(copy.gone_groups.values(), until), _gone(copy.gone_items.values(), until)
+        if not (groups or items):
+            return lease
+
+        async def work(tx: Transaction) -> Lease:
+            renewed = await world.leases.guard(tx, lease)
+            await world.store.forget_gone(tx, copy.number, groups, items)
+            return renewed
+
+        renewed = await world.database.transact(work)
+        copy.gone_groups = {name: one for name, one in copy.gone_groups.items() if one.n not in groups}
+        copy.gone_items = {name: one for name, one in copy.gone_items.items() if one.n not in items}
+        return renewed
 
     async def forget_words(self, words: Words, now: float) -> None:
         """Let numbers be used again that no cell names, when few are left; tell a person when nearly all are named."""
@@ -62,3 +93,8 @@ class Forgetting:
                         used.update(np.unique(cells.values[name]).tolist())
                 await asyncio.sleep(0)
         return used - {0}
+
+
+def _gone(rows: Iterable[GroupRow | ItemName], until: int) -> set[int]:
+    """The numbers of some that are gone since before then."""
+    return set(islice((one.n for one in rows if one.gone is not None and one.gone < until), GONE))

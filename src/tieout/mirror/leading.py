@@ -202,7 +202,7 @@ class Leading:
         if self.following.has_doubts or self.following.has_mail or self.following.has_choices:
             self._asking.forget_plan()
         await self.measuring.look(copy)
-        await self._forgetting.look(copy)
+        self._keep(await self._forgetting.look(copy, self._lease))
         took = self._world.clock.monotonic() - self._looked_at
         self._look_every = min(max(LOOK_EVERY, LOOK_PAUSE * took), LOOK_LATEST)
 

@@ -159,6 +159,13 @@ class MirrorStore:
         """Note that the catalogue has these items no more."""
         await tx.execute_many(self.sql.remove_item, [{"copy": copy, "n": n} for n in items])
 
+    async def forget_gone(self, tx: Transaction, copy: int, groups: Iterable[int], items: Iterable[int]) -> None:
+        """Delete groups and items that the catalogue has no more, and what was counted of these items."""
+        gone = list(items)
+        await tx.execute_many(self.sql.forget_item, [{"copy": copy, "n": n} for n in gone])
+        await tx.execute_many(self.sql.forget_demand, [{"copy": copy, "item": n} for n in gone])
+        await tx.execute_many(self.sql.forget_group, [{"copy": copy, "n": n} for n in groups])
+
     async def cells_of(self, tx: Transaction, copy: int, groups: Sequence[int]) -> list[tuple[int, int, bytes]]:
         """The rows of the items of some groups: of each its group, its number and its cells."""
         rows = await tx.fetch(self.sql.cells_of_groups, copy=copy, groups=groups)

@@ -68,6 +68,18 @@ UPDATE tieout_mirror_item
 SET gone = {now}
 WHERE copy = :copy AND n = :n
 
+-- name: forget_item
+DELETE FROM tieout_mirror_item
+WHERE copy = :copy AND n = :n AND gone IS NOT NULL
+
+-- name: forget_demand
+DELETE FROM tieout_mirror_demand
+WHERE copy = :copy AND item = :item
+
+-- name: forget_group
+DELETE FROM tieout_mirror_group
+WHERE copy = :copy AND n = :n AND gone IS NOT NULL
+
 -- name: write_cells
 UPDATE tieout_mirror_item
 SET cells = :cells
