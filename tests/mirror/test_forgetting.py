@@ -64,7 +64,7 @@ async def test_what_was_lost_long_ago_is_forgotten(url, monkeypatch):
         writer = await losing(rooms, hotels)
         await writer.forget()
         assert await writer.rows() == {"groups": 3, "items": 6, "demand": 2}
-        monkeypatch.setattr("tieout.mirror.forgetting.KEEP", -KEEP)
+        monkeypatch.setattr("tieout.mirror.forgetting.GONE_FOR", -KEEP)
         await writer.forget()
         assert await writer.rows() == {"groups": 2, "items": 4, "demand": 1}
         assert not (writer.copy.gone_groups or writer.copy.gone_items)
@@ -82,7 +82,7 @@ async def test_who_has_lost_the_lead_forgets_nothing(here, monkeypatch):
     app, rooms = mirror_of(here, hotels)
     async with app:
         writer = await losing(rooms, hotels)
-        monkeypatch.setattr("tieout.mirror.forgetting.KEEP", -KEEP)
+        monkeypatch.setattr("tieout.mirror.forgetting.GONE_FOR", -KEEP)
         await writer.following.world.leases.release(writer.lease)
         assert await writer.following.world.leases.take("test") is not None
         with pytest.raises(LostLease):
@@ -97,7 +97,7 @@ async def test_it_is_done_in_pieces_and_not_all_the_time(here, monkeypatch):
     app, rooms = mirror_of(here, hotels)
     async with app:
         writer = await losing(rooms, hotels)
-        monkeypatch.setattr("tieout.mirror.forgetting.KEEP", -KEEP)
+        monkeypatch.setattr("tieout.mirror.forgetting.GONE_FOR", -KEEP)
         monkeypatch.setattr("tieout.mirror.forgetting.GONE", 1)
         assert await writer.forgetting.look(writer.copy, writer.lease) is writer.lease
         left = []

@@ -9,6 +9,7 @@ import pytest
 from tests.mirror.hotels import AXIS, FIELDS, RARELY, Hotels
 from tieout import App
 from tieout.mirror import Demand
+from tieout.mirror.choices import Choices
 from tieout.mirror.doubts import Doubts
 from tieout.mirror.measuring import Measuring, Slo
 from tieout.mirror.planning import BESIDE_FIRST_LOAD, BESIDE_PLAN, Planning
@@ -90,3 +91,32 @@ async def test_a_day_that_has_just_come_is_not_as_old_as_one_that_is_over(planne
     measured = await Measuring(plan.following, Slo()).measure(copy)
     assert measured.unknown == pytest.approx(2 / AXIS.count)
     assert max(measured.ages) < 2 * HOUR / 1_000_000
+
+
+async def test_what_is_excluded_takes_no_places_from_others(planned, monkeypatch):
+    """Doubts of groups that are not asked for are not among those that are looked at, however many there are."""
+    plan, copy = planned
+    following = plan.following
+    first = int(copy.first(following.moments.earliest(), [0])[0])
+    excluded, other = copy.groups[0].n, copy.groups[1].n
+    item = next(one.n for one in copy.items.values() if one.group == other)
+    of_excluded = [one.n for one in copy.items.values() if one.group == excluded]
+    doubts, choices = Doubts(following.world.database.dialect), Choices(following.world.database.dialect)
+    copy.checks.start[:] = following.moments.earliest() - HOUR
+
+    async def doubt(tx):
+        await choices.choose(tx, following.number, excluded, "exclude", None)
+        since = following.moments.earliest()
+        marks = [(n, first + at) for n in of_excluded for at in range(5)]
+        await following.world.store.add_suspects(tx, following.number, marks, since)
+        await following.world.store.add_suspects(tx, following.number, [(item, first)], since)
+        for at in range(5):
+            await doubts.add(tx, following.number, excluded, first + at, 1)
+
+    await following.world.database.transact(doubt)
+    later, number = copy.groups[2].n, following.number
+    await following.world.database.transact(lambda tx: doubts.add(tx, number, later, first, 1))
+    monkeypatch.setattr("tieout.mirror.planning.DOUBTS", 1)
+    monkeypatch.setattr("tieout.mirror.planning.due_units", lambda *_, **__: [])
+    await plan.look(copy)
+    assert {unit.group for unit in plan.units(copy, 100)} == {1, 2}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tieout.errors import InvalidParams
 from tieout.mirror.axis import days, one, position_of, slots
 from tieout.mirror.calendar import Checks
-from tieout.mirror.schedule import Unit, Wanted, by_turns, due_units, latest_tick, tier
+from tieout.mirror.schedule import Doubted, Unit, Wanted, by_turns, doubted_units, due_units, latest_tick, tier
 
 UTC_ZONE = ZoneInfo("UTC")
 SECOND = 1_000_000
@@ -164,6 +164,18 @@ def test_no_more_than_asked_for():
     """The plan gives as many units as there is room for."""
     wanted = [Wanted(tier(days(60), every="1h"), HOUR)]
     assert len(due(wanted, checks(50), now=HOUR, limit=7)) == 7
+
+
+def test_groups_that_are_not_asked_for_leave_their_places_to_others():
+    """However many of them are doubtful: those that may be asked for are found behind them."""
+    doubted = [Doubted(group, 100, 60, 5 * HOUR) for group in range(60)]
+    effort = np.array([0] * 50 + [1] * 10)
+    first = np.full(60, 100, dtype=np.int64)
+    asked = {"now": 6 * HOUR, "resting": 0, "limit": 20, "effort": effort}
+    units = doubted_units(doubted, checks(60), first, 60, 10, **asked)
+    assert len(units) == 20 and min(unit.group for unit in units) == 50
+    units = doubted_units([Doubted(None, 100, 60, 5 * HOUR)], checks(60), first, 60, 10, **asked)
+    assert len(units) == 20 and min(unit.group for unit in units) == 50
 
 
 def test_turns_that_begin_anew_favour_nobody():

@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 
-from tieout.mirror.batch import Batch, Portion, Read, Told, read, sort
+from tieout.mirror.batch import Batch, Portion, Read, read, sort
 from tieout.mirror.copying import Copy
-from tieout.mirror.digests import digest_of
+from tieout.mirror.digests import Told, digest_of
 from tieout.mirror.merging import Outcome, blank_rows, merged
 from tieout.mirror.observed import Observed
 
@@ -39,7 +39,7 @@ async def portions(copy: Copy, observed: Sequence[Observed]) -> AsyncGenerator[P
         of_groups.setdefault(one.group, []).append(one)
     known, news, items, digested = list[Told](), list[Told](), 0, 0
     for group, some in of_groups.items():
-        told, is_known = _told(copy, some)
+        told, is_known = copy.digests.look_up(group, some)
         if is_known:
             known += told
         else:
@@ -61,17 +61,6 @@ async def _give_way() -> None:
     """Let everybody else run before the next piece; above all the transaction, for which the database waits."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
-
-
-def _told(copy: Copy, observed: Sequence[Observed]) -> tuple[list[Told], bool]:
-    """Observations of a group, with digests where these may be known, and whether the rows say already what all say."""
-    told, is_known = list[Told](), True
-    for one in observed:
-        expected = copy.digests.expected(one)
-        digest = None if expected is None else digest_of(one)
-        is_known = is_known and digest is not None and digest == expected
-        told.append((one, digest))
-    return told, is_known
 
 
 async def _sorted(copy: Copy, portion: Portion) -> Batch:

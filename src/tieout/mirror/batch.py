@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from tieout.mirror.answers import Answer, below_each_other, read_answer, read_answers
 from tieout.mirror.calendar import NEVER, Bools, Checks, Ints, Layout
 from tieout.mirror.copying import Copy
+from tieout.mirror.digests import Told
 from tieout.mirror.observed import Cause, Observed
 from tieout.mirror.rules import Sighting
 from tieout.mirror.words import Garbled, Words
-
-Told: TypeAlias = tuple[Observed, int | None]
-"""An observation, and the digest of its answer if that can be known by one."""
 
 
 class Portion(NamedTuple):

@@ -218,10 +218,10 @@ class Checks:
         """One row of bytes for each group: runs of slots that were asked for at the same time."""
         begins: Bools = np.ones(self.start.shape, dtype=np.bool_)
         begins[:, 1:] = (self.start[:, 1:] != self.start[:, :-1]) | (self.end[:, 1:] != self.end[:, :-1])
-        group, slot = np.nonzero(begins)
-        runs = np.zeros(len(group), dtype=RUN)
-        runs["slots"] = np.diff(np.append(group * self.start.shape[1] + slot, self.start.size))
-        runs["start"], runs["took"] = _interval(self.start[group, slot], self.end[group, slot])
+        first = np.flatnonzero(begins)
+        runs = np.zeros(len(first), dtype=RUN)
+        runs["slots"] = np.diff(first, append=self.start.size)
+        runs["start"], runs["took"] = _interval(self.start.reshape(-1)[first], self.end.reshape(-1)[first])
         base, whole = self.base.astype("<i4").tobytes(), runs.tobytes()
         ends = (np.cumsum(np.count_nonzero(begins, axis=1)) * RUN.itemsize).tolist()
         return [

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from tieout.mirror.observed import Observed
 from tieout.mirror.packed import UNENCODABLE, Packed, encoded
+
+Told: TypeAlias = tuple[Observed, int | None]
+"""An observation, and the digest of its answer if that can be known by one."""
 
 
 class Digests:
@@ -17,10 +21,16 @@ class Digests:
     def __init__(self) -> None:
         self._of_groups: dict[str, dict[tuple[int, int], int]] = {}
 
-    def expected(self, observed: Observed) -> int | None:
-        """The digest of an answer that says what the rows say; None where that is not known: any answer is news."""
-        units = self._of_groups.get(observed.group)
-        return None if units is None else units.get((observed.first, observed.count))
+    def look_up(self, group: str, observed: Iterable[Observed]) -> tuple[list[Told], bool]:
+        """Observations of a group, with digests where one is known, and whether the rows say what all of them say."""
+        units, is_known = self._of_groups.get(group, {}), True
+        told: list[Told] = []
+        for one in observed:
+            expected = units.get((one.first, one.count))
+            digest = None if expected is None else digest_of(one)
+            is_known = is_known and digest is not None and digest == expected
+            told.append((one, digest))
+        return told, is_known
 
     def clear(self) -> None:
         """Know nothing at all."""

@@ -29,6 +29,9 @@ ROWS = 5_000
 GONE = 5_000
 """Most items, and most groups, that are forgotten in one transaction."""
 
+GONE_FOR = KEEP + 86_400_000_000
+"""Microseconds after which they are: who follows the feed finds the names of all that it tells of, be its end late."""
+
 
 class Forgetting:
     """Forgets for one copy, on the node that leads it; nothing may be stored meanwhile."""
@@ -49,11 +52,11 @@ class Forgetting:
         return await self.forget_gone(copy, lease)
 
     async def forget_gone(self, copy: Copy, lease: Lease) -> Lease:
-        """Forget some groups and items that the catalogue has lost for as long as sightings are kept.
+        """Forget some groups and items that the catalogue has lost for longer than sightings are kept.
 
         Where it has one of them again it is a new one.
         """
-        world, until = self.following.world, self.following.moments.earliest() - KEEP
+        world, until = self.following.world, self.following.moments.earliest() - GONE_FOR
         groups, items = _gone(copy.gone_groups.values(), until), _gone(copy.gone_items.values(), until)
         if not (groups or items):
             return lease

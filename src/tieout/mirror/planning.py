@@ -89,9 +89,17 @@ class Planning:
         if not self._doubted:
             return due[:limit]
         doubted = doubted_units(
-            self._doubted, copy.checks, first, axis.count, self._most, now=now, resting=resting, limit=enough
+            self._doubted,
+            copy.checks,
+            first,
+            axis.count,
+            self._most,
+            now=now,
+            resting=resting,
+            limit=enough,
+            effort=effort,
         )
-        doubted = [unit for unit in doubted if unit not in left_out and (effort is None or effort[unit.group])]
+        doubted = [unit for unit in doubted if unit not in left_out]
         share = BESIDE_FIRST_LOAD if due and never_asked(due[0], copy.checks) else BESIDE_PLAN
         return by_turns(doubted, due, share, following.world.chance)[:limit]
 

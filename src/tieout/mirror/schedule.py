@@ -130,16 +130,18 @@ def doubted_units(
     now: int,
     resting: int,
     limit: int,
+    effort: NDArray[np.int64] | None = None,
 ) -> list[Unit]:
     """Units with cells that were not asked for since they are doubtful, in the order of the doubts, at most `limit`.
 
-    Of each group only `count` cells from its first open one on can be asked for.
+    Of each group only `count` cells from its first open one on can be asked for; of one with an effort of 0 none.
     """
     found: dict[Unit, None] = {}
+    asked = np.arange(len(first)) if effort is None else np.flatnonzero(effort)
     for doubt in doubted:
         if len(found) >= limit:
             break
-        groups = np.arange(len(first)) if doubt.group is None else np.array([doubt.group])
+        groups = asked if doubt.group is None else asked[asked == doubt.group]
         for offset in range(0, count, most):
             cells, begins = min(most, count - offset), first[groups] + offset
             oldest, latest = _checked(checks, begins, cells, groups)

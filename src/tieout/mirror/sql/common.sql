@@ -150,10 +150,14 @@ INSERT INTO tieout_mirror_doubt (copy, grp, first, cells, since)
 VALUES (:copy, :grp, :first, :cells, {now})
 ON CONFLICT (copy, grp, first, cells) DO UPDATE SET since = excluded.since
 
+-- What is excluded, here and below, is not asked for: it takes no places from others.
 -- name: doubts
 SELECT grp, first, cells, since
-FROM tieout_mirror_doubt
-WHERE copy = :copy
+FROM tieout_mirror_doubt AS d
+WHERE copy = :copy AND NOT EXISTS (
+    SELECT 1 FROM tieout_mirror_choice AS c
+    WHERE c.copy = d.copy AND c.grp = d.grp AND c.kind = 'exclude' AND c.until > {now}
+)
 ORDER BY since
 LIMIT :limit
 
@@ -163,8 +167,12 @@ WHERE copy = :copy AND grp = :grp AND first = :first AND cells = :cells AND sinc
 
 -- name: some_suspects
 SELECT item, place, since
-FROM tieout_mirror_suspect
-WHERE copy = :copy
+FROM tieout_mirror_suspect AS s
+WHERE copy = :copy AND NOT EXISTS (
+    SELECT 1 FROM tieout_mirror_choice AS c
+    JOIN tieout_mirror_item AS i ON i.copy = c.copy AND i.grp = c.grp
+    WHERE c.copy = s.copy AND i.n = s.item AND c.kind = 'exclude' AND c.until > {now}
+)
 LIMIT :limit
 
 -- name: add_stream
