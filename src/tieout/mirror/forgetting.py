@@ -23,8 +23,8 @@ EVERY = 60.0
 LOOK_FOR_WORDS_EVERY = 3_600.0
 """Seconds between two looks for words that no cell names: each reads all cells."""
 
-ROWS = 5_000
-"""Items whose cells are looked at, at a time."""
+ROWS = 500
+"""Items whose cells are looked at, at a time: some milliseconds, in which nothing else runs."""
 
 GONE = 5_000
 """Most items, and most groups, that are forgotten in one transaction."""
