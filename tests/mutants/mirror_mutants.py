@@ -82,9 +82,9 @@ MUTANTS = (
     mutant(
         "who keeps words is told that they are others",
         "mirror/reading.py",
-        " or (needed and self._words.get(VERSION) != row.version)",
-        "",
-        "mirror/test_words.py::test_readers_follow_numbers_that_get_other_values",
+        "        return words if not needed or words.get(VERSION) == row.version else None",
+        "        return words",
+        "mirror/test_words.py::test_who_stands_still_between_a_row_and_its_words",
     ),
     mutant(
         "a word that is told again is not unused",

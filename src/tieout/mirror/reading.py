@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
@@ -34,7 +35,10 @@ log = logging.getLogger("tieout.mirror")
 
 
 class Stay(NamedTuple):
-    """Some cells of an item in a row, as the copy has them; each array has `nights` + 1 values."""
+    """Some cells of an item in a row, as the copy has them; each array has `nights` + 1 values.
+
+    `words` are those that were the copy's when the row was read.
+    """
 
     first: int
     nights: int
@@ -44,6 +48,7 @@ class Stay(NamedTuple):
     start: NDArray[np.int64]
     is_own: Bools
     cells: Mapping[str, NDArray[Any]]
+    words: Mapping[int, str] = MappingProxyType({})
 
 
 class Reading:
@@ -67,7 +72,7 @@ class Reading:
         rests = np.arange(cells_of_stay(self.following.layout, nights))
         if not is_known(self.following.layout, stay.known, nights):
             return Offer(None, None, 0.0, bool(suspects), None), stay
-        values = fold_stay(self.following.layout, stay.cells, nights, self._words)
+        values = fold_stay(self.following.layout, stay.cells, nights, stay.words)
         observed = int(stay.start[rests].min())
         age = None if observed == NEVER else max(0.0, (stay.row.now - observed) / 1_000_000)
         source: Literal["group", "item"] = "item" if stay.is_own[rests].any() else "group"
@@ -77,14 +82,15 @@ class Reading:
 
     async def item(self, item: str) -> ItemCells:
         """All cells of an item; raise `UnknownItem`."""
-        row, doubts = await self._row(item, 0, 1 << 40)
         axis, terms = self.following.layout.axis, self.following.terms
-        first = first_open(axis, row.now, day_end(terms, row.zone, row.rollover))
-        stay = self._stay(row, first, axis.count)
-        await self._learn_words({int(value) for column in self._dictionaries(stay) for value in column} - {0}, row)
+
+        def whole(row: ItemRow) -> Stay:
+            return self._stay(row, first_open(axis, row.now, day_end(terms, row.zone, row.rollover)), axis.count)
+
+        stay, doubts = await self._read(item, 0, 1 << 40, whole, self._every_word)
         suspects = doubtful(stay, doubts)
-        cells = [self._cell(stay, at, suspect=first + at in suspects) for at in range(axis.count)]
-        return ItemCells(terms.name, row.group, item, cells)
+        cells = [self._cell(stay, at, suspect=stay.first + at in suspects) for at in range(axis.count)]
+        return ItemCells(terms.name, stay.row.group, item, cells)
 
     def _cell(self, stay: Stay, at: int, *, suspect: bool) -> ItemCell:
         where = self.following.layout.axis.start_of(stay.first + at)
@@ -94,14 +100,15 @@ class Reading:
         for name, field in self.following.layout.fields.items():
             value = stay.cells[name][at].item()
             if field.kind == "dictionary":
-                value = msgspec.json.decode(self._words[value]) if value else None
+                value = msgspec.json.decode(stay.words[value]) if value else None
             values[name] = value
         observed = int(stay.start[at])
         return ItemCell(where, values, None if observed == NEVER else (stay.row.now - observed) / 1_000_000, suspect)
 
-    def _dictionaries(self, stay: Stay) -> list[NDArray[Any]]:
+    def _every_word(self, stay: Stay) -> set[int]:
         fields = self.following.layout.fields
-        return [column for name, column in stay.cells.items() if fields[name].kind == "dictionary"]
+        columns = [column for name, column in stay.cells.items() if fields[name].kind == "dictionary"]
+        return {int(value) for column in columns for value in column} - {0}
 
     async def refresh(self, stay: Stay) -> None:
         """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
@@ -184,10 +191,29 @@ class Reading:
         layout = self.following.layout
         if nights < 1 or nights > layout.axis.count:
             raise InvalidParams(f"a stay has from 1 to {layout.axis.count} cells, not {nights}")
-        row, doubts = await self._row(item, first, first + nights)
-        stay = self._stay(row, first, nights)
-        await self._learn_words(words_of(layout, stay.cells), row)
-        return stay, doubts
+        return await self._read(
+            item,
+            first,
+            first + nights,
+            lambda row: self._stay(row, first, nights),
+            lambda stay: words_of(layout, stay.cells),
+        )
+
+    async def _read(
+        self,
+        item: str,
+        first: int,
+        last: int,
+        stay_of: Callable[[ItemRow], Stay],
+        needed: Callable[[Stay], set[int]],
+    ) -> tuple[Stay, list[Doubt]]:
+        """What a row says, and the words that are needed for it: read again where these became others meanwhile."""
+        while True:
+            row, doubts = await self._row(item, first, last)
+            stay = stay_of(row)
+            words = await self._words_of(row, needed(stay))
+            if words is not None:
+                return stay._replace(words=words), doubts
 
     async def _row(self, item: str, first: int, last: int) -> tuple[ItemRow, list[Doubt]]:
         following, store, n = self.following, self._world.store, number(item)
@@ -203,11 +229,13 @@ class Reading:
         following.moments.learn(row.now, begun)
         return row, doubts
 
-    async def _learn_words(self, needed: set[int], row: ItemRow) -> None:
-        """Know the words that a row needs: others where some have become others since these were read."""
-        if needed - self._words.keys() or (needed and self._words.get(VERSION) != row.version):
+    async def _words_of(self, row: ItemRow, needed: set[int]) -> Mapping[int, str] | None:
+        """Words that have those which a row needs; None when they are not those of the moment in which it was read."""
+        words = self._words
+        if needed - words.keys() or (needed and words.get(VERSION) != row.version):
             store, copy = self._world.store, self.following.number
-            self._words = await self._world.database.read(lambda tx: store.words(tx, copy))
+            self._words = words = await self._world.database.read(lambda tx: store.words(tx, copy))
+        return words if not needed or words.get(VERSION) == row.version else None
 
     def _stay(self, row: ItemRow, first: int, nights: int) -> Stay:
         layout = self.following.layout
@@ -236,7 +264,7 @@ class Reading:
         truth = {}
         for name, field in following.layout.fields.items():
             told = checked.values[name][0]
-            differs |= self._differ(field, stay.cells[name][:count], told, words)
+            differs |= _differ(field, stay.cells[name][:count], told, stay.words, words.added)
             truth[name] = np.resize(told, stay.nights + 1)
         different = [stay.first + int(at) for at in np.flatnonzero(differs)]
         whole = Observed(
@@ -246,12 +274,6 @@ class Reading:
         if not checked.present.all():
             return None
         return fold_stay(following.layout, truth, stay.nights, words.added)
-
-    def _differ(self, field: Field, kept: NDArray[Any], told: NDArray[Any], words: Words) -> Bools:
-        if field.kind != "dictionary":
-            return np.asarray(kept != told)
-        pairs = zip(kept, told, strict=True)
-        return np.array([self._words.get(int(ours)) != words.added.get(int(theirs)) for ours, theirs in pairs])
 
     async def _mark(self, item: str, positions: Iterable[int], since: int, told: Observed | None = None) -> None:
         """Mark cells, together with the observation that takes the marks back: its writer has to find both."""
@@ -281,6 +303,15 @@ def doubtful(stay: Stay, doubts: Iterable[Doubt]) -> set[int]:
     for doubt in doubts:
         found |= (at >= doubt.first) & (at < doubt.first + doubt.cells) & (stay.start <= doubt.since)
     return {int(position) for position in at[found]}
+
+
+def _differ(
+    field: Field, kept: NDArray[Any], told: NDArray[Any], ours: Mapping[int, str], theirs: Mapping[int, str]
+) -> Bools:
+    """Which values are told otherwise than they are kept; words have numbers of their own on each side."""
+    if field.kind != "dictionary":
+        return np.asarray(kept != told)
+    return np.array([ours.get(int(one)) != theirs.get(int(other)) for one, other in zip(kept, told, strict=True)])
 
 
 def differences(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from tieout.errors import InvalidParams
 from tieout.identity import canonical_json, encode_json
@@ -23,7 +24,7 @@ GRACE = 600.0
 """Seconds from when no cell names a number until it may get another value."""
 
 VERSION = 0
-"""The number, which no cell names, of the word that says how often others got another value."""
+"""The number, which no cell names, of the word that is another one whenever a number gets another value."""
 
 
 class Garbled(Exception):
@@ -40,7 +41,6 @@ class Words:
     def __init__(self, known: Mapping[int, str]) -> None:
         self._texts = {number: text for number, text in known.items() if number != VERSION}
         self._numbers = {text: number for number, text in self._texts.items()}
-        self._version = int(known.get(VERSION, "0"))
         self._written: dict[str, int] = {}
         self.added: dict[int, str] = {}
         self.unused: set[int] = set()
@@ -104,6 +104,5 @@ class Words:
             raise Garbled(f"more than {MOST_WORDS} different values: this is no field for a dictionary")
         number = self.unused.pop()
         del self._numbers[self._texts[number]]
-        self._version += 1
-        self.added[VERSION] = str(self._version)
+        self.added[VERSION] = uuid4().hex  # no count: a server that takes over may lack the last ones
         return number
