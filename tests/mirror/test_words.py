@@ -67,7 +67,7 @@ def test_versions_never_come_again(monkeypatch):
 
 
 class Supplier:
-    """A copy's only writer, and what it says of the rules of its hotels."""
+    """A copy's only writer, which says of its three hotels what their rules are: first "one", "two" and "three"."""
 
     def __init__(self, rooms):
         self.rooms = rooms
@@ -76,6 +76,7 @@ class Supplier:
     async def begin(self):
         self.writer = await Writer(self.rooms, forgets=False).begin()
         self.forgetting = Forgetting(self.writer.following)
+        await self.say(h0="one", h1="two", h2="three")
         return self
 
     async def say(self, **rules):
@@ -103,6 +104,12 @@ class Supplier:
     async def forget(self, now):
         await self.forgetting.forget_words(self.writer.copy.words, now)
 
+    async def free(self, **rules):
+        """Say this, and let the numbers of what no hotel has any more get other values."""
+        await self.say(**rules)
+        await self.forget(0.0)
+        await self.forget(GRACE)
+
 
 async def rule(rooms, hotel):
     """As the copy has it, whatever a view knows."""
@@ -119,7 +126,6 @@ async def test_readers_follow_numbers_that_get_other_values(url, monkeypatch):
     app, rooms = mirror_of(url, Hotels())
     async with app:
         supplier = await Supplier(rooms).begin()
-        await supplier.say(h0="one", h1="two", h2="three")
         assert [await rule(rooms, hotel) for hotel in ("h0", "h1", "h2")] == ["one", "two", "three"]
         view = await rooms.view()
         assert set(found(view).values()) == {"one", "two", "three"}
@@ -142,7 +148,6 @@ async def test_who_stands_still_between_a_row_and_its_words(here, monkeypatch):
     app, rooms = mirror_of(here, Hotels())
     async with app:
         supplier = await Supplier(rooms).begin()
-        await supplier.say(h0="one", h1="two", h2="three")
         database, reads = supplier.writer.following.world.database, []
         read = database.read
 
@@ -150,9 +155,7 @@ async def test_who_stands_still_between_a_row_and_its_words(here, monkeypatch):
             reads.append(work)
             if len(reads) == 2:  # behind the row, and before its words
                 monkeypatch.setattr(database, "read", read)
-                await supplier.say(h1="one")
-                await supplier.forget(0.0)
-                await supplier.forget(GRACE)
+                await supplier.free(h1="one")
                 assert await supplier.say(h2="four") == 40
             return await read(work)
 
@@ -166,10 +169,7 @@ async def test_words_that_become_others_while_they_are_stored(here, monkeypatch)
     app, rooms = mirror_of(here, Hotels())
     async with app:
         supplier = await Supplier(rooms).begin()
-        await supplier.say(h0="one", h1="two", h2="three")
-        await supplier.say(h1="one")
-        await supplier.forget(0.0)
-        await supplier.forget(GRACE)
+        await supplier.free(h1="one")
         following, words = supplier.writer.following, supplier.writer.copy.words
         transact = following.world.database.transact
 
@@ -193,10 +193,7 @@ async def test_the_next_writer_knows_what_has_numbers(here, monkeypatch):
     app, rooms = mirror_of(here, Hotels())
     async with app:
         supplier = await Supplier(rooms).begin()
-        await supplier.say(h0="one", h1="two", h2="three")
-        await supplier.say(h0="two")
-        await supplier.forget(0.0)
-        await supplier.forget(GRACE)
+        await supplier.free(h0="two")
         await supplier.say(h0="four")
         copy = await supplier.writer.following.load()
         assert [copy.words.number(value) for value in ("four", "two", "three")] == [1, 2, 3]
@@ -209,7 +206,6 @@ async def test_a_person_is_told_before_numbers_run_out(here, monkeypatch):
     app, rooms = mirror_of(here, Hotels())
     async with app:
         supplier = await Supplier(rooms).begin()
-        await supplier.say(h0="one", h1="two", h2="three")
         await supplier.forget(0.0)
         (alarm,) = await app.alarms.list()
         assert alarm.kind == "dictionary-full"
