@@ -114,4 +114,27 @@ MUTANTS = (
         "        if False:",
         "mirror/test_listing.py::test_what_is_given_up_may_be_on_its_way_still",
     ),
+    mutant(
+        "rows and words of a view are of one version",
+        "mirror/viewing.py",
+        "if part.words.get(VERSION) == version:",
+        "if part.words is not None:",
+        "mirror/test_words_behind.py::test_a_view_that_is_loaded_for_long",
+        on="1 and sqlite",
+    ),
+    mutant(
+        "a view whose rows name words that became others is loaded anew",
+        "mirror/viewing.py",
+        "if changed.version != part.words.get(VERSION) and await",
+        "if changed.version is part and await",
+        "mirror/test_words_behind.py::test_a_view_that_stood_still",
+        on="sqlite",
+    ),
+    mutant(
+        "a view reads rows again when words became others behind them",
+        "mirror/viewing.py",
+        "if changed.words.get(VERSION) != changed.version:",
+        "if changed.words is part.words:",
+        "mirror/test_words_behind.py::test_a_view_that_stands_still_between_rows_and_words",
+    ),
 )

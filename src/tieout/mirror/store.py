@@ -189,6 +189,11 @@ class MirrorStore:
         """The values of dictionary fields (JSON), by number, and their `VERSION` if there is one."""
         return {row[0]: row[1] for row in await tx.fetch(self.sql.words, copy=copy)}
 
+    async def version_of_words(self, tx: Transaction, copy: int) -> str | None:
+        """Their `VERSION` alone."""
+        row = await tx.fetch_one(self.sql.version_of_words, copy=copy)
+        return None if row is None else row[0]
+
     async def add_words(self, tx: Transaction, copy: int, words: Iterable[tuple[int, str]]) -> None:
         """Store values of dictionary fields, in place of what had their numbers."""
         await tx.execute_many(self.sql.add_word, [{"copy": copy, "n": n, "value": value} for n, value in words])

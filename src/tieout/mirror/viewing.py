@@ -18,6 +18,7 @@ from tieout.mirror.parts import Marks, Part
 from tieout.mirror.sightings import CATALOGUE, MANY, Sighted, Sightings, groups_of
 from tieout.mirror.suppliers import Following, World
 from tieout.mirror.view import View
+from tieout.mirror.words import MOST_WORDS, VERSION
 
 log = logging.getLogger("tieout.mirror")
 
@@ -41,8 +42,12 @@ MARKS = 100_000
 
 
 class Changed(NamedTuple):
-    """What came behind a part's cursor: sightings, the rows of groups that changed, and words that it does not know."""
+    """What came behind a part's cursor: sightings, the rows of groups that changed, and behind these all words, if any.
 
+    `version` is that of the words before these rows were read.
+    """
+
+    version: str | None
     sighted: list[Sighted]
     rows: list[tuple[int, bytes]]
     words: dict[int, str]
@@ -96,17 +101,25 @@ class Viewing:
         self.view.current_at = now
 
     async def _part(self, name: str, following: Following) -> Part:
+        """A copy as it is, its rows and its words of one version."""
+        while True:
+            version, part = await self._read_part(name, following)
+            if part.words.get(VERSION) == version:
+                return part
+
+    async def _read_part(self, name: str, following: Following) -> tuple[str | None, Part]:
+        """The version of a copy's words before its rows were read, and the copy, the words read behind these."""
         store, copy = self._world.store, following.number
 
-        async def begin(tx: Transaction) -> Part:
-            cursor = await self._sightings.head(tx, copy)
+        async def begin(tx: Transaction) -> tuple[str | None, Part]:
+            version, cursor = await store.version_of_words(tx, copy), await self._sightings.head(tx, copy)
             groups = [group for group in await store.groups(tx, copy) if group.gone is None]
             items = sum(item.gone is None for item in await store.items(tx, copy))
             # Room for items that come between the count and the rows: these bring a change of the catalogue with them.
             columns = Columns(following.layout, following.terms, groups, items)
-            return Part(name, columns, {}, cursor)
+            return version, Part(name, columns, {}, cursor)
 
-        part = await self._world.database.read(begin)
+        version, part = await self._world.database.read(begin)
         room = part.columns.arrays.known.shape[1]
         cells = self._world.database.stream(self._sightings.sql.all_cells, batch=ROWS, copy=copy)
         async with aclosing(cells):
@@ -117,9 +130,8 @@ class Viewing:
                 )
                 await asyncio.sleep(0)
         part.columns.trim()
-        # Behind the cells that name them: a number may get another value only long after the last cell that names it.
         part.words = await self._world.database.read(lambda tx: store.words(tx, copy))
-        return part
+        return version, part
 
     async def _put(self, parts: Mapping[str, Part]) -> None:
         for _ in self.view.table.put(parts):
@@ -131,10 +143,15 @@ class Viewing:
         return part
 
     async def _advance(self, name: str, following: Following, part: Part) -> Part:
-        """A part some steps further; anew, when items came or went."""
+        """A part some steps further; anew, when items came or went, or words became others that its rows still name."""
         changed = await self._world.database.read(lambda tx: self._changed(tx, following, part))
         if not changed.sighted or any(one.cause == CATALOGUE for one in changed.sighted):
             return await self._reload(name, following)
+        if changed.words:
+            if changed.words.get(VERSION) != changed.version:
+                return part  # as it was: it cannot be told what the rows mean, which are read again
+            if changed.version != part.words.get(VERSION) and await _names_others(part, changed.words):
+                return await self._reload(name, following)
         part.words |= changed.words
         for at in range(0, len(changed.rows), REPLACED):
             part.columns.replace(changed.rows[at : at + REPLACED])
@@ -151,10 +168,11 @@ class Viewing:
 
     async def _changed(self, tx: Transaction, following: Following, part: Part) -> Changed:
         store, copy = self._world.store, following.number
+        version = await store.version_of_words(tx, copy)
         sighted = await self._sightings.after(tx, copy, part.cursor, SIGHTINGS)
         rows = [(n, cells) for _, n, cells in await store.cells_of(tx, copy, list(groups_of(sighted)))]
         has_words = any(field.kind == "dictionary" for field in following.layout.fields.values())
-        return Changed(sighted, rows, await store.words(tx, copy) if rows and has_words else {})
+        return Changed(version, sighted, rows, await store.words(tx, copy) if rows and has_words else {})
 
     async def _mark(self) -> None:
         """Know what is doubtful now."""
@@ -172,3 +190,15 @@ class Viewing:
         for copy, part in copies.items():
             marked = np.array(items[copy], dtype=np.int64).reshape(-1, 2)
             part.marks = Marks(marked[:, 0], marked[:, 1], windows[copy])
+
+
+async def _names_others(part: Part, words: Mapping[int, str]) -> bool:
+    """Whether rows of a part that is behind name words that have become others; searches may run in between."""
+    kept, is_other = part.words, np.zeros(MOST_WORDS + 1, dtype=np.bool_)
+    is_other[[n for n, text in words.items() if n != VERSION and kept.get(n, text) != text]] = True
+    for name, field in part.columns.layout.fields.items():
+        for cells in part.columns.arrays.values[name] if field.kind == "dictionary" else ():
+            if is_other[cells].any():
+                return True
+            await asyncio.sleep(0)
+    return False

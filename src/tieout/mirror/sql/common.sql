@@ -97,6 +97,11 @@ SELECT n, value
 FROM tieout_mirror_word
 WHERE copy = :copy
 
+-- name: version_of_words
+SELECT value
+FROM tieout_mirror_word
+WHERE copy = :copy AND n = 0
+
 -- name: add_word
 INSERT INTO tieout_mirror_word (copy, n, value)
 VALUES (:copy, :n, :value)
