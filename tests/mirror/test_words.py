@@ -200,6 +200,23 @@ async def test_the_next_writer_knows_what_has_numbers(here, monkeypatch):
         assert (copy.words.left, copy.words.unused_since) == (0, None)
 
 
+async def test_a_catalogue_that_changes_leaves_words_as_they_are(here, monkeypatch):
+    """However often it does: what has been unused for long enough gets other values."""
+    full(monkeypatch)
+    app, rooms = mirror_of(here, Hotels())
+    async with app:
+        supplier = await Supplier(rooms).begin()
+        await supplier.say(h1="one")
+        await supplier.forget(0.0)
+        writer, following = supplier.writer, supplier.writer.following
+        rooms.following("acme").supplier.hotels["h3"] = ["h3-a"]
+        catalogue = await following.read_catalogue(writer.copy, following.look)
+        writer.lease = await following.store_catalogue(writer.lease, writer.copy, catalogue)
+        assert "h3" in writer.copy.index
+        await supplier.forget(GRACE)
+        assert await supplier.say(h1="four") == 40
+
+
 async def test_a_person_is_told_before_numbers_run_out(here, monkeypatch):
     """When cells have nearly as many values as can be stored; cells are not looked at again and again for that."""
     full(monkeypatch, most=4, few=2)

@@ -9,7 +9,6 @@ from tests.mirror.test_publishing import mirror_of
 from tests.mirror.test_words import Supplier, full
 from tieout.mirror.view import View
 from tieout.mirror.viewing import Viewing
-from tieout.mirror.words import GRACE
 
 
 class Between:
@@ -31,9 +30,7 @@ class Between:
 async def number_used_again(supplier):
     """What h1 says, then h0, is said no more, and ten minutes later h2 says something else by the number of h0's."""
     await supplier.say(h1="three")
-    await supplier.say(h0="three")
-    await supplier.forget(0.0)
-    await supplier.forget(GRACE)
+    await supplier.free(h0="three")
     assert await supplier.say(h2="four") == 40
 
 
@@ -49,19 +46,13 @@ def rule(viewing, hotel):
     return values and values["rules"]
 
 
-async def begun(rooms):
-    supplier = await Supplier(rooms).begin()
-    await supplier.say(h0="one", h1="two", h2="three")
-    return supplier
-
-
 async def test_a_view_that_stood_still(url, monkeypatch):
     """For however long, and however little it takes in at a time: no row is named by words that are newer."""
     full(monkeypatch, few=2)
     monkeypatch.setattr("tieout.mirror.viewing.SIGHTINGS", 1)
     app, rooms = mirror_of(url, Hotels())
     async with app:
-        supplier, viewing = await begun(rooms), viewing_of(rooms)
+        supplier, viewing = await Supplier(rooms).begin(), viewing_of(rooms)
         await viewing.load()
         advance, told = Viewing._advance, []  # noqa: SLF001 - a step of its own
 
@@ -84,7 +75,7 @@ async def test_a_view_that_is_loaded_for_long(url, monkeypatch, reads):
     full(monkeypatch, few=2)
     app, rooms = mirror_of(url, Hotels())
     async with app:
-        supplier = await begun(rooms)
+        supplier = await Supplier(rooms).begin()
         following = rooms.following("acme")
         between = Between(following.world.database, reads, lambda: number_used_again(supplier))
         viewing = viewing_of(rooms, following.world._replace(database=between))
@@ -99,13 +90,12 @@ async def test_a_view_that_is_current_goes_on(url, monkeypatch):
     full(monkeypatch, few=2)
     app, rooms = mirror_of(url, Hotels())
     async with app:
-        supplier, viewing = await begun(rooms), viewing_of(rooms)
+        supplier, viewing = await Supplier(rooms).begin(), viewing_of(rooms)
         await viewing.load()
         part = viewing.view.table.parts["acme"]
         await supplier.say(h1="three")
         await viewing.look()
-        await supplier.forget(0.0)
-        await supplier.forget(GRACE)
+        await supplier.free()
         assert await supplier.say(h2="four") == 40
         await viewing.look()
         assert viewing.view.table.parts["acme"] is part
@@ -117,7 +107,7 @@ async def test_a_view_that_stands_still_between_rows_and_words(here, monkeypatch
     full(monkeypatch, few=2)
     app, rooms = mirror_of(here, Hotels())
     async with app:
-        supplier, viewing = await begun(rooms), viewing_of(rooms)
+        supplier, viewing = await Supplier(rooms).begin(), viewing_of(rooms)
         await viewing.load()
         await supplier.say(h0="three")
         await supplier.say(h0="one")

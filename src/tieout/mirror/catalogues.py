@@ -161,7 +161,7 @@ class Cataloguer:
         if copy.is_ahead:
             copy.is_ahead = False
         elif changes:
-            await self._database.read(lambda tx: copy.load(tx, self._store))
+            await self._database.read(lambda tx: copy.load_names(tx, self._store))
             copy.note_blank(group.n for group in changes.new_groups)
         return lease
 

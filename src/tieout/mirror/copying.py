@@ -57,9 +57,12 @@ class Copy:
 
     async def load(self, tx: Transaction, store: MirrorStore) -> None:
         """Read all of it."""
-        groups, items = await store.groups(tx, self.number), await store.items(tx, self.number)
         self.words = Words(await store.words(tx, self.number))
-        self.take(groups, items)
+        await self.load_names(tx, store)
+
+    async def load_names(self, tx: Transaction, store: MirrorStore) -> None:
+        """Read its groups and items anew; of its words nobody but its writer knows more."""
+        self.take(await store.groups(tx, self.number), await store.items(tx, self.number))
 
     def take(self, groups: Iterable[GroupRow], items: Iterable[ItemName]) -> None:
         """Know these groups and items, and no others."""
