@@ -31,9 +31,9 @@ class Copy:
     """What a writer keeps in memory: no cells, but all names and check times. Rows of `checks` are groups here.
 
     Groups stand in the order of their numbers; `sizes` are the numbers of their items. `digests` are those of what was
-    merged since it was loaded. Of groups that were added since, `blank` has the numbers of their items until their rows
-    are written: nothing is in them. While it `is_ahead` its groups and items are not stored yet: they may be asked for,
-    and not published.
+    merged since it was loaded. Of groups that were added since, `blank` has the numbers of their items, in order, until
+    their rows are written: nothing is in them. While it `is_ahead` its groups and items are not stored yet: they may be
+    asked for, and not published.
     """
 
     def __init__(self, number: int, layout: Layout, terms: Terms) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tieout.mirror.calendar import Layout
 from tieout.mirror.fields import Fold
-from tieout.mirror.stay import fold, of_length, rests_on
+from tieout.mirror.stay import of_length, rests_on
 
 _FOLDS: Mapping[str, Callable[[list[Any]], Any]] = {"sum": sum, "min": min, "max": max, "all": all, "any": any}
 
@@ -51,9 +51,8 @@ def is_known(layout: Layout, known: NDArray[np.bool_], nights: int) -> bool:
 
 
 def words_of(layout: Layout, cells: Mapping[str, NDArray[Any]]) -> set[int]:
-    """The numbers of the words that a stay needs."""
-    needed = {int(fold(field, cells[name][None, :])[0]) for name, field in _dictionaries(layout)}
-    return needed - {0}
+    """The numbers of the words that some cells name."""
+    return {number for name, _ in _dictionaries(layout) for number in cells[name].tolist()} - {0}
 
 
 def _dictionaries(layout: Layout) -> list[tuple[str, Any]]:

@@ -87,7 +87,7 @@ class Reading:
         def whole(row: ItemRow) -> Stay:
             return self._stay(row, first_open(axis, row.now, day_end(terms, row.zone, row.rollover)), axis.count)
 
-        stay, doubts = await self._read(item, 0, 1 << 40, whole, self._every_word)
+        stay, doubts = await self._read(item, 0, 1 << 40, whole)
         suspects = doubtful(stay, doubts)
         cells = [self._cell(stay, at, suspect=stay.first + at in suspects) for at in range(axis.count)]
         return ItemCells(terms.name, stay.row.group, item, cells)
@@ -104,11 +104,6 @@ class Reading:
             values[name] = value
         observed = int(stay.start[at])
         return ItemCell(where, values, None if observed == NEVER else (stay.row.now - observed) / 1_000_000, suspect)
-
-    def _every_word(self, stay: Stay) -> set[int]:
-        fields = self.following.layout.fields
-        columns = [column for name, column in stay.cells.items() if fields[name].kind == "dictionary"]
-        return {int(value) for column in columns for value in column} - {0}
 
     async def refresh(self, stay: Stay) -> None:
         """Ask for the window that a stay begins in, unless somebody has within the supplier's window of time."""
@@ -191,27 +186,16 @@ class Reading:
         layout = self.following.layout
         if nights < 1 or nights > layout.axis.count:
             raise InvalidParams(f"a stay has from 1 to {layout.axis.count} cells, not {nights}")
-        return await self._read(
-            item,
-            first,
-            first + nights,
-            lambda row: self._stay(row, first, nights),
-            lambda stay: words_of(layout, stay.cells),
-        )
+        return await self._read(item, first, first + nights, lambda row: self._stay(row, first, nights))
 
     async def _read(
-        self,
-        item: str,
-        first: int,
-        last: int,
-        stay_of: Callable[[ItemRow], Stay],
-        needed: Callable[[Stay], set[int]],
+        self, item: str, first: int, last: int, stay_of: Callable[[ItemRow], Stay]
     ) -> tuple[Stay, list[Doubt]]:
-        """What a row says, and the words that are needed for it: read again where these became others meanwhile."""
+        """What a row says, and the words that it names: read again where these became others meanwhile."""
         while True:
             row, doubts = await self._row(item, first, last)
             stay = stay_of(row)
-            words = await self._words_of(row, needed(stay))
+            words = await self._words_of(row, words_of(self.following.layout, stay.cells))
             if words is not None:
                 return stay._replace(words=words), doubts
 

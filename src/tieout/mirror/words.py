@@ -1,8 +1,7 @@
 """The values of dictionary fields: in cells they stand as numbers, of which a supplier has as many as fit two bytes.
 
-A number may get another value once no cell names it. It never does while anybody could take the one for the other: who
-has read a cell reads its words within `GRACE`, and a cell comes with `VERSION`, which tells whether words that are kept
-are of before.
+A number may get another value once no cell has named it for `GRACE`. Nobody takes the one for the other: whoever reads
+cells reads `VERSION` too, and reads both again where it is not that of the words.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ class Garbled(Exception):
 class Words:
     """The values of a supplier's dictionary fields, each named by a number; 0 names none.
 
-    `added` are those that are not stored yet. Of `unused` ones no cell has named any since `unused_since`, on whoever's
-    clock looked; they may be reused when that is said.
+    `added` are those that are not stored yet. No cell has named any of the `unused` since `unused_since`, by the clock
+    of whoever looked; `reuse` lets new values have their numbers.
     """
 
     def __init__(self, known: Mapping[int, str]) -> None:
