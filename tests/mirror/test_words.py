@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.mirror.cells import HOTEL
 from tests.mirror.hotels import Hotels, today
 from tests.mirror.test_publishing import Writer, mirror_of
 from tests.mirror.waiting import until
 from tieout.mirror import words as numbering
+from tieout.mirror.folding import words_of
 from tieout.mirror.forgetting import LOOK_FOR_WORDS_EVERY, Forgetting
 from tieout.mirror.observed import Observed
 from tieout.mirror.words import GRACE, VERSION, Garbled, Words
@@ -64,6 +67,11 @@ def test_versions_never_come_again(monkeypatch):
         words.number("b")
         versions.add(words.added[VERSION])
     assert len(versions - {"7"}) == 3
+
+
+def test_every_word_that_cells_name_is_needed():
+    """Not those of a stay's arrival alone: an order compares all of its nights."""
+    assert words_of(HOTEL, {"rules": np.array([3, 0, 5, 3]), "price": np.array([9, 9, 9, 9])}) == {3, 5}
 
 
 class Supplier:
